@@ -1,0 +1,1 @@
+"""Kernels that several plugins share; a plugin's own kernels live beside it."""

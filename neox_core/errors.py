@@ -1,0 +1,68 @@
+"""What a user can do wrong, and how it is said.
+
+Every error that a user can cause is a `UserError`. The command line prints it without a traceback and exits with its
+`exit_code`. A `Problem` is one mistake in the settings; all of them are reported together.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: one or more sentences saying what, where, what is allowed and what to do."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a value was written: `file:line`, a command line override, a default."""
+
+    source: str
+    line: int | None = None
+    text: str | None = None  # the line itself, for quoting
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake: the keys it is about, a sentence that names value and allowed values, and what to do about it."""
+
+    message: str
+    keys: tuple[str, ...] = ()
+    remedy: str | None = None
+    origin: Origin | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.origin}: " if self.origin else ""
+        about = f"{', '.join(self.keys)}: " if self.keys else ""
+        remedy = f" ({self.remedy})" if self.remedy else ""
+        return f"{where}{about}{self.message}{remedy}"
+
+
+class SettingsError(UserError):
+    """The settings are wrong; `problems` lists every mistake found in one pass."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that looks most like `name`, or None when nothing is close."""
+    folded = {candidate.casefold(): candidate for candidate in candidates}
+    found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def did_you_mean(name: str, candidates: Sequence[str]) -> str:
+    """`did you mean 'x'?` when something is close, else the list of what there is."""
+    close = nearest(name, candidates)
+    if close is not None:
+        return f"did you mean '{close}'?"
+    return f"there is: {', '.join(sorted(candidates))}" if candidates else "there is none"
