@@ -1,1 +1,1 @@
-"""neox_loggers"""
+"""The loggers that come with neox: the console, a file of JSON lines, TensorBoard event files."""

@@ -1,0 +1,93 @@
+"""Files that appear whole or not at all, and the size and digest by which they are known again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from neox_core.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What a file must be to be the one that was written: its size in bytes and its sha256 (hexadecimal)."""
+
+    size: int
+    sha256: str
+
+
+class HashingFile:
+    """A binary file that is hashed while it is written."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append `data`."""
+        self._stream.write(data)
+        self._hash.update(data)
+        self._size += len(data)
+
+    @property
+    def record(self) -> FileRecord:
+        """Size and digest of what has been written so far."""
+        return FileRecord(self._size, self._hash.hexdigest())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[HashingFile]:
+    """A file to write in the block, which takes the place of `path` when the block ends without an error.
+
+    Until then `path` is what it was; afterwards its content and its name are on disk. Missing directories are made.
+
+    Raises:
+        UserError: the file system refuses (full, read-only, no permission); `path` is what it was.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        make_directory(path.parent)
+        with temporary.open("wb") as stream:
+            yield HashingFile(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror or error}. Free space or mend the permissions there, "
+            "or choose another directory."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes | str) -> FileRecord:
+    """Replace `path` by `content` (text as UTF-8), durably and in one step; raises UserError as `replacing` does."""
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    return file.record
+
+
+def make_directory(path: Path) -> None:
+    """Make `path` and its missing parents, durably. Several processes may do so at once."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the names in directory `path` are on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,87 @@
+"""Where the parts of a checkpoint lie, and what a directory named like a checkpoint really is.
+
+SAVE/latest                              the name of the newest directory: a convenience, never the proof
+SAVE/global_step{N}/manifest.json        written last; a checkpoint is complete if, and only if, it is there
+SAVE/global_step{N}/index.json           which shard holds which piece of which parameter
+SAVE/global_step{N}/state.json           iteration, consumed samples and the like
+SAVE/global_step{N}/settings.yml, ...    files that the caller adds
+SAVE/global_step{N}/shards/rank-{R}.safetensors
+SAVE/global_step{N}/random/rank-{R}.json
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from enum import Enum, auto
+from pathlib import Path
+
+from neox_core.checkpoint.files import sync_directory, write_file
+
+LATEST = "latest"
+MANIFEST = "manifest.json"
+INDEX = "index.json"
+STATE = "state.json"
+SETTINGS = "settings.yml"
+PLUGINS = "plugins.json"
+
+_DIRECTORY = re.compile(r"global_step(0|[1-9][0-9]*)")
+
+
+class Condition(Enum):
+    """What there is where a checkpoint could be."""
+
+    ABSENT = auto()
+    INTERRUPTED = auto()  # a save that did not reach its manifest, or a removal that did not reach its end
+    GPT_NEOX = auto()  # not ours: never loaded, written to or removed
+    COMPLETE = auto()
+
+
+def checkpoint_path(directory: Path, iteration: int) -> Path:
+    """Where `directory` keeps the checkpoint of `iteration`."""
+    return directory / f"global_step{iteration}"
+
+
+def shard_name(rank: int) -> str:
+    """Name, within a checkpoint, of the tensors that `rank` wrote."""
+    return f"shards/rank-{rank:05d}.safetensors"
+
+
+def random_state_name(rank: int) -> str:
+    """Name, within a checkpoint, of the random state of `rank`."""
+    return f"random/rank-{rank:05d}.json"
+
+
+def condition(path: Path) -> Condition:
+    """What there is at `path`."""
+    if (path / MANIFEST).is_file():
+        return Condition.COMPLETE
+    if not path.is_dir():
+        return Condition.ABSENT
+    return Condition.GPT_NEOX if any(path.glob("*.pt")) else Condition.INTERRUPTED
+
+
+def checkpoints(directory: Path, wanted: Condition = Condition.COMPLETE) -> dict[int, Path]:
+    """The checkpoints of `directory` that are in the wanted condition, by rising iteration; none if it does not exist."""
+    if not directory.is_dir():
+        return {}
+    found = {iteration: path for path in directory.iterdir() if (iteration := _iteration(path)) is not None}
+    return {iteration: path for iteration, path in sorted(found.items()) if condition(path) is wanted}
+
+
+def point_latest(path: Path) -> None:
+    """Let `latest`, beside the checkpoint `path`, name it."""
+    write_file(path.parent / LATEST, f"{path.name}\n")
+
+
+def remove(path: Path) -> None:
+    """Remove the checkpoint `path`, its manifest durably first: what a crash leaves of it is not complete."""
+    (path / MANIFEST).unlink(missing_ok=True)
+    sync_directory(path)
+    shutil.rmtree(path)
+    sync_directory(path.parent)
+
+
+def _iteration(path: Path) -> int | None:
+    match = _DIRECTORY.fullmatch(path.name)
+    return int(match[1]) if match else None

@@ -1,0 +1,88 @@
+"""The manifest: what proves that a checkpoint is complete, and by which each of its files is known to be undamaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from neox_core.checkpoint.files import FileRecord, write_file
+from neox_core.checkpoint.layout import MANIFEST
+from neox_core.errors import UserError
+
+FORMAT_VERSION = 1
+
+
+class DamagedCheckpoint(UserError):
+    """A file of a complete checkpoint is not what was written."""
+
+    def __init__(self, path: Path, difference: str) -> None:
+        super().__init__(f"{path} is damaged: {difference}. Restore it from a copy, or load another checkpoint.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a complete checkpoint consists of. `files` has the names, relative to the checkpoint, of all but itself."""
+
+    iteration: int
+    world_size: int  # ranks that wrote it
+    files: Mapping[str, FileRecord]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the checkpoint, without the manifest itself."""
+        return sum(record.size for record in self.files.values())
+
+    def write(self, checkpoint: Path) -> None:
+        """Write it into the directory `checkpoint`, which makes that complete."""
+        content = {"format": FORMAT_VERSION, **asdict(self)}
+        write_file(checkpoint / MANIFEST, json.dumps({**content, "sha256": _digest(content)}, indent=1))
+
+    @classmethod
+    def read(cls, checkpoint: Path) -> Manifest:
+        """The manifest of the directory `checkpoint`.
+
+        Raises:
+            DamagedCheckpoint: it is not what was written.
+            UserError: a newer version wrote it.
+        """
+        content = _read(checkpoint / MANIFEST)
+        if content["format"] != FORMAT_VERSION:
+            raise UserError(
+                f"{checkpoint} has checkpoint format {content['format']}, and this version of neox reads format "
+                f"{FORMAT_VERSION}: use the version that saved it."
+            )
+        files = {name: FileRecord(**record) for name, record in content["files"].items()}
+        return cls(iteration=content["iteration"], world_size=content["world_size"], files=files)
+
+    def missing(self, checkpoint: Path) -> dict[str, str]:
+        """The files that are absent from `checkpoint`, or are not as long as they were, each with a clause that says so."""
+        found = {name: _size(checkpoint / name) for name in self.files}
+        return {
+            name: f"expected {record.size} bytes, found "
+            + ("no file" if found[name] is None else f"{found[name]} bytes")
+            for name, record in self.files.items()
+            if found[name] != record.size
+        }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        digest = content.pop("sha256")
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise DamagedCheckpoint(path, "it cannot be read") from error
+    if digest != _digest(content):
+        raise DamagedCheckpoint(path, "its sha256 is not what was written")
+    return content
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None

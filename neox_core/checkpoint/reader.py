@@ -1,0 +1,148 @@
+"""A complete checkpoint opened for reading: nothing comes out of a file that is not exactly what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from neox_core.checkpoint.layout import INDEX, SETTINGS, STATE, random_state_name
+from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
+from neox_core.checkpoint.pieces import Copy, Index
+from neox_core.checkpoint.search import require_complete
+from neox_core.errors import UserError
+from neox_core.parallel.shards import Fragment, Range, ShardSpec
+
+
+class Reader:
+    """What a complete checkpoint holds. A shard is read through a memory map, after its digest was found to be right."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the checkpoint in the directory `path`; its files must be there and have their sizes.
+
+        Raises:
+            UserError: it is absent, not complete, or GPT-NeoX's, or of a newer format.
+            DamagedCheckpoint: the manifest is not what was written, or a file is absent, cut off or too long.
+        """
+        require_complete(path)
+        self.path = path
+        self.manifest = Manifest.read(path)
+        for name, difference in self.manifest.missing(path).items():
+            raise DamagedCheckpoint(path / name, difference)
+        self._shards: dict[str, Any] = {}
+
+    @property
+    def iteration(self) -> int:
+        """The step after which it was saved."""
+        return self.manifest.iteration
+
+    @property
+    def world_size(self) -> int:
+        """Number of ranks that saved it."""
+        return self.manifest.world_size
+
+    @cached_property
+    def state(self) -> dict[str, Any]:
+        """The plain values that were saved with it: consumed samples and the like."""
+        state: dict[str, Any] = json.loads(self.file(STATE))
+        return state
+
+    @property
+    def settings_text(self) -> str:
+        """The settings that it was saved with, as YAML."""
+        return self.file(SETTINGS).decode()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Canonical names of the parameters."""
+        return self._index.names
+
+    def roles(self, name: str) -> tuple[str, ...]:
+        """The roles in which parameter `name` was saved ("weight", "exp_avg", ...); none when it was not."""
+        return self._index.roles(name)
+
+    def file(self, name: str) -> bytes:
+        """The content of the file `name` (a path relative to the checkpoint).
+
+        Raises:
+            UserError: the checkpoint has no such file.
+            DamagedCheckpoint: it is not what was written.
+        """
+        if name not in self.manifest.files:
+            raise UserError(f"{self.path} has no file '{name}'; it has: {', '.join(sorted(self.manifest.files))}")
+        content = (self.path / name).read_bytes()
+        self._check(name, hashlib.sha256(content))
+        return content
+
+    def random_state(self, rank: int) -> dict[str, Any] | None:
+        """The state of the random generators of `rank`, or None when none was saved for it."""
+        name = random_state_name(rank)
+        if name not in self.manifest.files:
+            return None
+        state: dict[str, Any] = json.loads(self.file(name))
+        return state
+
+    def verify(self, spec: ShardSpec, role: str, range: Range) -> None:
+        """Raise what `read` with the same arguments would raise."""
+        for copy in self._copies(spec, role, range):
+            self._open(copy.shard)
+
+    def read(self, spec: ShardSpec, role: str, range: Range, out: torch.Tensor | None = None) -> torch.Tensor:
+        """Elements `range` of the flat tensor that `spec` describes, however many ranks and cuttings it was saved in.
+
+        They are copied to `out` (as many elements, any device; converted to its type), or come as a new flat tensor in
+        host memory of the type that was saved. A scalar state is range (0, 1).
+
+        Raises:
+            UserError: the parameter, its role or some of the elements were not saved, or its shape is another.
+            DamagedCheckpoint: a shard that holds some of them is not what was written.
+        """
+        copies = self._copies(spec, role, range)
+        result = torch.empty(range[1] - range[0], dtype=self._index.dtype(spec.name, role)) if out is None else out
+        flat = result.detach().view(-1)
+        for copy in copies:
+            start, stop = copy.source
+            elements = self._open(copy.shard).get_slice(copy.piece.key)[start:stop]
+            flat[copy.target : copy.target + stop - start].copy_(elements)
+        return result
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index.from_json(self.file(INDEX).decode())
+
+    def _copies(self, spec: ShardSpec, role: str, range: Range) -> list[Copy]:
+        try:
+            return self._index.copies(spec, role, range)
+        except UserError as error:
+            raise UserError(f"{self.path}: {error}.") from error
+
+    def _open(self, shard: str) -> Any:
+        if shard not in self._shards:
+            path = self.path / shard
+            with path.open("rb") as stream:
+                self._check(shard, hashlib.file_digest(stream, "sha256"))
+            self._shards[shard] = safe_open(path, framework="pt")
+        return self._shards[shard]
+
+    def _check(self, name: str, found: hashlib._Hash) -> None:
+        if found.hexdigest() != self.manifest.files[name].sha256:
+            raise DamagedCheckpoint(self.path / name, "its sha256 is not what was written")
+
+
+def load_fragments(reader: Reader, fragments: Iterable[Fragment]) -> None:
+    """Copy what was saved into each live fragment. No fragment changes unless all of them can be loaded.
+
+    Raises:
+        UserError: something is not in the checkpoint, or is damaged; see `Reader.read`.
+    """
+    fragments = list(fragments)
+    for fragment in fragments:
+        reader.verify(fragment.spec, fragment.role, fragment.range)
+    for fragment in fragments:
+        reader.read(fragment.spec, fragment.role, fragment.range, out=fragment.tensor)

@@ -1,0 +1,145 @@
+"""Reading YAML (and JSON, which is YAML) so that each value remembers its file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neox_core.errors import Origin, Problem, SettingsError, UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a configuration, spelt with underscores, its value and where it was written."""
+
+    key: str
+    value: Any
+    origin: Origin
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with YAML 1.2's floats (`1e-5` is a number) and without silent duplicates."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' is there twice, on lines {seen[key]} and {line}", key_node.start_mark
+                )
+            seen[key] = line
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
+    list("-+.0123456789"),
+)
+
+
+def parse_value(text: str) -> Any:
+    """A single value, as YAML: for overrides on the command line. Nothing is ever evaluated.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+    """
+    return yaml.load(text, Loader=_Loader)
+
+
+def read_file(path: Path) -> list[Entry]:
+    """The top-level entries of a file, in order.
+
+    Raises:
+        UserError: there is no such file, or it is not a mapping in YAML or JSON.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}; give the path of a YAML or JSON file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not text in UTF-8: {error.reason} at byte {error.start}") from error
+    return read_text(text, str(path))
+
+
+def read_text(text: str, source: str) -> list[Entry]:
+    """The same for text; `source` names it in messages."""
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return []
+        if not isinstance(root, yaml.MappingNode):
+            raise UserError(
+                f"{source}:{root.start_mark.line + 1}: expected lines `key: value`, found a {type(root).__name__.removesuffix('Node').lower()}"
+            )
+        loader.construct_mapping(root, deep=True)  # for its complaint about duplicates
+        entries = [_entry(loader, key, value, text, source) for key, value in root.value]
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise UserError(f"{source}:{line}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{source}: not valid YAML: {error}") from error
+    finally:
+        loader.dispose()
+    return entries
+
+
+def _entry(loader: _Loader, key_node: yaml.Node, value_node: yaml.Node, text: str, source: str) -> Entry:
+    key = loader.construct_object(key_node, deep=True)
+    line = key_node.start_mark.line
+    if not isinstance(key, str):
+        raise UserError(f"{source}:{line + 1}: the key {key!r} is not a word")
+    value = loader.construct_object(value_node, deep=True)
+    return Entry(key.replace("-", "_"), value, Origin(source=source, line=line + 1, text=text.splitlines()[line]))
+
+
+def merge(files: Iterable[Sequence[Entry]]) -> dict[str, Entry]:
+    """The entries of several files together.
+
+    Raises:
+        SettingsError: a key is given twice, in whatever spelling; all such keys are listed.
+    """
+    merged: dict[str, Entry] = {}
+    problems = []
+    for entry in (entry for entries in files for entry in entries):
+        first = merged.setdefault(entry.key, entry)
+        if first is not entry:
+            message = f"is given twice, in {first.origin} ({first.value!r}) and {entry.origin} ({entry.value!r})"
+            problems.append(Problem(keys=(entry.key,), message=message, remedy="remove one", origin=entry.origin))
+    if problems:
+        raise SettingsError(problems)
+    return merged
+
+
+def apply_override(entries: dict[str, Entry], text: str) -> None:
+    """Apply one `key=value` or `key.sub.key=value` of the command line, in place.
+
+    Raises:
+        UserError: it has no `=`, is not YAML, or goes into a value that is not a mapping.
+    """
+    path, separator, value_text = text.partition("=")
+    if not separator or not path:
+        raise UserError(f"'{text}': neither a file nor an override; an override is written key=value")
+    try:
+        value = parse_value(value_text)
+    except yaml.YAMLError as error:
+        raise UserError(f"'{text}': the value is not valid YAML: {' '.join(str(error).split())}") from error
+    key, *rest = path.split(".")
+    key = key.replace("-", "_")
+    if rest:
+        value = _with_inner(entries[key].value if key in entries else {}, rest, value, text)
+    entries[key] = Entry(key, value, Origin(source=f"command line ({text})"))
+
+
+def _with_inner(outer: Any, path: list[str], value: Any, text: str) -> dict[str, Any]:
+    if not isinstance(outer, dict):
+        raise UserError(f"'{text}': '{path[0]}' cannot be set within {outer!r}, which is not a mapping")
+    inner = value if len(path) == 1 else _with_inner(outer.get(path[0], {}), path[1:], value, text)
+    return {**outer, path[0]: inner}

@@ -1,0 +1,208 @@
+"""Deriving a run's settings: batch arithmetic, precision, layers, vocabulary, and DeepSpeed's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from neox_core.config.args import NeoXArgs
+from neox_core.config.groups import (
+    BatchSettings,
+    DeepSpeedSettings,
+    MixtureSettings,
+    ModelSettings,
+    OptimizerSettings,
+)
+from neox_core.config.resolved import Batch, OptimizerChoice, Precision, Resolved
+from neox_core.config.rules import RULES
+from neox_core.config.world import World
+from neox_core.errors import Problem, SettingsError
+
+T = TypeVar("T")
+
+DEFAULT_LR = 0.001
+
+
+def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
+    """The frozen value that a run uses; every problem is found before any is reported."""
+    problems: list[Problem] = [problem for rule in RULES for problem in rule(args, world)]
+    if args.plugins is not None:
+        for _, found in args.plugins.call("neox_check", args=args, world=world):
+            problems.extend(found)
+
+    def derive(function: Callable[[], T]) -> T | None:
+        try:
+            return function()
+        except SettingsError as error:
+            problems.extend(error.problems)
+            return None
+
+    groups = args.groups
+    model, deepspeed, mixture = groups[ModelSettings], groups[DeepSpeedSettings], groups[MixtureSettings]
+    assert isinstance(model, ModelSettings)
+    assert isinstance(deepspeed, DeepSpeedSettings)
+    assert isinstance(mixture, MixtureSettings)
+    batch = derive(lambda: resolve_batch(args, world))
+    precision = derive(lambda: resolve_precision(args))
+    layers = derive(lambda: expand_attention(model.attention_config, model.num_layers))
+    optimizer = derive(lambda: resolve_optimizer(args))
+    json = derive(lambda: deepspeed_json(args, batch, precision)) if batch and precision else None
+    known = vocabulary if vocabulary is not None else model.vocab_size
+    if problems or batch is None or precision is None or layers is None or optimizer is None or json is None:
+        raise SettingsError(replace(p, origin=p.origin or _first_origin(args, p.keys)) for p in problems)
+    return Resolved(
+        world=world,
+        batch=batch,
+        precision=precision,
+        layers=layers,
+        mixtures=tuple(_mixture(mixture, layer) for layer in range(model.num_layers)),
+        vocabulary=known,
+        padded_vocab_size=None if known is None else padded_vocabulary(args, known),
+        optimizer=optimizer,
+        deepspeed=json,
+        values=args.to_dict(),
+        origins={key: origin for key in args.to_dict() if (origin := args.origin(key))},
+        groups=groups,
+    )
+
+
+def _first_origin(args: NeoXArgs, keys: tuple[str, ...]) -> Any:
+    return next((origin for key in keys if (origin := args.origin(key))), None)
+
+
+def _mixture(mixture: MixtureSettings, layer: int) -> str | None:
+    on = mixture.moe_num_experts > 1 and layer % mixture.moe_expert_interval == 0
+    return mixture.moe_type if on else None
+
+
+def padded_vocabulary(args: NeoXArgs, vocabulary: int) -> int:
+    """The vocabulary, rounded up to a multiple of make_vocab_size_divisible_by times the tensor-parallel size."""
+    multiple: int = args.make_vocab_size_divisible_by * max(args.model_parallel_size, 1)
+    return -(-vocabulary // multiple) * multiple
+
+
+def resolve_batch(args: NeoXArgs, world: World) -> Batch:
+    """Micro batch, accumulation and total from whichever of the three are given.
+
+    Raises:
+        SettingsError: none is given, or they do not multiply to whole numbers.
+    """
+    ranks = max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1)
+    if world.size % ranks:
+        keys = ("pipe_parallel_size", "model_parallel_size")
+        raise SettingsError([Problem(keys=keys, message=f"{world.size} ranks cannot be cut into groups of {ranks}")])
+    parallel = world.size // ranks
+    total, micro, accumulation = (getattr(args, key) for key in BatchSettings.model_fields)
+    if total is None and micro is None:
+        message = "the batch size is not given"
+        sizes = ("train_batch_size", "train_micro_batch_size_per_gpu")
+        raise SettingsError([Problem(keys=sizes, message=message, remedy="give one of them")])
+    if micro is None:
+        micro = total // ((accumulation or 1) * parallel)
+    if accumulation is None:
+        accumulation = 1 if total is None else total // (micro * parallel) if micro else 0
+    batch = Batch(micro, accumulation, parallel)
+    if total is not None and batch.total != total:
+        message = f"{total} samples a step cannot be made of {micro} a pass x {accumulation} passes x {parallel} data-parallel ranks"
+        remedy = f"a step is a multiple of {parallel * max(micro, 1)} samples"
+        raise SettingsError([Problem(keys=tuple(BatchSettings.model_fields), message=message, remedy=remedy)])
+    return batch
+
+
+def resolve_precision(args: NeoXArgs) -> Precision:
+    """From `precision` and the fp16 and bf16 dictionaries.
+
+    Raises:
+        SettingsError: they contradict each other.
+    """
+    short: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "bfloat16": "bf16"}
+    enabled = [name for name in ("fp16", "bf16") if (getattr(args, name) or {}).get("enabled")]
+    wanted = {*enabled, *([short[args.precision]] if args.precision else [])}
+    if len(wanted) > 1:
+        message = f"{' and '.join(sorted(wanted))} are both asked for"
+        raise SettingsError([Problem(keys=("precision", *enabled), message=message, remedy="keep one")])
+    return "fp16" if "fp16" in wanted else "bf16" if "bf16" in wanted else "fp32"
+
+
+def expand_attention(config: list[Any] | None, num_layers: int) -> tuple[str, ...]:
+    """`[[["global", "local"], 3], ...]` as one name a layer; a plain list of names is taken as it is.
+
+    Raises:
+        SettingsError: malformed, or the number of layers is another.
+    """
+
+    def refuse(message: str) -> SettingsError:
+        remedy = 'write one name a layer, or [[["name", ...], repeats], ...]; repeats may be "all"'
+        return SettingsError([Problem(keys=("attention_config",), message=message, remedy=remedy)])
+
+    if config is None:
+        return ("global",) * num_layers
+    if all(isinstance(item, str) for item in config):
+        names = list(config)
+    else:
+        names = []
+        for item in config:
+            match item:
+                case [[*pattern], "all"] if pattern and num_layers % len(pattern) == 0:
+                    names = pattern * (num_layers // len(pattern))
+                    break  # GPT-NeoX's meaning: the whole model, whatever stands before and after
+                case [[*pattern], int(repeats)]:
+                    names += pattern * repeats
+                case _:
+                    raise refuse(f"{item!r} is not [[names], repeats]")
+    if not all(isinstance(name, str) for name in names):
+        raise refuse(f"{names!r} has entries that are not names")
+    if len(names) != num_layers:
+        raise refuse(f"{config!r} describes {len(names)} layers, num_layers is {num_layers}")
+    return tuple(names)
+
+
+def resolve_optimizer(args: NeoXArgs) -> OptimizerChoice:
+    """The optimizer's name and options.
+
+    Raises:
+        SettingsError: the dictionary is malformed.
+    """
+    chosen = args.optimizer if args.optimizer is not None else {"type": "adam", "params": {}}
+    name, params = chosen.get("type"), chosen.get("params", {})
+    lr = params.get("lr", DEFAULT_LR) if isinstance(params, dict) else None
+    if not isinstance(name, str) or not isinstance(params, dict) or set(chosen) - {"type", "params"}:
+        message = f"{chosen!r} is not of the form {{type: NAME, params: {{lr: ...}}}}"
+        raise SettingsError([Problem(keys=("optimizer",), message=message)])
+    if isinstance(lr, bool) or not isinstance(lr, int | float) or lr <= 0:
+        raise SettingsError([Problem(keys=("optimizer",), message=f"params.lr: {lr!r} is not a number > 0")])
+    return OptimizerChoice(name.casefold(), params, float(lr))
+
+
+def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision) -> dict[str, Any]:
+    """DeepSpeed's configuration: what we resolved, then `deepspeed_extra_args`.
+
+    Raises:
+        SettingsError: an extra argument repeats a key that is set here.
+    """
+    settings = {key: getattr(args, key) for key in OptimizerSettings.model_fields | DeepSpeedSettings.model_fields}
+    zero = {"stage": 0} if settings["zero_optimization"] is None else dict(settings["zero_optimization"])
+    json: dict[str, Any] = {
+        "train_batch_size": batch.total,
+        "train_micro_batch_size_per_gpu": batch.micro,
+        "gradient_accumulation_steps": batch.accumulation,
+        "gradient_clipping": float(settings["gradient_clipping"]),
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": settings["steps_per_print"],
+        "wall_clock_breakdown": settings["wall_clock_breakdown"],
+    }
+    if precision == "bf16":
+        json["bf16"] = {**(args.bf16 or {}), "enabled": True}
+    if precision == "fp16":
+        json["fp16"] = {key: value for key, value in (args.fp16 or {}).items() if key not in ("type", "fp16")} | {
+            "enabled": True
+        }
+    extra = settings["deepspeed_extra_args"] or {}
+    clashes = sorted(set(extra) & set(json))
+    if clashes:
+        message = f"{', '.join(clashes)}: also set by a key of its own"
+        raise SettingsError([Problem(keys=("deepspeed_extra_args",), message=message, remedy="keep one of the two")])
+    return json | extra

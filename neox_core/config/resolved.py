@@ -1,0 +1,98 @@
+"""`Resolved`: the frozen settings of a run, with everything that is derived from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, cast
+
+from neox_core.config.settings import Settings
+from neox_core.config.world import World
+from neox_core.errors import Origin
+
+Precision = Literal["fp32", "fp16", "bf16"]
+
+G = TypeVar("G", bound=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How many samples make a step.
+
+    Args:
+        micro: samples in one forward pass of one rank.
+        accumulation: forward passes in one step.
+        data_parallel: ranks that see different samples.
+    """
+
+    micro: int
+    accumulation: int
+    data_parallel: int
+
+    @property
+    def total(self) -> int:
+        """Samples in one optimizer step, over all ranks."""
+        return self.micro * self.accumulation * self.data_parallel
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerChoice:
+    """The optimizer by name, its own options, and the learning rate that the schedule scales."""
+
+    name: str
+    params: Mapping[str, Any]
+    lr: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Everything that a run is, as a value: `resolved[ModelSettings]` is a typed group, the rest is derived.
+
+    Args:
+        world: hosts, slots and device.
+        batch: samples in a step.
+        precision: number format of parameters and activations.
+        layers: name of each layer's sequence mixer.
+        mixtures: name of each layer's mixture of experts, None where there is none.
+        vocabulary: number of token ids in use; None when nothing says it.
+        padded_vocab_size: rows of the embedding; None likewise.
+        optimizer: which optimizer.
+        deepspeed: the configuration that is handed to DeepSpeed.
+        values: the given keys; making settings of them again gives the same value.
+        origins: where they were given.
+    """
+
+    world: World
+    batch: Batch
+    precision: Precision
+    layers: tuple[str, ...]
+    mixtures: tuple[str | None, ...]
+    vocabulary: int | None
+    padded_vocab_size: int | None
+    optimizer: OptimizerChoice
+    deepspeed: Mapping[str, Any]
+    values: Mapping[str, Any]
+    origins: Mapping[str, Origin] = field(repr=False)
+    groups: Mapping[type[Settings], Settings] = field(repr=False)
+
+    def __getitem__(self, group: type[G]) -> G:
+        """The typed group."""
+        return cast("G", self.groups[group])
+
+    def all_values(self) -> dict[str, Any]:
+        """Every key with its value, defaults included, by key."""
+        found = {key: value for group in self.groups.values() for key, value in group.model_dump().items()}
+        return dict(sorted(found.items()))
+
+    def fingerprint(self) -> str:
+        """sha256 of everything that must be the same on each rank."""
+        content = {
+            "values": self.all_values(),
+            "world": [[host.name, host.slots] for host in self.world.hosts],
+            "device": self.world.device,
+            "vocabulary": self.vocabulary,
+            "deepspeed": self.deepspeed,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""Rules over several settings, each a small function that yields problems; all of them are checked before any is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from neox_core.config.world import World
+from neox_core.errors import Problem
+
+if TYPE_CHECKING:
+    from neox_core.config.args import NeoXArgs
+
+Rule = Callable[["NeoXArgs", World], Iterable[Problem]]
+
+
+def heads_divide_width(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Each head gets the same share of the residual stream."""
+    if args.hidden_size % args.num_attention_heads:
+        yield Problem(
+            keys=("hidden_size", "num_attention_heads"),
+            message=f"hidden_size {args.hidden_size} is not a multiple of num_attention_heads {args.num_attention_heads}",
+            remedy=f"use a multiple of {args.num_attention_heads}, such as "
+            f"{-(-args.hidden_size // args.num_attention_heads) * args.num_attention_heads}",
+        )
+    kv_heads = args.num_kv_heads or args.num_attention_heads
+    if args.num_attention_heads % kv_heads:
+        yield Problem(
+            keys=("num_attention_heads", "num_kv_heads"),
+            message=f"num_attention_heads {args.num_attention_heads} is not a multiple of num_kv_heads {kv_heads}",
+            remedy="each key/value head serves the same number of query heads",
+        )
+
+
+def positions_cover_samples(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """A sample has no more tokens than there are positions."""
+    if args.max_position_embeddings < args.seq_length:
+        yield Problem(
+            keys=("max_position_embeddings", "seq_length"),
+            message=f"max_position_embeddings {args.max_position_embeddings} is less than seq_length {args.seq_length}",
+            remedy="raise the one or lower the other",
+        )
+
+
+def rates_are_ordered(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """The learning rate does not fall below its lower bound."""
+    lr = ((args.optimizer or {}).get("params") or {}).get("lr")
+    if isinstance(lr, int | float) and args.min_lr > lr:
+        yield Problem(
+            keys=("min_lr", "optimizer"),
+            message=f"min_lr {args.min_lr} is more than optimizer.params.lr {lr}",
+            remedy="lower min_lr",
+        )
+
+
+def saving_has_a_place(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Wishes about checkpoints need a directory."""
+    for key in ("checkpoint_factor", "extra_save_iters", "keep_last_n_checkpoints"):
+        if key in args and args.save is None:
+            yield Problem(keys=(key, "save"), message=f"{key} is set, but save is not", remedy="add `save: DIRECTORY`")
+
+
+def data_is_named_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Either one file that is cut, or files for each part; as many weights as files."""
+    parts = [key for key in ("train_data_paths", "valid_data_paths", "test_data_paths") if key in args]
+    if args.data_path is not None and parts:
+        yield Problem(
+            keys=("data_path", *parts),
+            message=f"data_path and {', '.join(parts)} are both given",
+            remedy="data_path is cut by `split`; use that or the lists",
+        )
+    if args.data_path is None and not args.train_data_paths:
+        yield Problem(
+            keys=("train_data_paths", "data_path"),
+            message="no training data is given",
+            remedy="add `data_path: PREFIX`, or `train_data_paths: [PREFIX]`; `neox data prepare` makes such files",
+        )
+    for part in ("train", "valid", "test"):
+        paths, weights = getattr(args, f"{part}_data_paths") or [], getattr(args, f"{part}_data_weights")
+        if weights is not None and len(weights) != len(paths):
+            yield Problem(
+                keys=(f"{part}_data_weights", f"{part}_data_paths"),
+                message=f"{len(weights)} weights for {len(paths)} paths",
+                remedy="give one weight for each path",
+            )
+
+
+def parallelism_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """What this version can cut."""
+    for key in ("pipe_parallel_size", "model_parallel_size"):
+        if getattr(args, key) > 1:
+            yield Problem(
+                keys=(key,),
+                message=f"{getattr(args, key)}: this version trains with data parallelism only",
+                remedy=f"set {key}: 1",
+            )
+    stage = (args.zero_optimization or {}).get("stage", 0)
+    if stage not in (0, 1):
+        yield Problem(
+            keys=("zero_optimization",),
+            message=f"stage {stage!r}: this version has stages 0 and 1",
+            remedy="set stage: 1",
+        )
+
+
+def precision_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """DeepSpeed has no fp16 on CPUs."""
+    if (args.precision == "fp16" or (args.fp16 or {}).get("enabled")) and world.device == "cpu":
+        yield Problem(
+            keys=("precision" if args.precision else "fp16",),
+            message="fp16 cannot be trained on a CPU: DeepSpeed refuses it",
+            remedy="use precision: bfloat16 or fp32",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    heads_divide_width,
+    positions_cover_samples,
+    rates_are_ordered,
+    saving_has_a_place,
+    data_is_named_once,
+    parallelism_is_available,
+    precision_is_available,
+)

@@ -1,0 +1,104 @@
+"""From pydantic's complaints and unknown keys to problems that a user can act on."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from neox_core.config.loading import Entry
+from neox_core.config.ownership import Ownership
+from neox_core.config.settings import Settings
+from neox_core.errors import Problem, nearest
+
+_RANGES = {
+    "greater_than": ("gt", ">"),
+    "greater_than_equal": ("ge", ">="),
+    "less_than": ("lt", "<"),
+    "less_than_equal": ("le", "<="),
+}
+
+
+def unknown_key(entry: Entry, ownership: Ownership) -> Problem:
+    """The problem of a key that no group owns."""
+    close = nearest(entry.key, ownership.by_key)
+    remedy = f"did you mean '{close}'?" if close else "`neox plugins` lists what is installed"
+    message = "there is no such setting"
+    if ownership.broken:
+        message += f"; {'; '.join(ownership.broken)}"
+    return Problem(keys=(entry.key,), message=message, remedy=remedy, origin=entry.origin)
+
+
+def group_problems(error: ValidationError, group: type[Settings], given: Mapping[str, Entry]) -> list[Problem]:
+    """One problem for each key that a group refuses."""
+    found: dict[str, ErrorDetails] = {}
+    for detail in error.errors():
+        found.setdefault(str(detail["loc"][0]), detail)
+    return [_problem(key, detail, group, given.get(key)) for key, detail in found.items()]
+
+
+def _problem(key: str, detail: ErrorDetails, group: type[Settings], entry: Entry | None) -> Problem:
+    if entry is None:
+        description = group.model_fields[key].description
+        return Problem(keys=(key,), message="must be given", remedy=f"{description}; {allowed(group, key)}")
+    message = f"{entry.value!r} is not {allowed(group, key)}"
+    close = _nearest_choice(group, key, entry.value)
+    remedy = f"did you mean '{close}'?" if close else None
+    if detail["type"] == "value_error":
+        message = f"{entry.value!r}: {detail['ctx']['error']}"
+    return Problem(keys=(key,), message=message, remedy=remedy, origin=entry.origin)
+
+
+def allowed(group: type[Settings], key: str) -> str:
+    """What a key takes, in words: `a whole number > 0`, `one of fp32, fp16, bfloat16 or null`."""
+    field = group.model_fields[key]
+    bounds = [
+        f"{sign} {getattr(constraint, attribute)}"
+        for constraint in field.metadata
+        for attribute, sign in _RANGES.values()
+        if getattr(constraint, attribute, None) is not None
+    ]
+    return " ".join([type_in_words(field.annotation), " and ".join(bounds)]).strip()
+
+
+def type_in_words(annotation: Any) -> str:
+    """A type as a user would say it."""
+    simple = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        bool: "true or false",
+        type(None): "null",
+        Any: "anything",
+    }
+    if annotation in simple:
+        return simple[annotation]
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, arguments))}"
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(type_in_words(argument) for argument in arguments)
+    if origin is list:
+        return f"a list of {_plural(type_in_words(arguments[0]))}"
+    if origin is dict:
+        return "a mapping"
+    return str(annotation)
+
+
+def _plural(words: str) -> str:
+    return {"a whole number": "whole numbers", "a number": "numbers", "text": "texts", "anything": "values"}.get(
+        words, words
+    )
+
+
+def _nearest_choice(group: type[Settings], key: str, value: Any) -> str | None:
+    annotation = group.model_fields[key].annotation
+    literals = [annotation, *typing.get_args(annotation)]
+    choices = [
+        str(c) for literal in literals if typing.get_origin(literal) is Literal for c in typing.get_args(literal)
+    ]
+    return nearest(value, choices) if isinstance(value, str) and choices else None

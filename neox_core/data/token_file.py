@@ -1,0 +1,137 @@
+"""GPT-NeoX's memory-mapped token files: `PREFIX.bin` holds the ids, `PREFIX.idx` says where each document lies.
+
+The index is little-endian: magic, version (u64), dtype code (u8), the number of documents N (u64), the number of entries D
+of the document index (u64), then sizes int32[N] in tokens, starts int64[N] in bytes, and the document index int64[D].
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neox_core.errors import UserError
+
+MAGIC = b"MMIDIDX\x00\x00"
+VERSION = 1
+HEADER = struct.Struct("<9sQBQQ")
+DTYPES: dict[int, np.dtype[Any]] = {
+    code: np.dtype(name) for code, name in enumerate(("u1", "i1", "<i2", "<i4", "<i8", "<f4", "<f8", "<u2"), start=1)
+}
+"""Element types by the code that the index stores."""
+
+_EXTENTS_AT_ONCE = 1 << 20
+
+
+def dtype_for_vocabulary(vocab_size: int) -> np.dtype[Any]:
+    """The element type in which GPT-NeoX stores ids of a vocabulary: uint16 below 65,500 entries, else int32."""
+    return np.dtype("<u2" if vocab_size < 65500 else "<i4")
+
+
+class TokenFile:
+    """Read access to the documents of a token file; nothing is copied until it is used.
+
+    Raises `UserError` when a file is missing or damaged, or when the two do not belong together.
+    """
+
+    def __init__(self, prefix: str | Path) -> None:
+        self.prefix = str(prefix)
+        index_path = Path(f"{prefix}.idx")
+        index = _map_bytes(index_path)
+        self.dtype, count, entries = _read_header(index_path, index)
+        starts_at = HEADER.size + 4 * count
+        documents_at = starts_at + 8 * count
+        self.sizes: npt.NDArray[np.int32] = index[HEADER.size : starts_at].view("<i4")
+        """Tokens in each document, int32 [documents]."""
+        self.document_index: npt.NDArray[np.int64] = index[documents_at:].view("<i8")
+        """What the index stores beside the sizes; training takes every entry of `sizes` as a document and ignores it."""
+        starts = index[starts_at:documents_at].view("<i8")
+
+        tokens_path = Path(f"{prefix}.bin")
+        content = _map_bytes(tokens_path)
+        _check_extents(self.sizes, starts, self.dtype.itemsize, len(content), index_path, tokens_path)
+        self._starts = starts
+        self._tokens: npt.NDArray[Any] = content.view(self.dtype)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, i: int) -> npt.NDArray[Any]:
+        return self.get(i)
+
+    def get(self, i: int, offset: int = 0, length: int | None = None) -> npt.NDArray[Any]:
+        """Tokens `offset` to `offset + length` (default: to the end) of document `i`: a read-only view, [length]."""
+        start = int(self._starts[i]) // self.dtype.itemsize
+        document = self._tokens[start : start + int(self.sizes[i])]
+        return document[offset : None if length is None else offset + length]
+
+
+def _map_bytes(path: Path) -> npt.NDArray[np.uint8]:
+    try:
+        if path.stat().st_size == 0:
+            return np.empty(0, np.uint8)  # an empty file cannot be mapped
+        # A plain array over the map: slicing the memmap class itself costs several times as much.
+        return np.asarray(np.memmap(path, np.uint8, mode="r"))
+    except OSError as error:
+        raise UserError(
+            f"{path}: this token file cannot be read ({error.strerror}). A data path is the part before `.bin` and `.idx` of two "
+            "files that exist; check it, or make the files (`neox data prepare`)."
+        ) from error
+
+
+def _read_header(path: Path, index: npt.NDArray[np.uint8]) -> tuple[np.dtype[Any], int, int]:
+    """Element type, number of documents, and number of entries of the document index."""
+    if len(index) < HEADER.size:
+        raise _truncated(path, len(index), HEADER.size)
+    magic, version, code, count, entries = HEADER.unpack(index[: HEADER.size].tobytes())
+    if magic != MAGIC:
+        raise UserError(
+            f"{path}: this is not the index of a memory-mapped token file: it begins with {magic!r} where "
+            f"{MAGIC!r} is expected. Make the files again in the mmap format."
+        )
+    if version != VERSION:
+        raise UserError(
+            f"{path}: format version {version} cannot be read; the only version is {VERSION}. Make the files again."
+        )
+    if code not in DTYPES:
+        known = ", ".join(f"{known} ({dtype.name})" for known, dtype in DTYPES.items())
+        raise UserError(f"{path}: element type code {code} is unknown; the codes are {known}. Make the files again.")
+    expected = HEADER.size + 12 * count + 8 * entries
+    if len(index) != expected:
+        raise _truncated(path, len(index), expected)
+    return DTYPES[code], count, entries
+
+
+def _truncated(path: Path, length: int, expected: int) -> UserError:
+    what = "truncated" if length < expected else "too long"
+    return UserError(
+        f"{path}: the index is {what}: {length} bytes where {expected} are expected. Copy or make the files again."
+    )
+
+
+def _check_extents(
+    sizes: npt.NDArray[np.int32],
+    starts: npt.NDArray[np.int64],
+    itemsize: int,
+    length: int,
+    index_path: Path,
+    tokens_path: Path,
+) -> None:
+    """Every document must lie within the `length` bytes of tokens, and the last one must end there."""
+    end = 0
+    for first in range(0, len(sizes), _EXTENTS_AT_ONCE):  # in pieces: an index may have hundreds of millions of entries
+        start = starts[first : first + _EXTENTS_AT_ONCE]
+        size = sizes[first : first + _EXTENTS_AT_ONCE]
+        if size.min() < 0 or start.min() < 0 or np.any(start % itemsize):
+            raise UserError(
+                f"{index_path}: the index is damaged: a document has a negative size or an impossible start. Copy or make the files again."
+            )
+        end = max(end, int((start + size.astype(np.int64) * itemsize).max()))
+    if end != length:
+        raise UserError(
+            f"{tokens_path}: the file has {length} bytes where its index ({index_path.name}) expects {end}: it is damaged, or the two "
+            "do not belong together. Copy or make both again."
+        )

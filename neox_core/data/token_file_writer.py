@@ -1,0 +1,86 @@
+"""Writes GPT-NeoX's memory-mapped token files, document by document; the pair of files appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from neox_core.data.atomic_file import publish, temporary_name
+from neox_core.data.token_file import DTYPES, HEADER, MAGIC, VERSION
+from neox_core.errors import UserError
+
+
+class TokenFileWriter:
+    """Context manager that writes `PREFIX.bin` and `PREFIX.idx` (the directory must exist).
+
+    The files get their names at the end of the `with` block; when it raises, nothing is left and older files stay.
+    """
+
+    def __init__(self, prefix: str | Path, dtype: npt.DTypeLike) -> None:
+        self.prefix = str(prefix)
+        self.dtype = np.dtype(dtype).newbyteorder("<")
+        self._sizes = array("i")
+        self._tokens_path = Path(f"{prefix}.bin")
+        self._index_path = Path(f"{prefix}.idx")
+
+    def __enter__(self) -> Self:
+        self._file: BinaryIO = temporary_name(self._tokens_path).open("wb")
+        return self
+
+    def add(self, document: npt.ArrayLike) -> None:
+        """Append one document of token ids, [tokens]. Raises `UserError` when an id does not fit the element type."""
+        tokens = np.asarray(document)
+        if tokens.size and self.dtype.kind in "iu":
+            self._check_range(int(tokens.min()), int(tokens.max()))
+        self._file.write(tokens.astype(self.dtype).tobytes())
+        self._sizes.append(len(tokens))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            with self._file as file:
+                if kind is None:
+                    _sync(file)
+            if kind is None:
+                self._publish()
+        finally:
+            temporary_name(self._tokens_path).unlink(missing_ok=True)
+            temporary_name(self._index_path).unlink(missing_ok=True)
+
+    def _check_range(self, lowest: int, highest: int) -> None:
+        limits = np.iinfo(self.dtype)
+        if lowest < limits.min or highest > limits.max:
+            raise UserError(
+                f"{self._tokens_path}: document {len(self._sizes)} has token ids from {lowest} to {highest}, but {self.dtype.name} holds "
+                f"{limits.min} to {limits.max}; write the file with a wider element type."
+            )
+
+    def _publish(self) -> None:
+        with temporary_name(self._index_path).open("wb") as file:
+            file.write(_index_bytes(self.dtype, np.array(self._sizes, "<i4")))
+            _sync(file)
+        # The index is what makes a pair readable: gone before the tokens change, back when they are in place.
+        self._index_path.unlink(missing_ok=True)
+        publish(temporary_name(self._tokens_path), self._tokens_path)
+        publish(temporary_name(self._index_path), self._index_path)
+
+
+def _index_bytes(dtype: np.dtype[Any], sizes: npt.NDArray[np.int32]) -> bytes:
+    code = next(code for code, known in DTYPES.items() if known == dtype)
+    ends = np.cumsum(sizes, dtype="<i8")
+    header = HEADER.pack(MAGIC, VERSION, code, len(sizes), len(sizes) + 1)
+    starts = (ends - sizes) * dtype.itemsize
+    documents = np.arange(len(sizes) + 1, dtype="<i8")  # one sequence a document
+    return header + sizes.tobytes() + starts.tobytes() + documents.tobytes()
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,144 @@
+"""Who runs where: hostfiles, and the world that they and the settings `include`, `exclude`, `num_nodes`, `num_gpus` make."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+from neox_core.config.world import Device, Host, World
+from neox_core.errors import UserError
+from neox_core.launch.devices import device_kind, local_slots
+from neox_core.launch.filters import Pool, select
+
+_LINE = re.compile(r"(?P<name>\S+)\s+slots=(?P<slots>\d+)(\s.*)?")
+_UNIT = {"cpu": "CPU core", "cuda": "GPU"}
+
+
+def parse_hostfile(text: str, source: str) -> tuple[Host, ...]:
+    """The hosts of a hostfile, in its order.
+
+    A line is `name slots=N`, which further words may follow; blank lines and lines that begin with `#` are ignored.
+    UserError, with `source` and the line: anything else, N of 0, a host named twice, or no host at all.
+    """
+    hosts: dict[str, Host] = {}
+    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
+        if not line or line.startswith("#"):
+            continue
+        host = _parse_line(line, f"{source}:{number}")
+        if host.name in hosts:
+            raise UserError(
+                f"{source}:{number}: {host.name} is listed twice; give each host one line with all its slots"
+            )
+        hosts[host.name] = host
+    if not hosts:
+        raise UserError(f"{source}: no host is listed; write a line `name slots=N` for each host")
+    return tuple(hosts.values())
+
+
+def plan_world(
+    *,
+    hostfile: Path | None = None,
+    include: str | None = None,
+    exclude: str | None = None,
+    num_nodes: int | None = None,
+    num_gpus: int | None = None,
+    device: Device | None = None,
+) -> World:
+    """The ranks of a run: the filtered hosts, of them the first `num_nodes`, on each of these `num_gpus` ranks.
+
+    Without a hostfile the only host is this machine, with as many slots as it has GPUs or usable CPU cores; unless told
+    otherwise it gets a rank for each GPU, or a single rank on CPUs. The slots that a hostfile declares are believed. None (for
+    `num_nodes` also -1) stands for all there are, and for the device found here. UserError: the settings ask for hosts,
+    slots or a device that are not there.
+    """
+    device = device or device_kind()
+    pool = select(_pool(hostfile, device), include=include, exclude=exclude)
+    pool = _first_hosts(pool, num_nodes, hostfile)
+    if num_gpus is None and hostfile is None and device == "cpu" and not include:
+        num_gpus = 1
+    pool = _first_slots(pool, num_gpus, device, hostfile)
+    if device == "cuda":
+        _check_contiguous(pool)
+    return World(tuple(Host(name, len(slots)) for name, slots in pool.items()), device)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host's name is this machine's own, as far as can be told without asking the network."""
+    own = socket.gethostname()
+    return host in {"localhost", "127.0.0.1", "::1", own, own.partition(".")[0]}
+
+
+def _parse_line(line: str, where: str) -> Host:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise UserError(f"{where}: {line!r} is not a host; write `name slots=N`, for example `worker-1 slots=8`")
+    slots = int(match["slots"])
+    if slots < 1:
+        raise UserError(f"{where}: {match['name']} has slots=0; give at least 1, or remove the line")
+    return Host(match["name"], slots)
+
+
+def _pool(hostfile: Path | None, device: Device) -> Pool:
+    if hostfile is not None:
+        return {host.name: tuple(range(host.slots)) for host in parse_hostfile(_read(hostfile), str(hostfile))}
+    slots = local_slots(device)
+    if slots == 0:
+        raise UserError(
+            "device: cuda: no NVIDIA GPU is visible on this machine; use `cpu`, or look at CUDA_VISIBLE_DEVICES"
+        )
+    return {"localhost": tuple(range(slots))}
+
+
+def _read(hostfile: Path) -> str:
+    try:
+        return hostfile.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise UserError(
+            f"hostfile: {hostfile} cannot be read ({reason}); name a file with lines `name slots=N`"
+        ) from error
+
+
+def _first_hosts(pool: Pool, num_nodes: int | None, hostfile: Path | None) -> Pool:
+    if num_nodes is None or num_nodes == -1:
+        return pool
+    if 1 <= num_nodes <= len(pool):
+        return dict(list(pool.items())[:num_nodes])
+    remedy = "" if hostfile else ", or name a hostfile that lists the others"
+    known = f"{len(pool)} known: {', '.join(pool)}"
+    raise UserError(
+        f"num_nodes: {num_nodes}: the number of hosts must be 1 to {len(pool)} ({known}); change it{remedy}"
+    )
+
+
+def _first_slots(pool: Pool, num_gpus: int | None, device: Device, hostfile: Path | None) -> Pool:
+    if num_gpus is None:
+        return pool
+    if num_gpus < 1:
+        raise UserError(f"num_gpus: {num_gpus}: each host runs at least 1 rank; leave it out for the default")
+    for host, slots in pool.items():
+        if num_gpus > len(slots):
+            raise UserError(_too_many(host, len(slots), num_gpus, device, hostfile))
+    return {host: slots[:num_gpus] for host, slots in pool.items()}
+
+
+def _too_many(host: str, slots: int, num_gpus: int, device: Device, hostfile: Path | None) -> str:
+    source = str(hostfile) if hostfile else _count(slots, _UNIT[device])
+    message = f"num_gpus: {num_gpus}: {host} has {_count(slots, 'slot')} ({source}); use at most {slots}"
+    return f"{message}, or declare more in a hostfile with a line `{host} slots={num_gpus}`"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _check_contiguous(pool: Pool) -> None:
+    """A rank takes the GPU of its local number, so that a choice among the GPUs has to be made before they are counted."""
+    for host, slots in pool.items():
+        if slots != tuple(range(len(slots))):
+            wanted = ",".join(map(str, slots))
+            raise UserError(
+                f"include/exclude: on {host} they leave the GPUs {wanted}, but ranks use GPUs from 0 on; set "
+                f"CUDA_VISIBLE_DEVICES={wanted} there and drop the slots"
+            )

@@ -1,0 +1,135 @@
+"""Runs the processes of a plan on this machine to their common end: output, failures, signals, exit code."""
+
+from __future__ import annotations
+
+import selectors
+import shutil
+import sys
+import time
+from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, Signals
+
+from neox_core.launch.guard import Guard
+from neox_core.launch.inbox import SignalInbox
+from neox_core.launch.job import Command, LaunchPlan
+from neox_core.launch.output import Screen
+from neox_core.launch.process import LocalProcess
+
+FORWARDED = {SIGINT: SIGTERM, SIGTERM: SIGTERM, SIGHUP: SIGTERM, SIGUSR1: SIGUSR1}
+"""What each signal to the launcher becomes for the ranks."""
+
+
+def supervise(plan: LaunchPlan, *, grace: float = 5.0) -> int:
+    """Run a plan's commands here until all have ended. Call it from the main thread.
+
+    Output is copied to each command's log; that of rank 0 is shown as it comes. The first process that fails ends the run: the others
+    have `grace` seconds from SIGTERM to SIGKILL. SIGINT, SIGTERM and SIGHUP reach every rank as SIGTERM and SIGUSR1 as
+    itself, and the ranks take the time they need to save; a second SIGINT kills them at once. Whatever happens, no process
+    in the ranks' process groups outlives this call, or this process.
+
+    Returns 0; the exit code of the process that failed first, 128 + n when signal n killed it; 128 + n after signal n to
+    the launcher when every process ended in order, by 0, 128 + n or that signal. (After SIGUSR1, 0 when all ended by 0: a
+    program may answer it and go on.) UserError: a command cannot be started.
+    """
+    for path, text in plan.files.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")
+    with SignalInbox(FORWARDED) as inbox, Guard() as guard:
+        return _Supervision(inbox, guard, grace).run(plan.commands)
+
+
+class _Supervision:
+    def __init__(self, inbox: SignalInbox, guard: Guard, grace: float) -> None:
+        self._inbox = inbox
+        self._guard = guard
+        self._grace = grace
+        self._screen = Screen()
+        self._processes: list[LocalProcess] = []
+        self._selector = selectors.DefaultSelector()
+        self._culprit: LocalProcess | None = None
+        self._deadline: float | None = None  # on the monotonic clock: when those still running are killed
+        self._received: list[Signals] = []
+        self._orderly = {0}  # codes that are no failure
+
+    def run(self, commands: tuple[Command, ...]) -> int:
+        with self._selector:
+            self._selector.register(self._inbox, selectors.EVENT_READ)
+            try:
+                for command in commands:
+                    self._start(command)
+                while self._running():
+                    self._wait()
+            finally:
+                for process in self._processes:
+                    process.close()
+        self._show_tail()
+        return self._exit_code()
+
+    def _start(self, command: Command) -> None:
+        speaks = command.rank in (None, 0)
+        columns = shutil.get_terminal_size().columns if speaks and sys.stdout.isatty() else None
+        process = LocalProcess(command, screen=self._screen if speaks else None, terminal_columns=columns)
+        self._processes.append(process)
+        self._guard.watch(process.group)
+        for stream in process.streams:
+            self._selector.register(stream.pipe, selectors.EVENT_READ, stream)
+
+    def _running(self) -> list[LocalProcess]:
+        return [process for process in self._processes if process.code is None]
+
+    def _wait(self) -> None:
+        """Wait for output, a signal, an end or the deadline, and deal with it."""
+        patience = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        for key, _ in self._selector.select(patience):
+            if key.data is not None and not key.data.pump():
+                self._selector.unregister(key.fileobj)
+        for number in self._inbox.read():
+            self._receive(number)
+        for process in self._processes:
+            if process.poll():
+                self._ended(process)
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self._kill_all()
+
+    def _receive(self, number: Signals) -> None:
+        if number == SIGINT and SIGINT in self._received:
+            self._orderly.add(-SIGKILL)
+            self._kill_all()
+            return
+        self._received.append(number)
+        forwarded = FORWARDED[number]
+        self._orderly |= {128 + number, 128 + forwarded, -forwarded}
+        for process in self._running():
+            process.send(forwarded)
+
+    def _ended(self, process: LocalProcess) -> None:
+        process.kill()  # what it left behind in its group
+        if self._culprit is not None or process.code in self._orderly:
+            return
+        self._culprit = process
+        others = self._running()
+        self._screen.say(f"{process.title} {process.ending}{'; stopping the others' if others else ''}".encode())
+        self._deadline = time.monotonic() + self._grace
+        for other in others:
+            other.send(SIGTERM)
+
+    def _kill_all(self) -> None:
+        self._deadline = None
+        for process in self._running():
+            process.kill()
+
+    def _show_tail(self) -> None:
+        """Show the failed rank's last lines, after whatever the others had to say; rank 0's have been seen."""
+        if self._culprit is None or self._culprit.command.rank in (None, 0):
+            return
+        prefix = f"[rank {self._culprit.command.rank}] ".encode()
+        self._screen.say(*(prefix + line for line in self._culprit.log.tail))
+
+    def _exit_code(self) -> int:
+        if self._culprit is not None and self._culprit.code is not None:
+            return self._culprit.code if self._culprit.code > 0 else 128 - self._culprit.code
+        if not self._received:
+            return 0
+        if set(self._received) == {SIGUSR1} and all(process.code == 0 for process in self._processes):
+            return 0
+        return 128 + self._received[-1]

@@ -1,0 +1,183 @@
+"""Descriptors: what a plugin says about each part that it offers, without importing the part.
+
+A descriptor is cheap data. References are strings, "module:attribute", resolved only when the part is used, so that listing plugins
+never imports torch. A new kind of component is one subclass of `Component`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+Status = Literal["stable", "beta", "provisional", "deprecated"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+class Feature(StrEnum):
+    """What a component may say that it supports; the conformance suites test each claim."""
+
+    TP = "tp"
+    """Tensor parallelism."""
+    SP = "sp"
+    """Sequence parallelism within the tensor-parallel group."""
+    CP = "cp"
+    """Context parallelism."""
+    PP = "pp"
+    """Pipeline parallelism."""
+    KV_CACHE = "kv_cache"
+    """Incremental decoding with a cache (or a state)."""
+    SLIDING_WINDOW = "sliding_window"
+    ALIBI = "alibi"
+    ROPE = "rope"
+    GQA = "gqa"
+    """Fewer key/value heads than query heads."""
+    DROPOUT = "dropout"
+    VARLEN = "varlen"
+    """Several documents in one row, without attention between them."""
+    COMPILE = "compile"
+    """`torch.compile` without graph breaks."""
+    DETERMINISTIC = "deterministic"
+    """The same bits from the same inputs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """One named part of some kind.
+
+    Args:
+        name: lower-case name that users write.
+        summary: one line for listings.
+        factory: reference to what makes the part; each subclass says with which arguments.
+        settings: references to the settings groups that the part reads.
+        params: reference to the model of the part's nested dictionary (such as `optimizer.params`), where it has one.
+        supports: features that the part claims.
+        extra: requirement group of the same distribution that the part needs; checked in the metadata, before any import.
+        probe: reference to a function of no arguments that gives the reason why the part cannot run on this machine, or None.
+        kernels: names of the kernels that the part uses.
+        status: how far it can be relied on.
+    """
+
+    kind: ClassVar[str] = ""
+
+    name: str
+    summary: str
+    factory: str
+    settings: tuple[str, ...] = ()
+    params: str | None = None
+    supports: frozenset[Feature] = frozenset()
+    extra: str | None = None
+    probe: str | None = None
+    kernels: tuple[str, ...] = ()
+    status: Status = "stable"
+
+    def __post_init__(self) -> None:
+        if not self.kind:
+            raise ValueError(f"component '{self.name}' has no kind: use a subclass of Component, such as Attention")
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{self.kind} name {self.name!r} is not lower-case letters, digits, '_', '-' and '.'")
+        for reference in (self.factory, *self.settings, self.params, self.probe):
+            if reference is not None and not _REFERENCE.fullmatch(reference):
+                raise ValueError(
+                    f"{self.kind}.{self.name}: reference {reference!r} is not of the form 'module:attribute'"
+                )
+
+    @property
+    def key(self) -> str:
+        """`kind.name`, by which switches and messages name the component."""
+        return f"{self.kind}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention(Component):
+    """A sequence mixer. `factory(context: neox_core.model.MixerContext) -> neox_core.model.Mixer`.
+
+    Args:
+        replaces: "core" for the attention of a transformer block; "block" for a part that takes the whole block's place.
+    """
+
+    kind: ClassVar[str] = "attention"
+    replaces: Literal["core", "block"] = "core"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimizer(Component):
+    """`factory(groups: list[dict[str, Any]], params: <params model>) -> torch.optim.Optimizer`."""
+
+    kind: ClassVar[str] = "optimizer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoE(Component):
+    """A mixture of experts in the place of an MLP. `factory(context: neox_core.model.LayerContext) -> torch.nn.Module`.
+
+    The module maps [batch, seq, hidden] to (the same shape, auxiliary loss as a scalar tensor). Provisional.
+    """
+
+    kind: ClassVar[str] = "moe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launcher(Component):
+    """`factory(resolved: neox_core.config.Resolved) -> neox_core.launch.Launcher`."""
+
+    kind: ClassVar[str] = "launcher"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logger(Component):
+    """`factory(resolved: neox_core.config.Resolved, run_dir: Path) -> object` with some of the lifecycle hooks as methods.
+
+    Args:
+        enabled_by: a key; a true value of it switches the logger on.
+        default: whether the logger is on unless the key `loggers` says otherwise.
+    """
+
+    kind: ClassVar[str] = "logger"
+    enabled_by: str | None = None
+    default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective(Component):
+    """`factory(resolved: neox_core.config.Resolved) -> neox_core.model.Objective`. Provisional."""
+
+    kind: ClassVar[str] = "objective"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converter(Component):
+    """A family of foreign checkpoints. `factory(resolved: neox_core.config.Resolved) -> neox_core.model.WeightConverter`."""
+
+    kind: ClassVar[str] = "converter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Norm(Component):
+    """An addition to the core's table of norms. `factory(size: int, model: ModelSettings) -> torch.nn.Module`."""
+
+    kind: ClassVar[str] = "norm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position(Component):
+    """An addition to the core's table of positions. `factory(model: ModelSettings) -> neox_core.model.Positions`."""
+
+    kind: ClassVar[str] = "position"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation(Component):
+    """An addition to the core's table of MLP activations. `factory() -> Callable[[Tensor], Tensor]`."""
+
+    kind: ClassVar[str] = "activation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule(Component):
+    """An addition to the core's table of learning-rate schedules. `factory(shape: ScheduleShape) -> Callable[[int], float]`."""
+
+    kind: ClassVar[str] = "schedule"

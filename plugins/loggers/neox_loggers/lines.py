@@ -1,0 +1,70 @@
+"""The console's lines about a step and about what happens after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neox_loggers.formats import amount, count, duration, percentage, real
+from neox_loggers.measures import Pace, perplexity
+
+if TYPE_CHECKING:
+    from neox_core.training.run import Checkpoint, Evaluation, Run, Step
+
+BAR = 16  # characters
+
+
+def progress(run: Run, step: Step, pace: Pace, peak: float) -> list[str]:
+    """The fields of a step's line, the most important first.
+
+    Args:
+        run: the run.
+        step: the step.
+        pace: of the recent steps.
+        peak: FLOP/s of the whole machine.
+    """
+    speed = pace.tokens_per_second
+    fields = [
+        f"{position(run, step.iteration)} {percentage(step.iteration / run.train_iters):>4}",
+        f"loss {real(step.loss)}",
+        f"lr {step.learning_rate:.2e}",
+        *([] if step.grad_norm is None else [f"grad norm {step.grad_norm:.3g}"]),
+        f"{count(speed)} tokens/s",
+        f"eta {duration(pace.seconds_for(run.train_iters - step.iteration))}",
+        f"{percentage(run.flops_per_token * speed / peak)} of peak",
+    ]
+    return fields + [f"{name} {real(value)}" for name, value in step.metrics.items()]
+
+
+def skipped(run: Run, step: Step) -> list[str]:
+    """The fields of the line of a step that the optimizer did not make."""
+    return [position(run, step.iteration), f"skipped: {step.skip_reason}", f"{step.skipped:,} so far"]
+
+
+def evaluated(run: Run, iteration: int, evaluation: Evaluation) -> list[str]:
+    """The fields of the line of an evaluation pass."""
+    return [
+        position(run, iteration),
+        f"{evaluation.split} loss {real(evaluation.loss)}",
+        f"perplexity {real(perplexity(evaluation.loss))}",
+        *(f"{name} {real(value)}" for name, value in evaluation.metrics.items()),
+        f"{evaluation.batches:,} batches in {evaluation.seconds:.1f} s",
+    ]
+
+
+def saved(run: Run, checkpoint: Checkpoint) -> list[str]:
+    """The fields of the line of a finished checkpoint."""
+    return [
+        position(run, checkpoint.iteration),
+        f"saved {checkpoint.path}",
+        f"{amount(checkpoint.bytes, 'B')} in {checkpoint.seconds:.1f} s",
+    ]
+
+
+def position(run: Run, iteration: int) -> str:
+    """`step 20/200`, as wide at the first step as at the last."""
+    return f"step {iteration:>{len(str(run.train_iters))}}/{run.train_iters}"
+
+
+def bar(share: float) -> str:
+    """A bar of which `share` is filled."""
+    return f"[{'#' * int(BAR * share):-<{BAR}}]"

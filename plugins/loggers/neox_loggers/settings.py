@@ -1,0 +1,16 @@
+"""The keys that the loggers own."""
+
+from __future__ import annotations
+
+from neox_core.config import Settings, setting
+
+
+class TensorBoardSettings(Settings, group="tensorboard"):
+    """TensorBoard event files."""
+
+    tensorboard_dir: str | None = setting(
+        None,
+        "Directory for TensorBoard event files: each run writes to a folder of its own name in it. None: no event files, or the "
+        "run's own directory when `loggers` asks for tensorboard",
+        origin="gpt-neox",
+    )
