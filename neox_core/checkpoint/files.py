@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -61,11 +61,11 @@ def replacing(path: Path) -> Iterator[HashingFile]:
         sync_directory(path.parent)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written: {error.strerror or error}. Free space or mend the permissions there, "
-            "or choose another directory."
+            f"{path} cannot be written: {error}. Free space or mend the permissions there, or choose another directory."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # whatever led here is the error to report
+            temporary.unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes | str) -> FileRecord:

@@ -77,7 +77,7 @@ class Reader:
         if name not in self.manifest.files:
             raise UserError(f"{self.path} has no file '{name}'; it has: {', '.join(sorted(self.manifest.files))}")
         content = (self.path / name).read_bytes()
-        self._check(name, hashlib.sha256(content))
+        self._check(name, hashlib.sha256(content).hexdigest())
         return content
 
     def random_state(self, rank: int) -> dict[str, Any] | None:
@@ -126,12 +126,12 @@ class Reader:
         if shard not in self._shards:
             path = self.path / shard
             with path.open("rb") as stream:
-                self._check(shard, hashlib.file_digest(stream, "sha256"))
+                self._check(shard, hashlib.file_digest(stream, "sha256").hexdigest())
             self._shards[shard] = safe_open(path, framework="pt")
         return self._shards[shard]
 
-    def _check(self, name: str, found: hashlib._Hash) -> None:
-        if found.hexdigest() != self.manifest.files[name].sha256:
+    def _check(self, name: str, sha256: str) -> None:
+        if sha256 != self.manifest.files[name].sha256:
             raise DamagedCheckpoint(self.path / name, "its sha256 is not what was written")
 
 

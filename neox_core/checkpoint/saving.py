@@ -48,14 +48,16 @@ def save(
 
     When this returns, the checkpoint is complete and on disk, and `latest` names it. A crash at any moment leaves what
     was complete before and, at most, a directory without a manifest, which the next save of this iteration clears away.
-    A complete checkpoint of the same iteration is kept as it is: a run gets there twice only by resuming from it.
+    A complete checkpoint of the same iteration is kept as it is: a run that called `require_none_later` when it began gets
+    there twice only by resuming from it.
 
     Returns:
         The directory of the checkpoint.
 
     Raises:
         UserError: the file system refuses, on this rank or on another (then the sentence names it), or `directory`
-            holds later checkpoints or GPT-NeoX's of this iteration. What was there before is intact, no rank returns.
+            holds later checkpoints, or GPT-NeoX's of this iteration. No rank returns then, and what was complete before
+            still is.
     """
     path = layout.checkpoint_path(directory, iteration)
     what = f"Saving {path}"

@@ -76,9 +76,8 @@ def read_text(text: str, source: str) -> list[Entry]:
         if root is None:
             return []
         if not isinstance(root, yaml.MappingNode):
-            raise UserError(
-                f"{source}:{root.start_mark.line + 1}: expected lines `key: value`, found a {type(root).__name__.removesuffix('Node').lower()}"
-            )
+            found = type(root).__name__.removesuffix("Node").lower()
+            raise UserError(f"{source}:{root.start_mark.line + 1}: expected lines `key: value`, found a {found}")
         loader.construct_mapping(root, deep=True)  # for its complaint about duplicates
         entries = [_entry(loader, key, value, text, source) for key, value in root.value]
     except yaml.MarkedYAMLError as error:

@@ -30,7 +30,7 @@ class Blend:
         return len(self._dataset)
 
     def __getitem__(self, i: int) -> Sample:
-        dataset = self.datasets[self._dataset[i]]
+        dataset: PackedDataset = self.datasets[self._dataset[i]]
         sample = int(self._sample[i])
         # The last window, which `len` leaves out, is served before the dataset starts again.
         return dataset[sample if sample < dataset.windows else sample % len(dataset)]
@@ -59,9 +59,11 @@ def normalised_weights(weights: Sequence[float], num_datasets: int) -> list[floa
     """The weights with sum 1, one for each dataset. Raises `UserError` when they are too few, too many or not positive."""
     if not len(weights) == num_datasets <= _MOST_DATASETS:
         raise UserError(
-            f"{len(weights)} data weights for {num_datasets} data paths: there must be one weight a path, and at most {_MOST_DATASETS}."
+            f"{len(weights)} data weights for {num_datasets} data paths: there must be one weight a path, "
+            f"and at most {_MOST_DATASETS}."
         )
-    total = sum(weights)
+    # Added up in order, as in GPT-NeoX: `sum` rounds differently from Python 3.12 on.
+    total = float(np.cumsum(weights, dtype=np.float64)[-1])
     if min(weights) < 0 or not 0 < total < math.inf:
         raise UserError(
             f"The data weights {list(weights)} must be finite numbers that are not negative and not all zero."

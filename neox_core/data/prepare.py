@@ -18,11 +18,11 @@ from neox_core.data.corpora import Corpus, Document, distinct
 from neox_core.data.holdout import PASSAGE, hold_out
 from neox_core.data.token_file import dtype_for_vocabulary
 from neox_core.data.token_file_writer import TokenFileWriter
-from neox_core.data.tokenizer import HFTokenizer, train_bpe
+from neox_core.data.tokenizer import END_OF_DOCUMENT, HFTokenizer, train_bpe
 from neox_core.errors import UserError
 
 FORMAT = 1
-"""Raised whenever the same corpus and options would give other files."""
+"""Counted up whenever the same corpus and options would give other files."""
 
 HELD_OUT_SHARE = 0.05
 _BATCH = 64  # documents tokenized at once: enough for all cores, few enough for a moving progress bar
@@ -99,7 +99,7 @@ def prepare(
     texts = [document.text for document in train]
     tokenizer = train_bpe(_counted(texts, len(texts), "training the tokenizer", progress), vocab_size)
 
-    directory.mkdir(parents=True, exist_ok=True)
+    _make_directory(directory)
     (directory / "prepared.json").unlink(missing_ok=True)
     write_file(directory / "tokenizer.json", tokenizer.to_json().encode())
     prepared = Prepared(
@@ -127,16 +127,23 @@ def _held_out(corpus: str, documents: Sequence[Document]) -> tuple[list[Document
     valid = [document for document, is_held in zip(documents, held, strict=True) if is_held]
     if not train or not valid:
         raise UserError(
-            f"Corpus '{corpus}': of its {len(documents)} different documents {len(valid)} can be held out for validation and {len(train)} "
-            "remain for training; both need at least one. Use a corpus with more documents."
+            f"Corpus '{corpus}': of its {len(documents)} different documents {len(valid)} can be held out for validation "
+            f"and {len(train)} remain for training; both need at least one. Use a corpus with more documents."
         )
     return train, valid
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{directory} cannot be made ({error.strerror}); choose another data directory.") from error
 
 
 def _write_split(
     prefix: Path, documents: Sequence[Document], tokenizer: HFTokenizer, append_eod: bool, progress: Progress
 ) -> SplitCounts:
-    end = [tokenizer.eod_id] if append_eod else []
+    end = tokenizer.encode(END_OF_DOCUMENT) if append_eod else []
     tokens = 0
     stage = f"tokenizing {prefix.name}"
     with TokenFileWriter(prefix, dtype_for_vocabulary(tokenizer.vocab_size)) as writer:

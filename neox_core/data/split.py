@@ -72,7 +72,7 @@ def blended_datasets(paths: Mapping[Split, DataPaths], *, counts: SampleCounts, 
         **{
             name: _blended(name, paths[name], getattr(counts, name), seq_length, seed)
             for name in SPLITS
-            if name in paths
+            if name in paths and paths[name].prefixes
         }
     )
 
@@ -94,7 +94,7 @@ def split_boundaries(split: str, num_documents: int) -> tuple[int, int, int, int
     what that adds or loses is taken from every boundary, as in GPT-NeoX. Raises `UserError` when the numbers make no split.
     """
     parts = _split_parts(split)
-    total = sum(parts)
+    total = parts[0] + parts[1] + parts[2]  # not `sum`, which rounds differently from Python 3.12 on
     boundaries = [0]
     for part in parts:
         boundaries.append(boundaries[-1] + round(part / total * num_documents))
@@ -109,10 +109,9 @@ def _split_parts(split: str) -> list[float]:
         parts = [float(part) for part in split.split("," if "," in split else "/")]
     except ValueError:
         parts = []
-    parts = (parts + [0.0, 0.0])[:3] if parts else []
     if not parts or min(parts) < 0 or not 0 < sum(parts) < float("inf"):
         raise UserError(
             f"split: '{split}' is not a split of documents; it takes up to three numbers that are not negative and not all zero: "
             "training, validation, test, such as '969, 30, 1'."
         )
-    return parts
+    return [*parts, 0.0, 0.0][:3]

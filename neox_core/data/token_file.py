@@ -23,7 +23,8 @@ DTYPES: dict[int, np.dtype[Any]] = {
 }
 """Element types by the code that the index stores."""
 
-_EXTENTS_AT_ONCE = 1 << 20
+_ENTRIES_AT_ONCE = 1 << 20  # checked in pieces: an index may have hundreds of millions of entries
+_FARTHEST = 1 << 62  # bytes; no file is so long, and ends of documents computed from smaller starts cannot overflow
 
 
 def dtype_for_vocabulary(vocab_size: int) -> np.dtype[Any]:
@@ -41,7 +42,7 @@ class TokenFile:
         self.prefix = str(prefix)
         index_path = Path(f"{prefix}.idx")
         index = _map_bytes(index_path)
-        self.dtype, count, entries = _read_header(index_path, index)
+        self.dtype, count = _read_header(index_path, index)
         starts_at = HEADER.size + 4 * count
         documents_at = starts_at + 8 * count
         self.sizes: npt.NDArray[np.int32] = index[HEADER.size : starts_at].view("<i4")
@@ -52,7 +53,12 @@ class TokenFile:
 
         tokens_path = Path(f"{prefix}.bin")
         content = _map_bytes(tokens_path)
-        _check_extents(self.sizes, starts, self.dtype.itemsize, len(content), index_path, tokens_path)
+        expected = _described_length(index_path, self.sizes, starts, self.dtype.itemsize)
+        if len(content) != expected:
+            raise UserError(
+                f"{tokens_path}: the file has {len(content)} bytes where its index ({index_path.name}) describes {expected}: "
+                "it is damaged, or the two do not belong together. Copy or make both again."
+            )
         self._starts = starts
         self._tokens: npt.NDArray[Any] = content.view(self.dtype)
 
@@ -82,8 +88,8 @@ def _map_bytes(path: Path) -> npt.NDArray[np.uint8]:
         ) from error
 
 
-def _read_header(path: Path, index: npt.NDArray[np.uint8]) -> tuple[np.dtype[Any], int, int]:
-    """Element type, number of documents, and number of entries of the document index."""
+def _read_header(path: Path, index: npt.NDArray[np.uint8]) -> tuple[np.dtype[Any], int]:
+    """Element type and number of documents, of an index that is as long as it says."""
     if len(index) < HEADER.size:
         raise _truncated(path, len(index), HEADER.size)
     magic, version, code, count, entries = HEADER.unpack(index[: HEADER.size].tobytes())
@@ -102,7 +108,7 @@ def _read_header(path: Path, index: npt.NDArray[np.uint8]) -> tuple[np.dtype[Any
     expected = HEADER.size + 12 * count + 8 * entries
     if len(index) != expected:
         raise _truncated(path, len(index), expected)
-    return DTYPES[code], count, entries
+    return DTYPES[code], count
 
 
 def _truncated(path: Path, length: int, expected: int) -> UserError:
@@ -112,26 +118,16 @@ def _truncated(path: Path, length: int, expected: int) -> UserError:
     )
 
 
-def _check_extents(
-    sizes: npt.NDArray[np.int32],
-    starts: npt.NDArray[np.int64],
-    itemsize: int,
-    length: int,
-    index_path: Path,
-    tokens_path: Path,
-) -> None:
-    """Every document must lie within the `length` bytes of tokens, and the last one must end there."""
+def _described_length(path: Path, sizes: npt.NDArray[np.int32], starts: npt.NDArray[np.int64], itemsize: int) -> int:
+    """Bytes of tokens that the index at `path` describes: where its last document ends."""
     end = 0
-    for first in range(0, len(sizes), _EXTENTS_AT_ONCE):  # in pieces: an index may have hundreds of millions of entries
-        start = starts[first : first + _EXTENTS_AT_ONCE]
-        size = sizes[first : first + _EXTENTS_AT_ONCE]
-        if size.min() < 0 or start.min() < 0 or np.any(start % itemsize):
+    for first in range(0, len(sizes), _ENTRIES_AT_ONCE):
+        start = starts[first : first + _ENTRIES_AT_ONCE]
+        size = sizes[first : first + _ENTRIES_AT_ONCE]
+        if size.min() < 0 or start.min() < 0 or start.max() > _FARTHEST or np.any(start % itemsize):
             raise UserError(
-                f"{index_path}: the index is damaged: a document has a negative size or an impossible start. Copy or make the files again."
+                f"{path}: the index is damaged: a document has a negative size or an impossible start. "
+                "Copy or make the files again."
             )
         end = max(end, int((start + size.astype(np.int64) * itemsize).max()))
-    if end != length:
-        raise UserError(
-            f"{tokens_path}: the file has {length} bytes where its index ({index_path.name}) expects {end}: it is damaged, or the two "
-            "do not belong together. Copy or make both again."
-        )
+    return end

@@ -23,7 +23,6 @@ class TokenFileWriter:
     """
 
     def __init__(self, prefix: str | Path, dtype: npt.DTypeLike) -> None:
-        self.prefix = str(prefix)
         self.dtype = np.dtype(dtype).newbyteorder("<")
         self._sizes = array("i")
         self._tokens_path = Path(f"{prefix}.bin")
@@ -58,8 +57,8 @@ class TokenFileWriter:
         limits = np.iinfo(self.dtype)
         if lowest < limits.min or highest > limits.max:
             raise UserError(
-                f"{self._tokens_path}: document {len(self._sizes)} has token ids from {lowest} to {highest}, but {self.dtype.name} holds "
-                f"{limits.min} to {limits.max}; write the file with a wider element type."
+                f"{self._tokens_path}: document {len(self._sizes)} has token ids from {lowest} to {highest}, but "
+                f"{self.dtype.name} holds {limits.min} to {limits.max}; write the file with a wider element type."
             )
 
     def _publish(self) -> None:

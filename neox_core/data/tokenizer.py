@@ -122,7 +122,8 @@ def load_tokenizer(
         return HFTokenizer.from_file(vocab_file)
     if kind in (name.casefold() for name in NOT_YET):
         raise UserError(
-            f"tokenizer_type: {tokenizer_type} is not available yet; use HFTokenizer with the tokenizer's tokenizer.json as vocab_file."
+            f"tokenizer_type: {tokenizer_type} is not available yet; use HFTokenizer with the tokenizer's tokenizer.json "
+            "as vocab_file."
         )
     known = ("HFTokenizer", "CharLevelTokenizer", *NOT_YET)
     raise UserError(f"tokenizer_type: there is no tokenizer '{tokenizer_type}'; {did_you_mean(tokenizer_type, known)}")
@@ -139,9 +140,11 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> HFTokenizer:
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     special = [END_OF_DOCUMENT, PADDING]
-    if vocab_size < len(alphabet) + len(special):
+    fewest = len(special) + len(alphabet)
+    if vocab_size < fewest:
         raise UserError(
-            f"A vocabulary of {vocab_size} entries is too small: {len(alphabet)} bytes and {len(special)} special tokens need {len(alphabet) + len(special)}."
+            f"vocab_size: {vocab_size} entries are too few for a byte-level vocabulary; it has {len(special)} special tokens "
+            f"and {len(alphabet)} bytes, so give at least {fewest}."
         )
     backend = Backend(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

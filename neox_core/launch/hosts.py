@@ -124,9 +124,9 @@ def _first_slots(pool: Pool, num_gpus: int | None, device: Device, hostfile: Pat
 
 
 def _too_many(host: str, slots: int, num_gpus: int, device: Device, hostfile: Path | None) -> str:
-    source = str(hostfile) if hostfile else _count(slots, _UNIT[device])
+    source, file = (str(hostfile), "this file") if hostfile else (_count(slots, _UNIT[device]), "a hostfile")
     message = f"num_gpus: {num_gpus}: {host} has {_count(slots, 'slot')} ({source}); use at most {slots}"
-    return f"{message}, or declare more in a hostfile with a line `{host} slots={num_gpus}`"
+    return f"{message}, or declare more in {file} with a line `{host} slots={num_gpus}`"
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TextIO
 
 CHUNK = 1 << 16  # bytes read at a time, and the longest line that is held back until its end
 CLEAR = b"\x1b[K"
-"""What begins each state of a live line (after a carriage return): the terminal forgets the line up to there, and so does a log."""
+"""What a live line is redrawn with, after a carriage return: the terminal forgets what stood there, and so does a log."""
 
 TAIL_LINES = 20
 
@@ -57,10 +58,14 @@ class Stream:
             self._take(chunk)
         return chunk != b""
 
-    def close(self) -> None:
-        """Pass on all that has come, without waiting for more from processes that outlive their parent, and end the last line."""
+    def drain(self) -> None:
+        """Pass on all that has come, without waiting for more: whoever still holds the other end may never close it."""
         while chunk := self.pipe.read(CHUNK):
             self._take(chunk)
+
+    def close(self) -> None:
+        """Drain the stream and end its last line."""
+        self.drain()
         if self._line:
             self._log.add(self._line)
         self.pipe.close()
@@ -78,9 +83,10 @@ class Stream:
 
 
 class Screen:
-    """Our own standard output and error, written in bytes."""
+    """Our own standard output and error, written in bytes. `columns` is the terminal's width, None where there is no terminal."""
 
     def __init__(self) -> None:
+        self.columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         self._within_line = False
         sys.stdout.flush()
         sys.stderr.flush()
@@ -103,8 +109,8 @@ class Screen:
         try:
             stream.buffer.write(chunk)
             stream.buffer.flush()
-        except BrokenPipeError:
-            # Whoever read our output has left (`| head`): a run of days goes on, and its logs are whole.
+        except OSError:
+            # Whoever read our output has left (`| head`, a closed terminal): a run of days goes on, and its logs are whole.
             _silence(stream)
 
 

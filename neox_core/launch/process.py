@@ -18,21 +18,22 @@ _SIGNAL_NAMES = {int(number): number.name for number in signal.Signals}
 class LocalProcess:
     """A command of a plan, started in a session of its own; with a screen, its output is shown there too.
 
-    Until `close` an ended process stays unreaped, so that its number cannot come to mean another process or group.
+    Its output is a pipe either way; NEOX_TERMINAL tells it how wide the terminal is that shows it, if one does. Until
+    `close` an ended process stays unreaped, so that its number cannot come to mean another process or group.
     UserError: it cannot be started.
     """
 
-    def __init__(self, command: Command, *, screen: Screen | None = None, terminal_columns: int | None = None) -> None:
+    def __init__(self, command: Command, *, screen: Screen | None = None) -> None:
         self.command = command
         self.log = Log(command.log)
         self.code: int | None = None
         environment = {**os.environ, **command.environment}
-        if terminal_columns is not None:
-            environment["NEOX_TERMINAL"] = str(terminal_columns)
+        if screen is not None and screen.columns is not None:
+            environment["NEOX_TERMINAL"] = str(screen.columns)
         self._popen = _start(command, environment, merged=screen is None)
-        self.streams = [Stream(cast(RawIOBase, self._popen.stdout), self.log, screen and screen.out)]
-        if self._popen.stderr is not None:
-            self.streams.append(Stream(cast(RawIOBase, self._popen.stderr), self.log, screen and screen.err))
+        self.streams = [Stream(cast(RawIOBase, self._popen.stdout), self.log, screen.out if screen else None)]
+        if screen is not None:
+            self.streams.append(Stream(cast(RawIOBase, self._popen.stderr), self.log, screen.err))
 
     @property
     def group(self) -> int:
@@ -53,13 +54,15 @@ class LocalProcess:
         return f"was killed by signal {-self.code} ({_SIGNAL_NAMES.get(-self.code, 'real-time')})"
 
     def poll(self) -> bool:
-        """Whether it has ended just now: `code` is its exit code then, or minus the number of the signal that killed it."""
+        """Whether it has ended just now: all its output is passed on, and `code` its exit code or minus the signal that killed it."""
         if self.code is not None:
             return False
         status = os.waitid(os.P_PID, self.group, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if status is None:
             return False
         self.code = status.si_status if status.si_code == os.CLD_EXITED else -status.si_status
+        for stream in self.streams:
+            stream.drain()
         return True
 
     def send(self, number: signal.Signals) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import selectors
-import shutil
-import sys
 import time
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, Signals
@@ -22,14 +20,14 @@ FORWARDED = {SIGINT: SIGTERM, SIGTERM: SIGTERM, SIGHUP: SIGTERM, SIGUSR1: SIGUSR
 def supervise(plan: LaunchPlan, *, grace: float = 5.0) -> int:
     """Run a plan's commands here until all have ended. Call it from the main thread.
 
-    Output is copied to each command's log; that of rank 0 is shown as it comes. The first process that fails ends the run: the others
-    have `grace` seconds from SIGTERM to SIGKILL. SIGINT, SIGTERM and SIGHUP reach every rank as SIGTERM and SIGUSR1 as
-    itself, and the ranks take the time they need to save; a second SIGINT kills them at once. Whatever happens, no process
-    in the ranks' process groups outlives this call, or this process.
+    Output is copied to each command's log; that of rank 0 is shown as it comes. The first process that fails ends the run:
+    it is reported with its last lines, and the others have `grace` seconds from SIGTERM to SIGKILL. SIGINT, SIGTERM and
+    SIGHUP reach every rank as SIGTERM, SIGUSR1 as itself, and the ranks take the time they need to save; a second SIGINT
+    kills them at once. Whatever happens, nothing in the ranks' process groups outlives this call, or this process.
 
-    Returns 0; the exit code of the process that failed first, 128 + n when signal n killed it; 128 + n after signal n to
-    the launcher when every process ended in order, by 0, 128 + n or that signal. (After SIGUSR1, 0 when all ended by 0: a
-    program may answer it and go on.) UserError: a command cannot be started.
+    Returns 0 when all end with 0; the code of the process that failed first, 128 + n when signal n killed it; 128 + n after
+    signal n to us when all ended in order, by 0, 128 + n or that signal. After SIGUSR1 alone, which a program may answer and
+    go on, it is 0 when all end with 0. UserError: a command cannot be started.
     """
     for path, text in plan.files.items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -66,9 +64,7 @@ class _Supervision:
         return self._exit_code()
 
     def _start(self, command: Command) -> None:
-        speaks = command.rank in (None, 0)
-        columns = shutil.get_terminal_size().columns if speaks and sys.stdout.isatty() else None
-        process = LocalProcess(command, screen=self._screen if speaks else None, terminal_columns=columns)
+        process = LocalProcess(command, screen=self._screen if command.rank in (None, 0) else None)
         self._processes.append(process)
         self._guard.watch(process.group)
         for stream in process.streams:
@@ -103,14 +99,13 @@ class _Supervision:
             process.send(forwarded)
 
     def _ended(self, process: LocalProcess) -> None:
-        process.kill()  # what it left behind in its group
         if self._culprit is not None or process.code in self._orderly:
             return
         self._culprit = process
-        others = self._running()
-        self._screen.say(f"{process.title} {process.ending}{'; stopping the others' if others else ''}".encode())
+        where = "" if process.log.path is None else f" (log: {process.log.path})"
+        self._screen.say(f"{process.title} {process.ending}{where}".encode())
         self._deadline = time.monotonic() + self._grace
-        for other in others:
+        for other in self._running():
             other.send(SIGTERM)
 
     def _kill_all(self) -> None:
@@ -120,10 +115,11 @@ class _Supervision:
 
     def _show_tail(self) -> None:
         """Show the failed rank's last lines, after whatever the others had to say; rank 0's have been seen."""
-        if self._culprit is None or self._culprit.command.rank in (None, 0):
+        culprit = self._culprit
+        if culprit is None or culprit.command.rank in (None, 0) or not culprit.log.tail:
             return
-        prefix = f"[rank {self._culprit.command.rank}] ".encode()
-        self._screen.say(*(prefix + line for line in self._culprit.log.tail))
+        prefix = f"[rank {culprit.command.rank}] ".encode()
+        self._screen.say(*(prefix + line for line in culprit.log.tail))
 
     def _exit_code(self) -> int:
         if self._culprit is not None and self._culprit.code is not None:

@@ -1,0 +1,42 @@
+"""The parallel transformer: its skeleton, the contracts of its exchangeable parts, and the core's tables of small ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neox_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from neox_core.model.block import Block as Block
+    from neox_core.model.block import Carry as Carry
+    from neox_core.model.converter import WeightConverter as WeightConverter
+    from neox_core.model.head import Head as Head
+    from neox_core.model.head import HeadOutput as HeadOutput
+    from neox_core.model.init import Initialiser as Initialiser
+    from neox_core.model.init import initialise as initialise
+    from neox_core.model.init import initialiser as initialiser
+    from neox_core.model.init import tag as tag
+    from neox_core.model.mixer import LayerCache as LayerCache
+    from neox_core.model.mixer import LayerContext as LayerContext
+    from neox_core.model.mixer import Mixer as Mixer
+    from neox_core.model.mlp import MLP as MLP
+    from neox_core.model.model import LanguageModel as LanguageModel
+    from neox_core.model.objective import Batch as Batch
+    from neox_core.model.objective import LossOutput as LossOutput
+    from neox_core.model.objective import Objective as Objective
+    from neox_core.model.positions import Positions as Positions
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "block": ("Block", "Carry"),
+        "converter": ("WeightConverter",),
+        "head": ("Head", "HeadOutput"),
+        "init": ("Initialiser", "initialise", "initialiser", "tag"),
+        "mixer": ("LayerCache", "LayerContext", "Mixer"),
+        "mlp": ("MLP",),
+        "model": ("LanguageModel",),
+        "objective": ("Batch", "LossOutput", "Objective"),
+        "positions": ("Positions",),
+    },
+)

@@ -93,7 +93,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention(Component):
-    """A sequence mixer. `factory(context: neox_core.model.MixerContext) -> neox_core.model.Mixer`.
+    """A sequence mixer. `factory(context: neox_core.model.LayerContext) -> neox_core.model.Mixer`.
 
     Args:
         replaces: "core" for the attention of a transformer block; "block" for a part that takes the whole block's place.

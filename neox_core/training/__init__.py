@@ -1,0 +1,25 @@
+"""Training: the engine over DeepSpeed, the loop, and what a run is to those who watch it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neox_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from neox_core.training.engine import Engine as Engine
+    from neox_core.training.engine import StepResult as StepResult
+    from neox_core.training.run import Checkpoint as Checkpoint
+    from neox_core.training.run import Evaluation as Evaluation
+    from neox_core.training.run import Run as Run
+    from neox_core.training.run import Step as Step
+    from neox_core.training.schedule import ScheduleShape as ScheduleShape
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "engine": ("Engine", "StepResult"),
+        "run": ("Checkpoint", "Evaluation", "Run", "Step"),
+        "schedule": ("ScheduleShape",),
+    },
+)

@@ -1,1 +1,1 @@
-"""neox_attention"""
+"""Sequence mixers."""

@@ -1,1 +1,1 @@
-"""neox_converters"""
+"""Checkpoint families."""

@@ -1,1 +1,1 @@
-"""neox_launchers"""
+"""Launchers."""

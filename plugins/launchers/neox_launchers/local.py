@@ -42,8 +42,8 @@ class LocalLauncher:
         for host in job.world.hosts:
             if not is_this_machine(host.name):
                 raise UserError(
-                    f"launcher: local runs on this machine only, and the job needs {host.name}; leave {host.name} out of the "
-                    "hostfile (or use `include: localhost`), or choose a launcher that reaches other hosts"
+                    f"launcher: local runs on this machine only, and the job needs {host.name}; leave that host out of the "
+                    "hostfile, or choose a launcher that reaches other hosts"
                 )
         return LaunchPlan(launcher="local", commands=tuple(self._command(job, rank) for rank in range(job.world.size)))
 

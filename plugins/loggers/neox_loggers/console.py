@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from neox_core.training.run import Checkpoint, Run, Step
 
 REDRAW_SECONDS = 0.1  # faster than this nobody reads
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Console:
@@ -99,7 +99,7 @@ class Console:
             self._terminal.line(*fields)
         elif self._clock() - self._redrawn >= REDRAW_SECONDS:
             self._redrawn = self._clock()
-            self._terminal.live(lines.bar(step.iteration / run.train_iters), *fields)
+            self._terminal.live(*fields, lines.bar(step.iteration / run.train_iters))
 
 
 def build(resolved: Resolved, run_dir: Path) -> Console:

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import math
 import mmap
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -100,8 +101,7 @@ def _plain(value: Any) -> Any:
 def _open(path: Path) -> TextIO:
     """Open for appending, without the half line that a killed writer may have left at the end."""
     if path.exists() and path.stat().st_size:
-        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             end_of_last_line = content.rfind(b"\n") + 1
-        with path.open("r+b") as file:
-            file.truncate(end_of_last_line)
+        os.truncate(path, end_of_last_line)
     return path.open("a", encoding="utf-8")

@@ -14,7 +14,7 @@ BAR = 16  # characters
 
 
 def progress(run: Run, step: Step, pace: Pace, peak: float) -> list[str]:
-    """The fields of a step's line, the most important first.
+    """The fields of a step's line; with steps in the thousands they fit a terminal of 80 columns.
 
     Args:
         run: the run.
@@ -24,20 +24,20 @@ def progress(run: Run, step: Step, pace: Pace, peak: float) -> list[str]:
     """
     speed = pace.tokens_per_second
     fields = [
-        f"{position(run, step.iteration)} {percentage(step.iteration / run.train_iters):>4}",
+        position(run, step.iteration),
         f"loss {real(step.loss)}",
-        f"lr {step.learning_rate:.2e}",
-        *([] if step.grad_norm is None else [f"grad norm {step.grad_norm:.3g}"]),
-        f"{count(speed)} tokens/s",
+        f"lr {step.learning_rate:.2e}".replace("e-0", "e-"),
+        *([] if step.grad_norm is None else [f"grad {step.grad_norm:.3g}"]),
+        f"{count(speed)} tok/s",
         f"eta {duration(pace.seconds_for(run.train_iters - step.iteration))}",
-        f"{percentage(run.flops_per_token * speed / peak)} of peak",
+        f"{percentage(run.flops_per_token * speed / peak)} peak",
     ]
     return fields + [f"{name} {real(value)}" for name, value in step.metrics.items()]
 
 
 def skipped(run: Run, step: Step) -> list[str]:
     """The fields of the line of a step that the optimizer did not make."""
-    return [position(run, step.iteration), f"skipped: {step.skip_reason}", f"{step.skipped:,} so far"]
+    return [position(run, step.iteration), f"skipped: {step.skip_reason} ({step.skipped:,} so far)"]
 
 
 def evaluated(run: Run, iteration: int, evaluation: Evaluation) -> list[str]:
@@ -61,10 +61,10 @@ def saved(run: Run, checkpoint: Checkpoint) -> list[str]:
 
 
 def position(run: Run, iteration: int) -> str:
-    """`step 20/200`, as wide at the first step as at the last."""
-    return f"step {iteration:>{len(str(run.train_iters))}}/{run.train_iters}"
+    """` 20/200`, as wide at the first step as at the last."""
+    return f"{iteration:>{len(str(run.train_iters))}}/{run.train_iters}"
 
 
 def bar(share: float) -> str:
-    """A bar of which `share` is filled."""
-    return f"[{'#' * int(BAR * share):-<{BAR}}]"
+    """A bar of which `share` is filled, and the percentage."""
+    return f"[{'#' * int(BAR * share):-<{BAR}}] {percentage(share)}"

@@ -10,6 +10,7 @@ room for `cores / threads` at full speed, so no more than that many of them coun
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,22 +18,22 @@ import torch
 if TYPE_CHECKING:
     from neox_core.config import World
 
-SIZES = (256, 512, 1024, 2048, 4096, 8192)  # rows and columns; large ones need a fast device to be worth their time
+SIZES = (256, 512, 1024, 2048, 4096, 8192)  # rows and columns
 REPETITIONS = 5
-BUDGET = 0.3  # seconds
+LONG = 0.01  # seconds; a multiplication that takes so long is large enough
 
 
 def matmul_peak(device: torch.device | str, dtype: torch.dtype) -> float:
     """The best FLOP/s that square matrix multiplications reach on `device` with the current number of threads.
 
-    Takes about 0.3 s and draws nothing from the global random state. Other ranks may already be computing on this
-    machine's other cores, as they do while training; the best of several repetitions is what is reported.
+    Takes a few tenths of a second and draws nothing from the global random state. Other ranks may already be computing
+    on this machine's other cores, as they do while training; the best of several repetitions is what is reported.
     """
-    deadline = time.perf_counter() + BUDGET
     best = 0.0
     for size in SIZES:
-        best = max(best, _best_of(size, torch.device(device), dtype, deadline))
-        if time.perf_counter() >= deadline:
+        seconds = _fastest_multiplication(size, torch.device(device), dtype)
+        best = max(best, 2 * size**3 / seconds)
+        if seconds > LONG:
             break
     return best
 
@@ -51,22 +52,20 @@ def machine_peak(rank_peak: float, world: World, *, threads: int, cores: int) ->
     return rank_peak * sum(min(host.slots, room) for host in world.hosts)
 
 
-def _best_of(size: int, device: torch.device, dtype: torch.dtype, deadline: float) -> float:
-    """The best FLOP/s of some multiplications of two `[size, size]` matrices; stops soon after `deadline`."""
+def _fastest_multiplication(size: int, device: torch.device, dtype: torch.dtype) -> float:
+    """The least number of seconds in which two `[size, size]` matrices were multiplied."""
     generator = torch.Generator(device).manual_seed(0)
-    left, right = torch.randn(2, size, size, device=device, generator=generator).to(dtype)
+    left, right = torch.randn(2, size, size, device=device, dtype=dtype, generator=generator)
     product = left @ right  # the first one loads libraries and allocates
-    best = 0.0
-    for _ in range(REPETITIONS):
-        _wait(device)
-        start = time.perf_counter()
-        torch.matmul(left, right, out=product)
-        _wait(device)
-        end = time.perf_counter()
-        best = max(best, 2 * size**3 / (end - start))
-        if end >= deadline:
-            break
-    return best
+    return min(_seconds(lambda: torch.matmul(left, right, out=product), device) for _ in range(REPETITIONS))
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    work()
+    _wait(device)
+    return time.perf_counter() - start
 
 
 def _wait(device: torch.device) -> None:

@@ -10,7 +10,7 @@ class TensorBoardSettings(Settings, group="tensorboard"):
 
     tensorboard_dir: str | None = setting(
         None,
-        "Directory for TensorBoard event files: each run writes to a folder of its own name in it. None: no event files, or the "
-        "run's own directory when `loggers` asks for tensorboard",
+        "Directory for TensorBoard event files; each run writes to a folder of its name in it. None: no event files, "
+        "or the run's own directory when `loggers` names tensorboard",
         origin="gpt-neox",
     )

@@ -56,9 +56,9 @@ class Summary:
             error: what ended it.
         """
         iteration = self.last.iteration if self.last else run.start_iteration
-        where = f"step {iteration:,} of {run.train_iters:,}"
-        headline = f"{_outcome(run, iteration, error)} at {where}: {self.steps:,} steps in {duration(seconds)}"
-        rows = [*_mistake(error), *self._losses(), *self._speed(run, peak), *self._remains(run)]
+        outcome = _outcome(run, iteration, error)
+        headline = f"{outcome} at step {iteration:,} of {run.train_iters:,} after {duration(seconds)}"
+        rows = [*_mistake(error), *self._losses(), *self._amount(run, peak), *self._files(run)]
         return [headline, *(f"  {label:<12}{text}" for label, text in rows)]
 
     def _add_evaluation(self, evaluation: Evaluation, iteration: int) -> None:
@@ -74,21 +74,22 @@ class Summary:
             rows.insert(0, ("loss", f"{real(self.first.loss)} at first, {real(self.last.loss)} at last"))
         return rows
 
-    def _speed(self, run: Run, peak: float) -> list[tuple[str, str]]:
+    def _amount(self, run: Run, peak: float) -> list[tuple[str, str]]:
         if self.first is None:
             return []
         speed = self.tokens_per_second
         share = percentage(run.flops_per_token * speed / peak)
         return [
+            ("steps", f"{self.steps:,}" + (f", {self.skipped:,} of them skipped" if self.skipped else "")),
             ("tokens", count(self.tokens)),
             ("speed", f"{count(speed)} tokens/s, {share} of the measured matmul peak, {amount(peak, 'FLOP/s')}"),
         ]
 
-    def _remains(self, run: Run) -> list[tuple[str, str]]:
-        rows = [("skipped", f"{self.skipped:,} steps")] if self.skipped else []
-        if self.checkpoint:
-            rows.append(("checkpoint", f"step {self.checkpoint.iteration:,} in {self.checkpoint.path}"))
-        return [*rows, ("logs", str(run.directory))]
+    def _files(self, run: Run) -> list[tuple[str, str]]:
+        logs = ("logs", str(run.directory))
+        if self.checkpoint is None:
+            return [logs]
+        return [("checkpoint", f"step {self.checkpoint.iteration:,} in {self.checkpoint.path}"), logs]
 
 
 def _outcome(run: Run, iteration: int, error: BaseException | None) -> str:

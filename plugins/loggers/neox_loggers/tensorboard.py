@@ -10,9 +10,10 @@ from neox_loggers.measures import perplexity
 from neox_loggers.settings import TensorBoardSettings
 
 if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
     from neox_core.config import Resolved
     from neox_core.training.run import Checkpoint, Evaluation, Run, Step
-    from torch.utils.tensorboard import SummaryWriter
 
 FLUSH_SECONDS = 5  # at most this much is lost when the process is killed
 

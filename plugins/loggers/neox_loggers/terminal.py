@@ -9,7 +9,7 @@ from typing import TextIO
 from neox_core.errors import UserError
 
 CLEAR = "\r\x1b[K"  # back to the first column, and erase the line
-SEPARATOR = " | "
+SEPARATOR = "  "
 VARIABLE = "NEOX_TERMINAL"
 
 
@@ -55,7 +55,8 @@ def columns_of(stream: TextIO, environment: Mapping[str, str]) -> int | None:
         return shutil.get_terminal_size().columns if stream.isatty() else None
     if not stated.isdecimal():
         raise UserError(
-            f"{VARIABLE} is {stated!r}, but it is the number of columns of the terminal; set it to 0 for plain lines, or unset it"
+            f"{VARIABLE} is {stated!r}, but it is the number of columns of the terminal; "
+            "set it to 0 for plain lines, or unset it"
         )
     return int(stated) or None
 

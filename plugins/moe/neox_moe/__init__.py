@@ -1,1 +1,1 @@
-"""neox_moe"""
+"""Mixtures of experts."""

@@ -1,1 +1,1 @@
-"""neox_objectives"""
+"""Training objectives."""

@@ -1,1 +1,1 @@
-"""neox_optimizers"""
+"""Optimizers."""

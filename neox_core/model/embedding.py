@@ -1,0 +1,33 @@
+"""From token ids to hidden states."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neox_core.config import ModelSettings
+from neox_core.model.init import initialiser, tag
+from neox_core.model.positions import Positions
+from neox_core.parallel import StepRandom
+
+
+class Embedding(nn.Module):
+    """Token embedding, plus what the positions add, with dropout."""
+
+    def __init__(self, model: ModelSettings, vocabulary: int, positions: Positions, random: StepRandom) -> None:
+        super().__init__()
+        self.weight = tag(nn.Parameter(torch.empty(vocabulary, model.hidden_size)), initialiser(model, "input"))
+        self.positions = positions
+        self.dropout, self.random = model.hidden_dropout, random
+
+    def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """tokens [batch, seq] int64, positions [batch or 1, seq] -> [batch, seq, hidden]."""
+        hidden = functional.embedding(tokens, self.weight)
+        added = self.positions.embed(positions)
+        if added is not None:
+            hidden = hidden + added
+        if self.dropout and self.training:
+            self.random.begin_layer(-1)
+            hidden = functional.dropout(hidden, self.dropout)
+        return hidden

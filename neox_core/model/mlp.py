@@ -1,0 +1,29 @@
+"""The position-wise part of a block."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from neox_core.model.activations import gelu
+from neox_core.model.mixer import LayerContext
+from neox_core.model.tables import make
+
+
+class MLP(nn.Module):
+    """down(activation(up(x))), four times as wide inside as the residual stream unless the settings say otherwise."""
+
+    def __init__(self, context: LayerContext) -> None:
+        super().__init__()
+        model = context.model
+        width = model.intermediate_size or 4 * model.hidden_size
+        self.up = context.linear(model.hidden_size, width, bias=model.use_bias_in_mlp, role="input")
+        self.down = context.linear(width, model.hidden_size, bias=model.use_bias_in_mlp, role="output")
+        fused_gelu = model.activation == "gelu" and model.bias_gelu_fusion
+        self.activation = (
+            gelu(approximate=True) if fused_gelu else make("activation", model.activation, context.plugins)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, seq, hidden] -> the same shape."""
+        out: Tensor = self.down(self.activation(self.up(x)))
+        return out

@@ -1,0 +1,58 @@
+"""The core's own norms, positions and activations, by name; plugins may add to each table.
+
+The tables hold references, so that names can be checked without importing torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neox_core.errors import UserError, did_you_mean
+from neox_core.plugins import PluginManager, resolve
+
+TABLES: dict[str, dict[str, str]] = {
+    "norm": {
+        "layernorm": "neox_core.model.norms:layer_norm",
+        "rmsnorm": "neox_core.model.norms:rms_norm",
+    },
+    "position": {
+        "learned": "neox_core.model.positions:LearnedPositions",
+        "rotary": "neox_core.model.positions:RotaryPositions",
+        "none": "neox_core.model.positions:Positions",
+    },
+    "activation": {
+        "gelu": "neox_core.model.activations:gelu",
+        "relu": "neox_core.model.activations:relu",
+        "silu": "neox_core.model.activations:silu",
+        "swish": "neox_core.model.activations:silu",
+    },
+}
+"""kind -> name -> reference to a factory, with the arguments that the component class of that kind documents."""
+
+
+def check(kind: str, name: str, plugins: PluginManager) -> None:
+    """Whether `name` can be made.
+
+    Raises:
+        UserError: neither the core nor a plugin offers it, or both do.
+    """
+    table, offered = TABLES[kind], plugins.names(kind)
+    plain = name.rpartition("/")[2].casefold()
+    if "/" in name or (plain not in table and plain in offered):
+        plugins.find(kind, name)
+    elif plain not in table:
+        raise UserError(f"there is no {kind} '{name}'; {did_you_mean(name, [*table, *offered])}")
+    elif plain in offered:
+        sources = ", ".join(f"'{offer.qualified}'" for offer in plugins.offers(kind) if offer.component.name == plain)
+        raise UserError(
+            f"{kind} '{name}' is the core's and also offered by a plugin: write {sources}, or disable that plugin"
+        )
+
+
+def make(kind: str, name: str, plugins: PluginManager, *args: Any, **kwargs: Any) -> Any:
+    """What `name` stands for, made with the arguments that its kind documents."""
+    check(kind, name, plugins)
+    reference = TABLES[kind].get(name.casefold())
+    if reference is None:
+        return plugins.make(kind, name, *args, **kwargs)
+    return resolve(reference)(*args, **kwargs)

@@ -1,0 +1,88 @@
+"""Which components the settings name, and whether each can be had: checked before anything is launched, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from neox_core.config import LoggingSettings, ModelSettings, Resolved, RunnerSettings, TrainingSettings
+from neox_core.errors import Problem, UserError
+from neox_core.model import tables
+from neox_core.plugins import Logger, PluginManager
+from neox_core.training.schedule import check_schedule
+
+
+def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Problem]:
+    """A problem for each component that the settings name and that cannot be had."""
+    model, training = resolved[ModelSettings], resolved[TrainingSettings]
+    checks: list[tuple[str, Callable[[], Any]]] = [
+        ("attention_config", lambda: [plugins.find("attention", name) for name in dict.fromkeys(resolved.layers)]),
+        ("moe_type", lambda: [plugins.find("moe", name) for name in dict.fromkeys(resolved.mixtures) if name]),
+        ("norm", lambda: tables.check("norm", model.norm, plugins)),
+        ("pos_emb", lambda: tables.check("position", model.pos_emb, plugins)),
+        ("activation", lambda: tables.check("activation", model.activation, plugins)),
+        ("train_impl", lambda: plugins.find("objective", training.train_impl)),
+        ("launcher", lambda: plugins.find("launcher", resolved[RunnerSettings].launcher)),
+        ("lr_decay_style", lambda: check_schedule(resolved, plugins)),
+    ]
+    problems = [problem for key, check in checks for problem in _attempt(key, check, resolved)]
+    problems += _attempt("optimizer", lambda: check_optimizer(resolved, plugins), resolved)
+    for name in selected_loggers(resolved, plugins):
+        key = enabled_by(name, plugins) if resolved[LoggingSettings].loggers is None else None
+        problems += _attempt(key or "loggers", lambda name=name: plugins.find("logger", name), resolved)  # type: ignore[misc]
+    return problems
+
+
+def _attempt(key: str, check: Callable[[], Any], resolved: Resolved) -> Iterator[Problem]:
+    try:
+        check()
+    except UserError as error:
+        yield Problem(keys=(key,), message=str(error), origin=resolved.origins.get(key))
+
+
+def check_optimizer(resolved: Resolved, plugins: PluginManager) -> None:
+    """Whether the optimizer can be had and takes its options.
+
+    Raises:
+        UserError: it cannot or does not.
+    """
+    offer = plugins.find("optimizer", resolved.optimizer.name)
+    if offer.component.params is None:
+        return
+    model = plugins.load(offer, offer.component.params)
+    try:
+        model.model_validate(dict(resolved.optimizer.params))
+    except ValidationError as error:
+        options = ", ".join(model.model_fields)
+        complaints = [f"params.{'.'.join(map(str, e['loc']))}: {e['input']!r}: {e['msg']}" for e in error.errors()]
+        raise UserError(f"{resolved.optimizer.name}: {'; '.join(complaints)}; its options are {options}") from error
+
+
+def selected_loggers(resolved: Resolved, plugins: PluginManager) -> Iterable[str]:
+    """Names of the run's loggers: those that `loggers` lists, or the default ones and those whose key is set."""
+    listed = resolved[LoggingSettings].loggers
+    if listed is not None:
+        return listed
+    values = resolved.all_values()
+    found = []
+    for offer in plugins.offers("logger"):
+        component = offer.component
+        if not isinstance(component, Logger) or (not plugins.availability(offer).ok and component.default):
+            continue
+        if component.default or (component.enabled_by is not None and values.get(component.enabled_by)):
+            found.append(component.name)
+    return dict.fromkeys(found)
+
+
+def enabled_by(name: str, plugins: PluginManager) -> str | None:
+    """The key that switches a logger on."""
+    return next(
+        (
+            o.component.enabled_by
+            for o in plugins.offers("logger")
+            if isinstance(o.component, Logger) and o.component.name == name
+        ),
+        None,
+    )

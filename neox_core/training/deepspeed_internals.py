@@ -1,0 +1,209 @@
+"""Every private name of DeepSpeed that neox uses, in one place; proved on DeepSpeed 0.19.
+
+What the rest of the package needs of the engine is small: take a step that ends applied or skipped, and say where the authoritative
+weights and the optimizer's state are stored.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from neox_core.config import Device
+from neox_core.errors import UserError
+from neox_core.parallel import Fragment, ShardSpec
+
+Parameters = Mapping[str, nn.Parameter]
+"""Canonical name -> live parameter."""
+
+
+def import_deepspeed(device: Device) -> Any:
+    """Import DeepSpeed for a kind of device, without its chatter and without compiling anything.
+
+    Its shared-memory collectives for CPUs are built by the C++ compiler at first use, which takes half a minute and gains nothing
+    over gloo for what is sent here; they are switched off.
+    """
+    os.environ.setdefault("DS_ACCELERATOR", device)
+    import deepspeed
+    from deepspeed.utils import logger
+
+    logger.setLevel(logging.WARNING)
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    return deepspeed
+
+
+class EngineCore(Protocol):
+    """What depends on how DeepSpeed keeps gradients and optimizer state."""
+
+    def step(self) -> tuple[float, bool]:
+        """Finish a step whose gradients are complete: (norm of the gradient before clipping, whether it was applied)."""
+
+    def fragments(self) -> Iterator[Fragment]:
+        """The authoritative weights and the optimizer's state that this rank has to save."""
+
+    def targets(self) -> Iterator[Fragment]:
+        """Everything that loading has to fill on this rank."""
+
+
+def make_core(engine: Any, parameters: Parameters, clipping: float, rank: int, world_size: int) -> EngineCore:
+    """The core for the engine's ZeRO stage."""
+    if engine.zero_optimization():
+        return PartitionedCore(engine, parameters)
+    return PlainCore(engine, parameters, clipping, rank, world_size)
+
+
+class PlainCore:
+    """ZeRO 0 in float32: every rank has all gradients, weights and state, and torch's optimizer is stepped directly.
+
+    DeepSpeed neither reports the gradient's norm here nor looks whether it is finite, so both are done before its step.
+    """
+
+    def __init__(self, engine: Any, parameters: Parameters, clipping: float, rank: int, world_size: int) -> None:
+        self._engine, self._parameters, self._clipping = engine, parameters, clipping
+        self._rank, self._world_size = rank, world_size
+        engine.clip_fp32_gradients = lambda: None  # clipped in `step`, with the norm that is computed there anyway
+
+    def step(self) -> tuple[float, bool]:
+        """Clip and step, or drop the gradients when they are not finite."""
+        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        finite = bool(torch.isfinite(norm))
+        if not finite:
+            self._engine.module.zero_grad(set_to_none=True)  # torch's optimizers leave alone what has no gradient
+        elif self._clipping > 0:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters.values(), self._clipping, norm)
+        self._engine.step()
+        return float(norm), finite
+
+    def fragments(self) -> Iterator[Fragment]:
+        """This rank's share: ranks take the parameters in turn."""
+        for index, (name, parameter) in enumerate(self._parameters.items()):
+            if index % self._world_size == self._rank:
+                yield from self._of(name, parameter)
+
+    def targets(self) -> Iterator[Fragment]:
+        """All parameters and their state."""
+        self._make_state()
+        for name, parameter in self._parameters.items():
+            yield from self._of(name, parameter)
+
+    def _of(self, name: str, parameter: nn.Parameter) -> Iterator[Fragment]:
+        spec = ShardSpec.complete(name, tuple(parameter.shape))
+        yield Fragment(spec, "weight", (0, parameter.numel()), flat(parameter))
+        for role, value in self._engine.optimizer.state.get(parameter, {}).items():
+            yield state_fragment(spec, role, value, (0, parameter.numel()))
+
+    def _make_state(self) -> None:
+        for parameter in self._parameters.values():
+            parameter.grad = torch.zeros_like(parameter)
+        step_without_effect(self._engine.optimizer)
+        self._engine.module.zero_grad(set_to_none=True)
+
+
+class PartitionedCore:
+    """ZeRO 1: float32 weights and optimizer state are cut into flat pieces, one piece a rank; DeepSpeed clips and checks."""
+
+    def __init__(self, engine: Any, parameters: Parameters) -> None:
+        self._engine, self._parameters, self._zero = engine, parameters, engine.optimizer
+
+    def step(self) -> tuple[float, bool]:
+        """DeepSpeed computes the norm over all ranks, skips when it is not finite, and clips."""
+        self._engine.step()
+        return float(self._zero._global_grad_norm), not self._zero.overflow
+
+    def fragments(self) -> Iterator[Fragment]:
+        """The pieces of this rank's partition."""
+        for name, parameter in self._parameters.items():
+            piece: Any = getattr(parameter, "_hp_mapping", None)
+            if piece is None:
+                continue
+            spec = ShardSpec.complete(name, tuple(parameter.shape))
+            start = piece.lp_fragment_address.start
+            covered = (start, start + piece.lp_fragment_address.numel)
+            yield Fragment(spec, "weight", covered, piece.hp_fragment)
+            for role, value in self._state_of(piece).items():
+                yield state_fragment(spec, role, value, covered)
+
+    def targets(self) -> Iterator[Fragment]:
+        """The pieces, and the whole weights that compute, of which every rank has a copy."""
+        self._make_state()
+        yield from self.fragments()
+        for name, parameter in self._parameters.items():
+            spec = ShardSpec.complete(name, tuple(parameter.shape))
+            yield Fragment(spec, "weight", (0, parameter.numel()), flat(parameter))
+
+    def _state_of(self, piece: Any) -> dict[str, Any]:
+        partition = self._zero.single_partition_of_fp32_groups[piece.param_group_index]
+        window = piece.hp_fragment_address
+        return {
+            role: value.narrow(0, window.start, window.numel) if is_like(value, partition) else value
+            for role, value in self._zero.optimizer.state.get(partition, {}).items()
+        }
+
+    def _make_state(self) -> None:
+        partitions = self._zero.single_partition_of_fp32_groups
+        for partition in partitions:
+            partition.grad = torch.zeros_like(partition)
+        step_without_effect(self._zero.optimizer)
+        for partition in partitions:
+            partition.grad = None
+
+
+def flat(parameter: nn.Parameter) -> Tensor:
+    """The parameter's storage as one dimension."""
+    return parameter.data.view(-1)
+
+
+def is_like(value: Any, whole: Tensor) -> bool:
+    """Whether an optimizer's state has one entry for each element of the parameter."""
+    return isinstance(value, Tensor) and value.shape == whole.shape and value.dim() > 0
+
+
+def state_fragment(spec: ShardSpec, role: str, value: Any, covered: tuple[int, int]) -> Fragment:
+    """One entry of an optimizer's state.
+
+    Raises:
+        UserError: it is neither one number nor one number for each element, so that it cannot be saved.
+    """
+    if isinstance(value, Tensor) and value.numel() == covered[1] - covered[0] and value.dim() > 0:
+        return Fragment(spec, role, covered, value.view(-1))
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return Fragment(spec, role, (0, 1), value.view(-1), scalar=True)
+    raise UserError(
+        f"optimizer: its state '{role}' of {spec.name} is {type(value).__name__}, which cannot be saved; "
+        "an optimizer must keep its state in tensors of one element or of the parameter's size"
+    )
+
+
+def step_without_effect(optimizer: torch.optim.Optimizer) -> None:
+    """Make an optimizer create its state: a step at rate 0. The numbers in the state are overwritten by whoever asks for this."""
+    kept = [(group, group["lr"], group.get("weight_decay")) for group in optimizer.param_groups]
+    for group, _, decay in kept:
+        group["lr"] = 0.0
+        if decay is not None:
+            group["weight_decay"] = 0.0
+    optimizer.step()
+    for group, rate, decay in kept:
+        group["lr"] = rate
+        if decay is not None:
+            group["weight_decay"] = decay
+
+
+def parameter_groups(parameters: Parameters, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices decay; vectors (biases, norms) and what is marked `no_weight_decay` do not."""
+
+    def exempt(parameter: nn.Parameter) -> bool:
+        return bool(getattr(parameter, "no_weight_decay", parameter.dim() < 2))
+
+    def group(members: Iterable[nn.Parameter], decay: float) -> dict[str, Any]:
+        return {"params": list(members), "weight_decay": decay}
+
+    if weight_decay == 0:
+        return [group(parameters.values(), 0.0)]
+    decayed = group((p for p in parameters.values() if not exempt(p)), weight_decay)
+    return [decayed, group((p for p in parameters.values() if exempt(p)), 0.0)]

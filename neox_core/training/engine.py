@@ -1,0 +1,160 @@
+"""The training engine: a model, an objective and an optimizer, run by DeepSpeed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from neox_core.checkpoint import Reader, load_fragments
+from neox_core.config import OptimizerSettings, Resolved
+from neox_core.model import Batch, LanguageModel, LossOutput, Objective
+from neox_core.parallel import Fragment
+from neox_core.plugins import PluginManager
+from neox_core.training.deepspeed_internals import import_deepspeed, make_core, parameter_groups
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One optimizer step, the same on every rank.
+
+    Args:
+        loss: mean over micro-batches and ranks.
+        grad_norm: of the averaged gradient, before clipping.
+        applied: whether the optimizer was stepped.
+        skip_reason: why not.
+        metrics: the objective's further metrics, averaged likewise.
+        notice: the largest `notice` that a rank gave to `train_step`.
+    """
+
+    loss: float
+    grad_norm: float
+    applied: bool
+    skip_reason: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    notice: int = 0
+
+
+class TrainingModule(nn.Module):
+    """Model and objective as the one module that DeepSpeed runs."""
+
+    def __init__(self, model: LanguageModel, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self._objective = objective
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The loss to minimise, the objective's own loss without auxiliary ones, and its metrics."""
+        head = self.model(batch["tokens"], batch.get("positions"), batch.get("documents"))
+        output: LossOutput = self._objective.loss(head, batch)
+        return output.loss + head.aux, output.loss.detach(), {k: v.detach() for k, v in output.metrics.items()}
+
+
+class Engine:
+    """Takes training steps and evaluates; knows where weights and optimizer state are.
+
+    The process group must exist. Every rank must be given the same settings.
+    """
+
+    def __init__(self, resolved: Resolved, plugins: PluginManager, objective: Objective) -> None:
+        deepspeed = import_deepspeed(resolved.world.device)
+        self.device = torch.device(resolved.world.device)
+        self.accumulation = resolved.batch.accumulation
+        self.model = LanguageModel(resolved, plugins).to(self.device)
+        self.model.random.data_rank = dist.get_rank()
+        parameters = dict(self.model.named_parameters())
+        optimizer = make_optimizer(
+            resolved, plugins, parameter_groups(parameters, resolved[OptimizerSettings].weight_decay)
+        )
+        self._deepspeed, *_ = deepspeed.initialize(
+            model=TrainingModule(self.model, objective), optimizer=optimizer, config=dict(resolved.deepspeed)
+        )
+        clipping = resolved[OptimizerSettings].gradient_clipping
+        self._core = make_core(self._deepspeed, parameters, clipping, dist.get_rank(), dist.get_world_size())
+
+    def train_step(self, batches: Iterator[Batch], *, step: int, learning_rate: float, notice: int = 0) -> StepResult:
+        """One optimizer step over the next micro-batches.
+
+        Args:
+            batches: this rank's micro-batches.
+            step: number of steps before this one; seeds dropout.
+            learning_rate: rate of this step.
+            notice: a number to tell all ranks with the step's own communication, such as a signal that arrived.
+        """
+        self._deepspeed.train()
+        for group in self._deepspeed.optimizer.param_groups:
+            group["lr"] = learning_rate
+        sums = Averages(self.device)
+        norm, applied = 0.0, True
+        for micro_batch in range(self.accumulation):
+            self.model.random.step, self.model.random.micro_batch = step, micro_batch
+            loss, own_loss, metrics = self._deepspeed(self._moved(next(batches)))
+            self._deepspeed.backward(loss)
+            sums.add(own_loss, metrics)
+            if micro_batch == self.accumulation - 1:
+                norm, applied = self._core.step()
+            else:
+                self._deepspeed.step()
+        means, loudest = sums.over_ranks(notice)
+        reason = None if applied else "the gradient is not finite"
+        return StepResult(means.pop("loss"), norm, applied, reason, means, loudest)
+
+    @torch.no_grad()
+    def evaluate(self, batches: Iterator[Batch], count: int) -> dict[str, float]:
+        """Mean `loss` and metrics over the next `count` batches of every rank, without dropout."""
+        self._deepspeed.eval()
+        sums = Averages(self.device)
+        for _ in range(count):
+            _, loss, metrics = self._deepspeed.module(self._moved(next(batches)))
+            sums.add(loss, metrics)
+        return sums.over_ranks()[0]
+
+    def fragments(self) -> Iterable[Fragment]:
+        """What this rank has to save: authoritative weights ("weight") and optimizer state, by canonical name."""
+        return self._core.fragments()
+
+    def load_fragments(self, reader: Reader) -> None:
+        """Take weights and optimizer state from a checkpoint, whatever number of ranks or ZeRO stage wrote it."""
+        load_fragments(reader, self._core.targets())
+
+    def _moved(self, batch: Batch) -> Batch:
+        return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+
+
+class Averages:
+    """Means of named scalars over micro-batches and ranks, in one small collective."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._count = device, 0
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, loss: Tensor, metrics: dict[str, Tensor]) -> None:
+        """One more micro-batch."""
+        self._count += 1
+        for name, value in {"loss": loss, **metrics}.items():
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=self._device)) + value.float()
+
+    def over_ranks(self, notice: int = 0) -> tuple[dict[str, float], int]:
+        """The means over all ranks, and the largest notice of any rank."""
+        world_size = dist.get_world_size()
+        values = torch.stack([value / (self._count * world_size) for value in self._sums.values()])
+        notices = torch.zeros(world_size, device=self._device)
+        notices[dist.get_rank()] = notice
+        together = torch.cat([values.to(self._device), notices]).double()
+        dist.all_reduce(together)
+        numbers = together.tolist()
+        return dict(zip(self._sums, numbers, strict=False)), int(max(numbers[len(self._sums) :]))
+
+
+def make_optimizer(resolved: Resolved, plugins: PluginManager, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The optimizer that the settings name, over parameter groups."""
+    offer = plugins.find("optimizer", resolved.optimizer.name)
+    params: Any = dict(resolved.optimizer.params)
+    if offer.component.params is not None:
+        params = plugins.load(offer, offer.component.params).model_validate(params)
+    optimizer: torch.optim.Optimizer = plugins.load(offer, offer.component.factory)(groups, params)
+    return optimizer

@@ -1,0 +1,122 @@
+"""What the launching process tells the ranks, and how they make sure that all of them understood the same.
+
+The parent writes one file into the run's directory; rank 0 reads it and puts it into the rendezvous store, where the other ranks
+find it, so that no disk has to be shared. Each rank resolves the settings by itself and states its fingerprint and its plugins
+in the store; a rank that differs is named before any process group exists.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neox_core.config import Entry, Host, NeoXArgs, Resolved, World
+from neox_core.errors import Origin, UserError
+from neox_core.plugins import PluginManager, Switches
+
+if TYPE_CHECKING:
+    from torch.distributed import Store
+
+    from neox_core.launch import Rendezvous
+
+FILE_NAME = "handover.json"
+WAIT = timedelta(seconds=300)
+"""How long a rank waits for another one at the rendezvous."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """One run as the parent knows it.
+
+    Args:
+        name: the run's name.
+        run_dir: its directory.
+        entries: the given settings with their origins.
+        switches: which plugins are let in.
+        world: hosts, slots and device.
+        vocabulary: number of token ids, where something says it.
+        eod_token: id of the token that ends a document, where there is a tokenizer.
+        checkpoint: what to resume from.
+    """
+
+    name: str
+    run_dir: str
+    entries: tuple[Entry, ...]
+    switches: Switches
+    world: World
+    vocabulary: int | None
+    eod_token: int | None
+    checkpoint: str | None
+
+    def to_json(self) -> str:
+        """Plain text for the file and the store."""
+        data = {
+            "name": self.name,
+            "run_dir": self.run_dir,
+            "entries": [[entry.key, entry.value, asdict(entry.origin)] for entry in self.entries],
+            "switches": self.switches.to_dict(),
+            "world": asdict(self.world),
+            "vocabulary": self.vocabulary,
+            "eod_token": self.eod_token,
+            "checkpoint": self.checkpoint,
+        }
+        return json.dumps(data, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Handover:
+        """The inverse of `to_json`."""
+        data = json.loads(text)
+        world = data["world"]
+        return cls(
+            name=data["name"],
+            run_dir=data["run_dir"],
+            entries=tuple(Entry(key, value, Origin(**origin)) for key, value, origin in data["entries"]),
+            switches=Switches.from_dict(data["switches"]),
+            world=World(tuple(Host(**host) for host in world["hosts"]), world["device"]),
+            vocabulary=data["vocabulary"],
+            eod_token=data["eod_token"],
+            checkpoint=data["checkpoint"],
+        )
+
+    def resolve(self) -> tuple[PluginManager, Resolved]:
+        """The plugins and the settings, made again from what was handed over."""
+        plugins = PluginManager(self.switches)
+        return plugins, NeoXArgs(self.entries, plugins).resolve(self.world, self.vocabulary)
+
+
+def receive(store: Store, place: Rendezvous, path: Path) -> Handover:
+    """The handover of this run: from the file on rank 0, from the store elsewhere."""
+    if place.rank == 0:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{path}: the run's handover cannot be read: {error.strerror}") from error
+        store.set("handover", text)
+        return Handover.from_json(text)
+    return Handover.from_json(store.get("handover").decode())
+
+
+def agree(store: Store, place: Rendezvous, mine: Mapping[str, Any]) -> None:
+    """Compare what each rank resolved; every rank ends alike.
+
+    Raises:
+        UserError: a rank differs from rank 0; names the rank, its host and what differs.
+    """
+    store.set(f"statement/{place.rank}", json.dumps(mine, sort_keys=True))
+    statements = [json.loads(store.get(f"statement/{rank}")) for rank in range(place.world_size)]
+    for rank, statement in enumerate(statements):
+        for item, value in statement.items():
+            if item != "host" and value != statements[0][item]:
+                raise UserError(
+                    f"rank {rank} on {statement['host']} differs from rank 0 on {statements[0]['host']} in its {item}: "
+                    f"{_shortened(value)} instead of {_shortened(statements[0][item])}; install the same on every host"
+                )
+
+
+def _shortened(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 300 else text[:300] + "..."

@@ -1,0 +1,135 @@
+"""The training loop: take a step, record it, and once in a while evaluate, save and stop."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neox_core.config import CheckpointSettings, ModelSettings, Resolved, TrainingSettings
+from neox_core.errors import UserError
+from neox_core.plugins import PluginManager
+from neox_core.training.data import Batches
+from neox_core.training.engine import Engine, StepResult
+from neox_core.training.progress import Progress
+from neox_core.training.run import Evaluation, Run, Step
+from neox_core.training.saving import Saver, is_due
+from neox_core.training.schedule import Schedule
+from neox_core.training.stopping import StopRequests
+
+logger = logging.getLogger("neox")
+
+
+@dataclass(slots=True, kw_only=True)
+class Training:
+    """Everything that a run needs, put together; `run` carries it out.
+
+    Args:
+        batches: of "train", and of "validation" and "test" where there is such data.
+    """
+
+    resolved: Resolved
+    plugins: PluginManager
+    engine: Engine
+    schedule: Schedule
+    batches: Mapping[str, Batches]
+    saver: Saver
+    description: Run
+    progress: Progress
+    stop: StopRequests
+
+    def run(self) -> int:
+        """Train to the end; returns the signal that ended it early, or 0.
+
+        Raises:
+            UserError: the gradient was not finite for too many steps in a row.
+        """
+        settings, batch = self.resolved[TrainingSettings], self.resolved.batch
+        batches = self.batches["train"].seek(self.progress.consumed_samples)
+        self.notify("neox_train_start")
+        saved = self.progress.iteration
+        signal = 0
+
+        while self.progress.iteration < settings.train_iters and not signal:
+            start = time.monotonic()
+            rate = self.schedule(self.progress.applied)
+            result = self.engine.train_step(
+                batches, step=self.progress.iteration, learning_rate=rate, notice=self.stop.received
+            )
+            self.progress = self.progress.after(result, batch.total)
+            seconds, iteration, signal = time.monotonic() - start, self.progress.iteration, result.notice
+            last = iteration == settings.train_iters or signal or is_multiple(iteration, settings.exit_interval)
+
+            evaluations = [] if signal else self.evaluations_after(iteration)
+            self.notify("neox_step_end", step=self.step(result, rate, seconds, evaluations))
+            self.check_skipped()
+
+            if self.saver.enabled and (last or is_due(self.resolved[CheckpointSettings], iteration)):
+                checkpoint = self.saver.save(self.engine, self.progress)
+                saved = checkpoint.iteration
+                self.notify("neox_checkpoint_saved", checkpoint=checkpoint)
+            if last:
+                break
+
+        if signal and saved != self.progress.iteration:
+            logger.warning("stopped by signal %d without saving: `save` is not set", signal)
+        return signal
+
+    def evaluations_after(self, iteration: int) -> list[Evaluation]:
+        """The passes that are due after a step: validation now and then and at the end, test at the very end."""
+        settings = self.resolved[TrainingSettings]
+        at_end = iteration == settings.train_iters
+        due = ["validation"] if at_end or iteration % settings.eval_interval == 0 else []
+        due += ["test"] if at_end else []
+        number = (iteration - 1) // settings.eval_interval
+        return [self.evaluate(split, number) for split in due if split in self.batches and settings.eval_iters]
+
+    def evaluate(self, split: str, number: int) -> Evaluation:
+        """The `number`-th pass over a split's batches; each pass goes on where the one before ended, also after resuming."""
+        start, passes = time.monotonic(), self.resolved[TrainingSettings].eval_iters
+        place = 0 if split == "test" else number * passes * self.resolved.batch.total
+        count = passes * self.resolved.batch.accumulation
+        means = self.engine.evaluate(self.batches[split].seek(place), count)
+        loss, seconds = means.pop("loss"), time.monotonic() - start
+        return Evaluation(split=split, loss=loss, batches=count, seconds=seconds, metrics=means)
+
+    def step(self, result: StepResult, rate: float, seconds: float, evaluations: list[Evaluation]) -> Step:
+        """What hooks are told of a step."""
+        return Step(
+            iteration=self.progress.iteration,
+            loss=result.loss,
+            learning_rate=rate,
+            grad_norm=result.grad_norm,
+            tokens=self.resolved.batch.total * self.resolved[ModelSettings].seq_length,
+            samples=self.progress.consumed_samples,
+            seconds=seconds,
+            applied=result.applied,
+            skip_reason=result.skip_reason,
+            skipped=self.progress.skipped,
+            metrics=result.metrics,
+            evaluations=tuple(evaluations),
+        )
+
+    def check_skipped(self) -> None:
+        """End a run that no longer learns."""
+        allowed = self.resolved[TrainingSettings].max_skipped_steps
+        if self.progress.skipped_in_a_row > allowed:
+            raise UserError(
+                f"max_skipped_steps: the gradient was not finite in {self.progress.skipped_in_a_row} steps in a row "
+                f"(allowed: {allowed}), the last at step {self.progress.iteration}; lower the learning rate, check the data, or "
+                "resume from an earlier checkpoint"
+            )
+
+    def notify(self, hook: str, **arguments: Any) -> None:
+        """Tell the plugins; one whose hook fails is named and takes no further part."""
+        for failure in self.plugins.notify(hook, run=self.description, **arguments):
+            if hook == "neox_train_start":
+                raise UserError(f"{failure.plugin}: {failure.hook} failed: {failure.error}") from failure.error
+            logger.error("%s: %s failed and is switched off", failure.plugin, failure.hook, exc_info=failure.error)
+
+
+def is_multiple(iteration: int, interval: int | None) -> bool:
+    """Whether an optional interval divides the iteration."""
+    return interval is not None and iteration % interval == 0

@@ -1,0 +1,59 @@
+"""When a run saves, and what it puts into a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from neox_core.checkpoint import Group, capture, prune, save
+from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, dump_yaml
+from neox_core.plugins import PluginManager
+from neox_core.training.engine import Engine
+from neox_core.training.progress import Progress
+from neox_core.training.run import Checkpoint
+
+
+def is_due(settings: CheckpointSettings, iteration: int) -> bool:
+    """Whether the settings ask for a checkpoint after this step."""
+    every = settings.checkpoint_factor
+    return bool(every and iteration % every == 0) or iteration in (settings.extra_save_iters or ())
+
+
+class Saver:
+    """Writes the checkpoints of a run into the directory that `save` names."""
+
+    def __init__(self, resolved: Resolved, plugins: PluginManager, group: Group) -> None:
+        self._settings, self._group = resolved[CheckpointSettings], group
+        self._files: dict[str, str | bytes] = {
+            "settings.yml": dump_yaml(resolved.values),
+            "plugins.json": json.dumps(plugins.manifest(), indent=1),
+        }
+        self._facts = {"vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size}
+        vocab_file = resolved[TokenizerSettings].vocab_file
+        if vocab_file is not None and group.rank == 0:
+            self._files["tokenizer.json"] = Path(vocab_file).read_bytes()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the run saves at all."""
+        return self._settings.save is not None
+
+    def save(self, engine: Engine, progress: Progress) -> Checkpoint:
+        """Save; returns when the checkpoint is complete, on every rank."""
+        start = time.monotonic()
+        directory = Path(str(self._settings.save))
+        path = save(
+            directory,
+            iteration=progress.iteration,
+            fragments=engine.fragments(),
+            state=progress.to_dict() | self._facts,
+            files=self._files,
+            random_state=capture(),
+            group=self._group,
+        )
+        if self._group.rank == 0 and self._settings.keep_last_n_checkpoints is not None:
+            prune(directory, self._settings.keep_last_n_checkpoints)
+        seconds = time.monotonic() - start
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        return Checkpoint(path=path, iteration=progress.iteration, seconds=seconds, bytes=size)

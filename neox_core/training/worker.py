@@ -1,0 +1,166 @@
+"""One rank of a training run: `python -m neox_core.training.worker HANDOVER`, started by a launcher."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from neox_core.checkpoint import Reader, TorchGroup, restore
+from neox_core.config import DataSettings, ModelSettings, Resolved, TrainingSettings
+from neox_core.errors import UserError
+from neox_core.launch import Rendezvous
+from neox_core.model import Objective
+from neox_core.plugins import PluginManager
+from neox_core.training.components import selected_loggers
+from neox_core.training.data import Batches, open_datasets
+from neox_core.training.engine import Engine
+from neox_core.training.handover import WAIT, Handover, agree, receive
+from neox_core.training.loop import Training
+from neox_core.training.progress import Progress
+from neox_core.training.run import Run
+from neox_core.training.saving import Saver
+from neox_core.training.schedule import make_schedule
+from neox_core.training.stopping import StopRequests
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one rank to its end; the exit code is 0, 128 + n after signal n, or 2 for what a user can mend."""
+    arguments = sys.argv[1:] if argv is None else argv
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    stop = StopRequests()
+    try:
+        place = Rendezvous.from_environment(os.environ)
+        with rendezvous(place) as store:
+            handover = receive(store, place, Path(arguments[0]))
+            plugins, resolved = handover.resolve()
+            statement = {
+                "host": socket.gethostname(),
+                "settings": resolved.fingerprint(),
+                "plugins": plugins.manifest(),
+                "torch": torch.__version__,
+            }
+            agree(store, place, statement)
+            with process_group(store, place, resolved):
+                return train(handover, plugins, resolved, stop)
+    except UserError as error:
+        if os.environ.get("NEOX_TRACEBACK"):
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+
+
+@contextlib.contextmanager
+def rendezvous(place: Rendezvous) -> Iterator[dist.Store]:
+    """The store in which the ranks meet; rank 0 holds it."""
+    try:
+        store = dist.TCPStore(
+            place.master_addr, place.master_port, place.world_size, is_master=place.rank == 0, timeout=WAIT
+        )
+    except (dist.DistNetworkError, dist.DistStoreError, RuntimeError) as error:
+        where = f"{place.master_addr}:{place.master_port}"
+        raise UserError(f"master_port: rank {place.rank} cannot meet the others at {where}: {error}") from error
+    yield store
+
+
+@contextlib.contextmanager
+def process_group(store: dist.Store, place: Rendezvous, resolved: Resolved) -> Iterator[None]:
+    """The default process group, destroyed at the end whatever happens: gloo may abort an interpreter that exits with one."""
+    on_gpu = resolved.world.device == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(place.local_rank)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
+        store=dist.PrefixStore("training", store),
+        rank=place.rank,
+        world_size=place.world_size,
+        timeout=timedelta(minutes=30),
+    )
+    try:
+        yield
+    finally:
+        gc.collect()  # what still refers to the group must be gone before it is
+        dist.destroy_process_group()
+
+
+def train(handover: Handover, plugins: PluginManager, resolved: Resolved, stop: StopRequests) -> int:
+    """Put a run together and carry it out; every rank does the same."""
+    rank, run_dir = dist.get_rank(), Path(handover.run_dir)
+    torch.manual_seed(resolved[TrainingSettings].seed)
+    objective: Objective = plugins.make("objective", resolved[TrainingSettings].train_impl, resolved)
+    datasets = open_datasets(resolved)
+    if datasets.train is None:
+        raise UserError("split: it leaves no document for training; give the first part more")
+    eod_token = handover.eod_token if resolved[DataSettings].eod_mask_loss else None
+    batches = {
+        name: Batches(dataset, resolved, rank, objective.batch_fields, eod_token)
+        for name, dataset in (("train", datasets.train), ("validation", datasets.valid), ("test", datasets.test))
+        if dataset is not None
+    }
+    engine = Engine(resolved, plugins, objective)
+    progress = resume(engine, Path(handover.checkpoint), rank) if handover.checkpoint else Progress()
+    for name in selected_loggers(resolved, plugins):
+        plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
+    training = Training(
+        resolved=resolved,
+        plugins=plugins,
+        engine=engine,
+        schedule=make_schedule(resolved, plugins),
+        batches=batches,
+        saver=Saver(resolved, plugins, TorchGroup()),
+        description=describe(handover, resolved, engine, progress),
+        progress=progress,
+        stop=stop,
+    )
+    return carry_out(training)
+
+
+def carry_out(training: Training) -> int:
+    """Run the loop, and tell the plugins how it ended."""
+    try:
+        signal = training.run()
+    except BaseException as error:
+        training.notify("neox_train_end", error=error)
+        raise
+    code = 128 + signal if signal else 0
+    training.notify("neox_train_end", error=SystemExit(code) if code else None)
+    return code
+
+
+def resume(engine: Engine, path: Path, rank: int) -> Progress:
+    """Weights, optimizer state, random states and counts from a checkpoint."""
+    reader = Reader(path)
+    engine.load_fragments(reader)
+    random_state = reader.random_state(rank)
+    if random_state is not None:
+        restore(random_state)
+    return Progress.from_dict(reader.state)
+
+
+def describe(handover: Handover, resolved: Resolved, engine: Engine, progress: Progress) -> Run:
+    """What hooks are told of the run."""
+    return Run(
+        name=handover.name,
+        directory=Path(handover.run_dir),
+        resolved=resolved,
+        rank=dist.get_rank(),
+        world_size=dist.get_world_size(),
+        start_iteration=progress.iteration,
+        train_iters=resolved[TrainingSettings].train_iters,
+        parameters=engine.model.num_parameters(),
+        flops_per_token=engine.model.flops_per_token(resolved[ModelSettings].seq_length),
+        resumed_from=Path(handover.checkpoint) if handover.checkpoint else None,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""A dropless mixture of experts in plain torch: every token reaches its experts, whatever the balance."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from neox_core.config import MixtureSettings
+from neox_core.errors import UserError
+from neox_core.model import MLP, LayerContext
+from neox_moe.settings import MoESettings
+
+
+class TorchMixture(nn.Module):
+    """Softmax routing to the `moe_top_k` likeliest experts, each a full MLP, weighted by their renormalised probabilities.
+
+    The auxiliary loss is E * sum over experts of (share of tokens) * (mean probability), which is 1 when balanced (Fedus et al.,
+    "Switch Transformers", 2021), times `moe_loss_coeff`. With one expert this is the dense MLP.
+    """
+
+    def __init__(self, context: LayerContext) -> None:
+        super().__init__()
+        settings = context.resolved[MoESettings]
+        self.num_experts, self.top_k = context.resolved[MixtureSettings].moe_num_experts, settings.moe_top_k
+        if self.top_k > self.num_experts:
+            raise UserError(f"moe_top_k: {self.top_k} is more than moe_num_experts {self.num_experts}; lower it")
+        self.coefficient = settings.moe_loss_coeff
+        self.router = context.linear(context.model.hidden_size, self.num_experts, bias=False, role="input")
+        self.experts = nn.ModuleList(MLP(context) for _ in range(self.num_experts))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """[batch, seq, hidden] -> (the same shape, auxiliary loss)."""
+        tokens = x.flatten(0, 1)
+        probabilities = self.router(tokens).float().softmax(-1)  # [tokens, experts]
+        weights, chosen = probabilities.topk(self.top_k, dim=-1)  # [tokens, top_k]
+        weights = (weights / weights.sum(-1, keepdim=True)).to(x.dtype)
+        out = torch.zeros_like(tokens)
+        for index, expert in enumerate(self.experts):
+            rows, slots = (chosen == index).nonzero(as_tuple=True)
+            out = out.index_add(0, rows, expert(tokens[rows]) * weights[rows, slots, None])
+        return out.view_as(x), self._balance(probabilities, chosen)
+
+    def _balance(self, probabilities: Tensor, chosen: Tensor) -> Tensor:
+        load = torch.zeros(self.num_experts, device=chosen.device)
+        load = load.index_add(0, chosen.flatten(), torch.ones(chosen.numel(), device=chosen.device)) / chosen.numel()
+        return self.coefficient * self.num_experts * (load * probabilities.mean(0)).sum()

@@ -1,0 +1,44 @@
+"""Files are replaced as a whole or stay what they were."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from neox_core.checkpoint import FileRecord, replacing, write_file
+from neox_core.errors import UserError
+
+
+def test_a_written_file_is_what_its_record_says(tmp_path):
+    record = write_file(tmp_path / "new" / "a.txt", "café")
+    content = (tmp_path / "new" / "a.txt").read_bytes()
+    assert content == "café".encode()
+    assert record == FileRecord(5, hashlib.sha256(content).hexdigest())
+
+
+def test_a_file_stays_what_it_was_until_the_block_ends(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with replacing(path) as file:
+        file.write(b"new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_in_the_block_leaves_the_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), replacing(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_refusal_of_the_file_system_is_a_sentence_with_the_file(tmp_path):
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(UserError, match=r"a\.txt cannot be written: .*Is a directory.*\. Free space or"):
+        write_file(tmp_path / "a.txt", b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neox_core.data.tokenizer import CharLevelTokenizer, HFTokenizer, load_tokenizer, train_bpe
+from neox_core.errors import UserError
+
+TEXTS = [f"def function_{i}(argument):\n    return argument + {i}  # naïve 日本\n" for i in range(200)]
+BPE = train_bpe(TEXTS, 400)
+
+
+@pytest.fixture
+def tokenizer_file(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(BPE.to_json())
+    return path
+
+
+def test_bpe_has_its_special_tokens_first():
+    assert BPE.vocab_size == 400
+    assert BPE.eod_id == 0
+    assert BPE.encode("<|endoftext|>") == [0]
+    assert BPE.encode("<|padding|>") == [1]
+
+
+@given(text=st.text())
+def test_bpe_decodes_what_it_encodes(text):
+    assert BPE.decode(BPE.encode(text)) == text
+
+
+def test_bpe_learns_the_texts():
+    assert len(BPE.encode(TEXTS[7])) < len(TEXTS[7]) / 2
+
+
+def test_batches_are_encoded_like_single_texts():
+    assert BPE.encode_batch(TEXTS[:9]) == [BPE.encode(text) for text in TEXTS[:9]]
+
+
+def test_training_is_the_same_in_another_process(tmp_path):
+    program = (
+        "import sys; from neox_core.data.tokenizer import train_bpe;"
+        "texts = [f'def function_{i}(argument):\\n    return argument + {i}  # naïve 日本\\n' for i in range(200)];"
+        "sys.stdout.buffer.write(train_bpe(texts, 400).to_json().encode())"
+    )
+    for threads in ("1", "4"):
+        environment = {**os.environ, "RAYON_NUM_THREADS": threads}
+        other = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=True)
+        assert other.stdout.decode() == BPE.to_json()
+
+
+def test_small_texts_give_a_smaller_vocabulary():
+    assert 258 <= train_bpe(["ab"], 4096).vocab_size < 270
+
+
+def test_vocabulary_without_room_for_the_bytes_is_refused():
+    with pytest.raises(UserError, match=r"100 entries.*at least 258"):
+        train_bpe(TEXTS, 100)
+
+
+def test_saved_tokenizer_is_loaded(tokenizer_file):
+    loaded = load_tokenizer("HFTokenizer", str(tokenizer_file))
+    assert (loaded.vocab_size, loaded.eod_id) == (400, 0)
+    assert loaded.encode(TEXTS[3]) == BPE.encode(TEXTS[3])
+
+
+def test_tokenizer_without_an_end_of_document_has_none():
+    from tokenizers import Tokenizer, models
+
+    assert HFTokenizer(Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))).eod_id is None
+
+
+def test_char_level_tokens_are_bytes():
+    tokenizer = load_tokenizer("CharLevelTokenizer")
+    assert (tokenizer.vocab_size, tokenizer.eod_id) == (512, 0)
+    assert tokenizer.encode("aé") == [97, 0xC3, 0xA9]
+    assert tokenizer.encode_batch(["a", "b"]) == [[97], [98]]
+
+
+@given(text=st.text())
+def test_char_level_decodes_what_it_encodes(text):
+    tokenizer = CharLevelTokenizer()
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_char_level_shows_ids_that_are_no_text():
+    assert CharLevelTokenizer().decode([97, 300, 511, 98]) == "a\ufffd\ufffdb"
+
+
+def test_type_is_found_in_any_case():
+    assert isinstance(load_tokenizer("charleveltokenizer"), CharLevelTokenizer)
+
+
+@pytest.mark.parametrize("kind", ["GPT2BPETokenizer", "HFGPT2Tokenizer", "SPMTokenizer", "TiktokenTokenizer"])
+def test_type_that_is_not_available_yet_says_so(kind):
+    with pytest.raises(UserError, match=f"{kind} is not available yet; use HFTokenizer"):
+        load_tokenizer(kind, "vocab")
+
+
+def test_unknown_type_gets_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'HFTokenizer'"):
+        load_tokenizer("HFTokeniser", "vocab")
+
+
+def test_vocabulary_file_must_be_set_and_there_and_whole(tmp_path):
+    with pytest.raises(UserError, match=r"vocab_file: .*none is set"):
+        load_tokenizer("HFTokenizer")
+    with pytest.raises(UserError, match=r"vocab_file: .*absent\.json"):
+        load_tokenizer("HFTokenizer", tmp_path / "absent.json")
+    (tmp_path / "broken.json").write_text('{"model": 3')
+    with pytest.raises(UserError, match=r"vocab_file: .*broken\.json is not a tokenizer"):
+        load_tokenizer("HFTokenizer", tmp_path / "broken.json")
+
+
+def test_size_is_known_without_numpy_or_torch(tokenizer_file):
+    program = (
+        "import sys; from neox_core.data.tokenizer import load_tokenizer;"
+        "assert load_tokenizer('HFTokenizer', sys.argv[1]).vocab_size == 400;"
+        "print(sorted({'numpy', 'torch', 'pydantic', 'triton'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tokenizer_file], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
