@@ -1,29 +1,42 @@
-"""Checkpoints: complete, or not there at all. `save`, `find`, `Reader`, `load_fragments` and `prune` are all of it."""
+"""Checkpoints: complete, or not there at all. `save`, `find`, `Reader`, `load_fragments` and `prune` are all of it.
 
-from neox_core.checkpoint.files import FileRecord, replacing, write_file
-from neox_core.checkpoint.group import Group, SoloGroup, TorchGroup
-from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
-from neox_core.checkpoint.random_state import capture, restore
-from neox_core.checkpoint.reader import Reader, load_fragments
-from neox_core.checkpoint.retention import prune
-from neox_core.checkpoint.saving import save
-from neox_core.checkpoint.search import find, require_none_later
+Looking for checkpoints costs no torch: names are imported when they are first used.
+"""
 
-__all__ = [
-    "DamagedCheckpoint",
-    "FileRecord",
-    "Group",
-    "Manifest",
-    "Reader",
-    "SoloGroup",
-    "TorchGroup",
-    "capture",
-    "find",
-    "load_fragments",
-    "prune",
-    "replacing",
-    "require_none_later",
-    "restore",
-    "save",
-    "write_file",
-]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neox_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from neox_core.checkpoint.files import FileRecord as FileRecord
+    from neox_core.checkpoint.files import replacing as replacing
+    from neox_core.checkpoint.files import write_file as write_file
+    from neox_core.checkpoint.group import Group as Group
+    from neox_core.checkpoint.group import SoloGroup as SoloGroup
+    from neox_core.checkpoint.group import TorchGroup as TorchGroup
+    from neox_core.checkpoint.manifest import DamagedCheckpoint as DamagedCheckpoint
+    from neox_core.checkpoint.manifest import Manifest as Manifest
+    from neox_core.checkpoint.random_state import capture as capture
+    from neox_core.checkpoint.random_state import restore as restore
+    from neox_core.checkpoint.reader import Reader as Reader
+    from neox_core.checkpoint.reader import load_fragments as load_fragments
+    from neox_core.checkpoint.retention import prune as prune
+    from neox_core.checkpoint.saving import save as save
+    from neox_core.checkpoint.search import find as find
+    from neox_core.checkpoint.search import require_none_later as require_none_later
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "files": ("FileRecord", "replacing", "write_file"),
+        "group": ("Group", "SoloGroup", "TorchGroup"),
+        "manifest": ("DamagedCheckpoint", "Manifest"),
+        "random_state": ("capture", "restore"),
+        "reader": ("Reader", "load_fragments"),
+        "retention": ("prune",),
+        "saving": ("save",),
+        "search": ("find", "require_none_later"),
+    },
+)

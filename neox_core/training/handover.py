@@ -19,7 +19,7 @@ from neox_core.errors import Origin, UserError
 from neox_core.plugins import PluginManager, Switches
 
 if TYPE_CHECKING:
-    from torch.distributed import Store
+    from torch._C._distributed_c10d import Store
 
     from neox_core.launch import Rendezvous
 

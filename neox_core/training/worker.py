@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from neox_core.checkpoint import Reader, TorchGroup, restore
 from neox_core.config import DataSettings, ModelSettings, Resolved, TrainingSettings
@@ -60,10 +61,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def rendezvous(place: Rendezvous) -> Iterator[dist.Store]:
+def rendezvous(place: Rendezvous) -> Iterator[Store]:
     """The store in which the ranks meet; rank 0 holds it."""
     try:
-        store = dist.TCPStore(
+        store = TCPStore(
             place.master_addr, place.master_port, place.world_size, is_master=place.rank == 0, timeout=WAIT
         )
     except (dist.DistNetworkError, dist.DistStoreError, RuntimeError) as error:
@@ -73,14 +74,14 @@ def rendezvous(place: Rendezvous) -> Iterator[dist.Store]:
 
 
 @contextlib.contextmanager
-def process_group(store: dist.Store, place: Rendezvous, resolved: Resolved) -> Iterator[None]:
+def process_group(store: Store, place: Rendezvous, resolved: Resolved) -> Iterator[None]:
     """The default process group, destroyed at the end whatever happens: gloo may abort an interpreter that exits with one."""
     on_gpu = resolved.world.device == "cuda"
     if on_gpu:
         torch.cuda.set_device(place.local_rank)
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-        store=dist.PrefixStore("training", store),
+        store=PrefixStore("training", store),
         rank=place.rank,
         world_size=place.world_size,
         timeout=timedelta(minutes=30),

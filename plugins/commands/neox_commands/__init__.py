@@ -1,1 +1,1 @@
-"""neox_commands"""
+"""Verbs of the command line beyond the core's."""

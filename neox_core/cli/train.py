@@ -1,0 +1,156 @@
+"""`neox train`: check everything, then let a launcher start the ranks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from neox_core.config import (
+    Entry,
+    LoggingSettings,
+    NeoXArgs,
+    Resolved,
+    RunnerSettings,
+    World,
+    dump_yaml,
+    read_entries,
+    switches_from,
+)
+from neox_core.config.presets import find_config
+from neox_core.launch import Job, Launcher, LaunchPlan, free_port, plan_world
+from neox_core.plugins import CommandContext, PluginManager
+from neox_core.training import preflight
+from neox_core.training.handover import FILE_NAME, Handover
+
+WORKER = "neox_core.training.worker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run that was found to be in order."""
+
+    resolved: Resolved
+    plugins: PluginManager
+    handover: Handover
+    job: Job
+    launcher: Launcher
+    plan: LaunchPlan
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command line: configuration files and overrides in any order."""
+    parser = argparse.ArgumentParser(prog="neox train", description="Train a model.")
+    parser.add_argument(
+        "words", nargs="+", metavar="FILE | KEY=VALUE", help="configuration files or presets, and overrides"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check everything and print what would be started")
+    return parser.parse_intermixed_args(argv)
+
+
+def main(argv: list[str], context: CommandContext) -> int:
+    """Run a training job to its end; returns its exit code."""
+    options = parse(argv)
+    files = [find_config(word) for word in options.words if "=" not in word]
+    overrides = [word for word in options.words if "=" in word]
+    entries = read_entries(files, overrides)
+    plugins = PluginManager(switches_from(entries, context.plugins.switches))
+    prepared = prepare(entries, plugins, default_name=files[0].stem if files else "run")
+    if options.dry_run:
+        print(prepared.plan)
+        return 0
+    return launch(prepared)
+
+
+def prepare(entries: dict[str, Entry], plugins: PluginManager, *, default_name: str) -> Prepared:
+    """Resolve the settings and check all that can be checked; nothing is written.
+
+    Raises:
+        UserError: everything that was found wrong.
+    """
+    args = NeoXArgs(entries.values(), plugins)
+    world = find_world(args)
+    tokenizer = preflight.open_tokenizer(args)
+    resolved = args.resolve(world, None if tokenizer is None else tokenizer.vocab_size)
+    checkpoint = preflight.check(resolved, plugins, notice)
+    name = resolved[LoggingSettings].run_name or default_name
+    run_dir = Path(resolved[LoggingSettings].runs_dir).absolute() / name / time.strftime("%Y-%m-%dT%H-%M-%S")
+    handover = Handover(
+        name=name,
+        run_dir=str(run_dir),
+        entries=tuple(entries.values()),
+        switches=plugins.switches,
+        world=world,
+        vocabulary=resolved.vocabulary,
+        eod_token=None if tokenizer is None else tokenizer.eod_id,
+        checkpoint=None if checkpoint is None else str(checkpoint),
+    )
+    job = Job(
+        name=name,
+        argv=(sys.executable, "-m", WORKER, str(run_dir / FILE_NAME)),
+        world=world,
+        directory=Path.cwd(),
+        run_dir=run_dir,
+        master_addr=resolved[RunnerSettings].master_addr or default_address(world),
+        master_port=port(args, world),
+    )
+    launcher: Launcher = plugins.make("launcher", resolved[RunnerSettings].launcher, resolved)
+    return Prepared(
+        resolved=resolved, plugins=plugins, handover=handover, job=job, launcher=launcher, plan=launcher.plan(job)
+    )
+
+
+def find_world(args: NeoXArgs) -> World:
+    """Hosts, slots and device as the runner settings say; `DLTS_HOSTFILE` names a hostfile too."""
+    hostfile = args.hostfile or os.environ.get("DLTS_HOSTFILE")
+    return plan_world(
+        hostfile=Path(hostfile) if hostfile else None,
+        include=args.include,
+        exclude=args.exclude,
+        num_nodes=args.num_nodes,
+        num_gpus=args.num_gpus,
+        device=args.device,
+    )
+
+
+def default_address(world: World) -> str:
+    """Where rank 0 listens: this machine alone, or the first host."""
+    return "127.0.0.1" if len(world.hosts) == 1 else world.hosts[0].name
+
+
+def port(args: NeoXArgs, world: World) -> int:
+    """The port that was asked for; otherwise a free one here, or the default where several hosts must know it."""
+    if args.master_port and ("master_port" in args or len(world.hosts) > 1):
+        return int(args.master_port)
+    return free_port()
+
+
+def launch(prepared: Prepared) -> int:
+    """Write the run's directory and start the ranks."""
+    run_dir, plan = prepared.job.run_dir, prepared.plan
+    for _ in prepared.plugins.call("neox_before_launch", job=prepared.job, plan=plan):
+        pass
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / FILE_NAME).write_text(prepared.handover.to_json(), encoding="utf-8")
+    (run_dir / "resolved.yml").write_text(dump_yaml(prepared.resolved.all_values()), encoding="utf-8")
+    (run_dir / "deepspeed.json").write_text(json.dumps(prepared.resolved.deepspeed, indent=1), encoding="utf-8")
+    (run_dir / "plugins.json").write_text(json.dumps(prepared.plugins.manifest(), indent=1), encoding="utf-8")
+    (run_dir / "plan.txt").write_text(f"{plan}\n", encoding="utf-8")
+    write_status(run_dir, {"state": "running"})
+    code = prepared.launcher.run(plan)
+    write_status(run_dir, {"state": "done" if code == 0 else "stopped" if code > 128 else "failed", "exit_code": code})
+    return code
+
+
+def write_status(run_dir: Path, status: dict[str, object]) -> None:
+    """Say how the run is, for whoever looks at its directory."""
+    (run_dir / "status.json").write_text(json.dumps(status) + "\n", encoding="utf-8")
+
+
+def notice(text: str) -> None:
+    """Tell the user something that is no error."""
+    print(f"note: {text}", file=sys.stderr)

@@ -1,0 +1,158 @@
+"""Everything about a run that can be found wrong before a process is started; costs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from neox_core.checkpoint.manifest import Manifest
+from neox_core.checkpoint.search import find, require_none_later
+from neox_core.config import (
+    CheckpointSettings,
+    DataSettings,
+    NeoXArgs,
+    Resolved,
+    TokenizerSettings,
+    read_text,
+)
+from neox_core.data.token_file import TokenFile
+from neox_core.data.tokenizer import Tokenizer, load_tokenizer
+from neox_core.errors import Problem, SettingsError, UserError
+from neox_core.plugins import PluginManager
+from neox_core.training.components import component_problems
+
+LOOKED_AT = 2**22
+"""Tokens at the beginning of each file whose ids are compared with the vocabulary; each batch is looked at again in training."""
+
+
+def open_tokenizer(args: NeoXArgs) -> Tokenizer | None:
+    """The tokenizer that the settings describe, or None where they describe none and say `vocab_size` instead.
+
+    Raises:
+        SettingsError: it cannot be opened, or has more entries than `vocab_size`.
+    """
+    described = any(key in args for key in TokenizerSettings.model_fields)
+    if not described and args.vocab_size is not None:
+        return None
+    try:
+        tokenizer = load_tokenizer(args.tokenizer_type, args.vocab_file, args.merge_file)
+    except UserError as error:
+        message = f"{error}" if described else f"{error} (or set vocab_size, if the data is tokenized already)"
+        raise SettingsError([Problem(keys=(), message=message, origin=args.origin("vocab_file"))]) from error
+    if args.vocab_size is not None and args.vocab_size < tokenizer.vocab_size:
+        message = f"{args.vocab_size} is less than the tokenizer's {tokenizer.vocab_size} entries"
+        problem = Problem(keys=("vocab_size",), message=message, remedy="remove it", origin=args.origin("vocab_size"))
+        raise SettingsError([problem])
+    return tokenizer
+
+
+def check(resolved: Resolved, plugins: PluginManager, notice: Callable[[str], None]) -> Path | None:
+    """Look at everything that a run will need; returns the checkpoint to resume from, or None to begin anew.
+
+    Args:
+        resolved: the settings.
+        plugins: where components are looked up.
+        notice: is told what a user should know but need not mend.
+
+    Raises:
+        SettingsError: all that was found wrong.
+    """
+    problems = component_problems(resolved, plugins) + list(data_problems(resolved))
+    checkpoint = None
+    try:
+        checkpoint = checkpoint_to_resume(resolved, notice)
+    except SettingsError as error:
+        problems += error.problems
+    except UserError as error:
+        problems.append(Problem(keys=("load",), message=str(error), origin=resolved.origins.get("load")))
+    if problems:
+        raise SettingsError(problems)
+    return checkpoint
+
+
+def data_problems(resolved: Resolved) -> Iterator[Problem]:
+    """What is wrong with the token files: absent, damaged, or with tokens that the embedding does not have."""
+    data = resolved[DataSettings]
+    named = [("data_path", data.data_path)] if data.data_path is not None else []
+    for key in ("train_data_paths", "valid_data_paths", "test_data_paths"):
+        named += [(key, prefix) for prefix in getattr(data, key) or ()]
+    for key, prefix in named:
+        try:
+            largest = largest_token(TokenFile(prefix))
+        except UserError as error:
+            yield Problem(keys=(key,), message=str(error), origin=resolved.origins.get(key))
+            continue
+        rows = resolved.padded_vocab_size
+        if rows is not None and largest >= rows:
+            yield Problem(
+                keys=(key,),
+                message=f"{prefix} has the token {largest}, the embedding has {rows} rows",
+                remedy="set vocab_file to the tokenizer that the data was made with, or raise vocab_size",
+                origin=resolved.origins.get(key),
+            )
+
+
+def largest_token(tokens: TokenFile) -> int:
+    """The largest id near the beginning of a file."""
+    largest, seen = 0, 0
+    for document in range(len(tokens)):
+        ids = tokens.get(document, 0, min(int(tokens.sizes[document]), LOOKED_AT - seen))
+        largest, seen = max(largest, int(ids.max(initial=0))), seen + len(ids)
+        if seen >= LOOKED_AT:
+            break
+    return largest
+
+
+def checkpoint_to_resume(resolved: Resolved, notice: Callable[[str], None]) -> Path | None:
+    """The checkpoint that `load` and `iteration` mean.
+
+    Raises:
+        UserError: it is asked for and not there, or damaged, or of another architecture, or the run would save where later
+            checkpoints are.
+    """
+    settings, found = resolved[CheckpointSettings], None
+    if settings.load is not None:
+
+        def interrupted(path: Path) -> None:
+            notice(f"{path} has no manifest, as when a save is interrupted: passed over")
+
+        found = find(Path(settings.load), settings.iteration, on_interrupted=interrupted)
+        if found is None:
+            notice(f"load: there is no checkpoint in {settings.load} yet: training begins anew")
+        else:
+            check_same_model(found, resolved)
+    elif settings.iteration is not None:
+        raise UserError("iteration: names a checkpoint, but `load` does not say in which directory")
+    if settings.save is not None:
+        require_none_later(Path(settings.save), 0 if found is None else Manifest.read(found).iteration)
+    return found
+
+
+def check_same_model(path: Path, resolved: Resolved) -> None:
+    """Compare the settings that make a model's shape with those that a checkpoint was saved with.
+
+    Raises:
+        UserError: the checkpoint is damaged, or was saved with other settings; all differences are named.
+    """
+    manifest = Manifest.read(path)
+    for name, difference in manifest.missing(path).items():
+        raise UserError(f"{path / name}: {difference}; resume from another checkpoint with `iteration`")
+    saved = {
+        entry.key: entry.value for entry in read_text((path / "settings.yml").read_text(), str(path / "settings.yml"))
+    }
+    differences = [
+        f"{key} {saved.get(key, field.default)!r} (now {getattr(resolved.groups[group], key)!r})"
+        for group in resolved.groups
+        for key, field in group.model_fields.items()
+        if must_match(field.json_schema_extra) and saved.get(key, field.default) != getattr(resolved.groups[group], key)
+    ]
+    if differences:
+        raise UserError(
+            f"{path} was saved with {', '.join(differences)}: use the same settings, or load from another directory"
+        )
+
+
+def must_match(extra: Any) -> bool:
+    """Whether a key's declaration says that a checkpoint's value must be the same."""
+    return isinstance(extra, dict) and extra.get("from_checkpoint") == "match"
