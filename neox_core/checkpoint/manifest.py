@@ -68,6 +68,24 @@ class Manifest:
             if found[name] != record.size
         }
 
+    def content(self, checkpoint: Path, name: str) -> bytes:
+        """The content of the file `name` of `checkpoint`.
+
+        Raises:
+            UserError: the checkpoint has no such file.
+            DamagedCheckpoint: it is not what was written.
+        """
+        if name not in self.files:
+            raise UserError(f"{checkpoint} has no file '{name}'; it has: {', '.join(sorted(self.files))}.")
+        content = (checkpoint / name).read_bytes()
+        self.check_digest(checkpoint, name, hashlib.sha256(content).hexdigest())
+        return content
+
+    def check_digest(self, checkpoint: Path, name: str, sha256: str) -> None:
+        """Raise DamagedCheckpoint unless `sha256` is the digest that the file `name` had when it was written."""
+        if sha256 != self.files[name].sha256:
+            raise DamagedCheckpoint(checkpoint / name, "its sha256 is not what was written")
+
 
 def _read(path: Path) -> dict[str, Any]:
     try:

@@ -74,11 +74,7 @@ class Reader:
             UserError: the checkpoint has no such file.
             DamagedCheckpoint: it is not what was written.
         """
-        if name not in self.manifest.files:
-            raise UserError(f"{self.path} has no file '{name}'; it has: {', '.join(sorted(self.manifest.files))}")
-        content = (self.path / name).read_bytes()
-        self._check(name, hashlib.sha256(content).hexdigest())
-        return content
+        return self.manifest.content(self.path, name)
 
     def random_state(self, rank: int) -> dict[str, Any] | None:
         """The state of the random generators of `rank`, or None when none was saved for it."""
@@ -126,13 +122,10 @@ class Reader:
         if shard not in self._shards:
             path = self.path / shard
             with path.open("rb") as stream:
-                self._check(shard, hashlib.file_digest(stream, "sha256").hexdigest())
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            self.manifest.check_digest(self.path, shard, digest)
             self._shards[shard] = safe_open(path, framework="pt")
         return self._shards[shard]
-
-    def _check(self, name: str, sha256: str) -> None:
-        if sha256 != self.manifest.files[name].sha256:
-            raise DamagedCheckpoint(self.path / name, "its sha256 is not what was written")
 
 
 def load_fragments(reader: Reader, fragments: Iterable[Fragment]) -> None:

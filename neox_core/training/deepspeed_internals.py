@@ -29,6 +29,7 @@ def import_deepspeed(device: Device) -> Any:
     over gloo for what is sent here; they are switched off.
     """
     os.environ.setdefault("DS_ACCELERATOR", device)
+    os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed insists on it, even in a single process that nobody launched
     import deepspeed
     from deepspeed.utils import logger
 

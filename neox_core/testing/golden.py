@@ -1,0 +1,237 @@
+"""Compare a run here with numbers that were recorded from GPT-NeoX: `python -m neox_core.testing.golden FIXTURE.json...`.
+
+A fixture names a configuration, token files beside it, and what GPT-NeoX computed from weights that follow a rule: logits, batches,
+losses, learning rates, gradient norms, final parameters. Whoever leaves a fork of GPT-NeoX can record one and have it checked.
+
+Exit code 0 when everything is within tolerance, 1 when something is not, 2 when a fixture cannot be read or run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from neox_core.config import NeoXArgs, Resolved, World
+from neox_core.errors import UserError
+from neox_core.model import Batch, WeightConverter
+from neox_core.plugins import PluginManager
+from neox_core.testing.processes import solo_process_group
+from neox_core.testing.recorded import array_digest, relative_error, rule_weights
+from neox_core.training.data import Batches, open_datasets
+from neox_core.training.engine import Engine
+from neox_core.training.schedule import make_schedule
+
+VOCABULARY = 500
+"""Token ids in the recorded data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison: the largest error found and what is allowed; an error of None says that something is not equal."""
+
+    name: str
+    error: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within tolerance; a NaN is not."""
+        return self.error <= self.tolerance
+
+
+@dataclass(slots=True)
+class Replica:
+    """The fixture's run, set up here: rule weights loaded, nothing trained yet."""
+
+    fixture: dict[str, Any]
+    resolved: Resolved
+    plugins: PluginManager
+    engine: Engine
+    converter: WeightConverter
+    batches: Batches
+    losses: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, path: Path) -> Replica:
+        """Set up the run of the fixture at `path`.
+
+        Raises:
+            UserError: the fixture cannot be read, or needs what is not there.
+        """
+        fixture = read_fixture(path)
+        plugins = PluginManager()
+        config = {key: value for key, value in fixture["config"].items() if key != "padded_vocab_size"}
+        config = {
+            key: _beside(path, value) if key.endswith(("data_path", "data_paths")) else value
+            for key, value in config.items()
+        }
+        resolved = NeoXArgs.from_dict(config, plugins=plugins).resolve(World.local(), VOCABULARY)
+        objective = plugins.make("objective", config.get("train_impl", "normal"), resolved)
+        engine = Engine(resolved, plugins, objective)
+        converter: WeightConverter = plugins.make("converter", "gpt-neox", resolved)
+        weights = {name: torch.from_numpy(rule_weights(name, shape)) for name, shape in fixture["params"].items()}
+        engine.model.load_state_dict(converter.read(weights))
+        train = open_datasets(resolved).train
+        if train is None:
+            raise UserError(f"{path}: its split leaves no document for training")
+        batches = Batches(train, resolved, 0, objective.batch_fields, None)
+        return cls(fixture, resolved, plugins, engine, converter, batches)
+
+    def first_batch(self) -> Batch:
+        """The first micro-batch."""
+        return next(self.batches.seek(0))
+
+    def train(self) -> None:
+        """As many steps as were recorded."""
+        schedule = make_schedule(self.resolved, self.plugins)
+        self.batches.seek(0)
+        for step in range(len(self.fixture["losses"])):
+            result = self.engine.train_step(self.batches, step=step, learning_rate=schedule(step))
+            self.losses.append(result.loss)
+            self.norms.append(result.grad_norm)
+            self.rates.append(schedule(step + 1))
+
+
+def read_fixture(path: Path) -> dict[str, Any]:
+    """The recorded numbers.
+
+    Raises:
+        UserError: there is no such file, or it is not a fixture.
+    """
+    try:
+        fixture: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a fixture: {error}") from error
+    missing = {"config", "params", "losses", "batches"} - set(fixture)
+    if missing:
+        raise UserError(f"{path}: is not a fixture: it has no {', '.join(sorted(missing))}")
+    return fixture
+
+
+def _beside(path: Path, value: Any) -> Any:
+    return [str(path.parent / item) for item in value] if isinstance(value, list) else str(path.parent / value)
+
+
+def logits(replica: Replica) -> Iterator[Check]:
+    """Logits of the first batch before any step."""
+    recorded = replica.fixture.get("logits")
+    if recorded is None:
+        return
+    with torch.no_grad():
+        found = replica.engine.model.eval()(replica.first_batch()["tokens"]).logits().float()
+    wanted = torch.tensor(recorded["row0_every16_first8"])
+    sums = torch.tensor(recorded["logsumexp_row0"])
+    errors = [
+        (found[0, ::16, :8] - wanted).abs().max(),
+        (found[0].logsumexp(-1) - sums).abs().max(),
+        (found.mean() - recorded["mean"]).abs(),
+        (found.std() - recorded["std"]).abs(),
+    ]
+    yield Check("logits", max(float(error) for error in errors), 2e-5)
+
+
+def evaluation(replica: Replica) -> Iterator[Check]:
+    """Loss of the first batch before any step, dropout off."""
+    if "eval_loss" in replica.fixture:
+        found = replica.engine.evaluate(replica.batches.seek(0), 1)["loss"]
+        yield Check("eval loss", relative_error([found], [replica.fixture["eval_loss"]]), 2e-5)
+
+
+def batches(replica: Replica) -> Iterator[Check]:
+    """Every micro-batch: tokens, labels and loss mask."""
+    replica.batches.seek(0)
+    different = 0
+    for wanted, found in zip(replica.fixture["batches"], replica.batches, strict=False):
+        same = (
+            array_digest(found["tokens"].numpy()) == wanted["tokens"]
+            and array_digest(found["labels"].numpy()) == wanted["labels"]
+            and float(found["loss_mask"].sum()) == wanted["mask_sum"]
+        )
+        different += not same
+    yield Check("batches that differ", different, 0)
+
+
+def training(replica: Replica) -> Iterator[Check]:
+    """Losses, learning rates and gradient norms of all recorded steps."""
+    replica.train()
+    fixture = replica.fixture
+    yield Check("losses", relative_error(replica.losses, fixture["losses"]), 2e-5)
+    yield Check("learning rates", relative_error(replica.rates, fixture["lrs"]), 1e-9)
+    if fixture.get("grad_norms"):
+        yield Check("gradient norms", relative_error(replica.norms, fixture["grad_norms"]), 1e-3)
+
+
+def final_parameters(replica: Replica) -> Iterator[Check]:
+    """L2 norm of each parameter after the last step.
+
+    The key part of a query-key-value bias has a gradient of zero, so that Adam normalises rounding noise there: left out.
+    """
+    found = replica.converter.write(replica.engine.model.state_dict())
+    recorded = {
+        name: entry["l2"]
+        for name, entry in replica.fixture.get("final_params", {}).items()
+        if not name.endswith("query_key_value.bias")
+    }
+    if recorded:
+        norms = [float(found[name].double().norm()) for name in recorded]
+        yield Check("final parameters", relative_error(norms, list(recorded.values())), 1e-3)
+
+
+CHECKS: tuple[Callable[[Replica], Iterator[Check]], ...] = (logits, evaluation, batches, training, final_parameters)
+
+
+def compare(path: Path) -> list[Check]:
+    """All comparisons of one fixture. The process group must exist.
+
+    Raises:
+        UserError: the fixture cannot be read, or needs what is not there.
+    """
+    torch.manual_seed(0)
+    replica = Replica.of(path)
+    return [result for check in CHECKS for result in check(replica)]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m neox_core.testing.golden", description=__doc__.splitlines()[0])
+    parser.add_argument("fixtures", nargs="+", type=Path, metavar="FIXTURE.json")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    options = parser.parse_args(argv)
+    try:
+        with solo_process_group():
+            results = {str(path): compare(path) for path in options.fixtures}
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    sys.stdout.write(as_json(results) if options.json else as_table(results))
+    return 0 if all(check.passed for checks in results.values() for check in checks) else 1
+
+
+def as_json(results: dict[str, list[Check]]) -> str:
+    """Every comparison as data."""
+    data = {path: [asdict(check) | {"passed": check.passed} for check in checks] for path, checks in results.items()}
+    return json.dumps(data, indent=1) + "\n"
+
+
+def as_table(results: dict[str, list[Check]]) -> str:
+    """Every comparison as a line."""
+    lines = []
+    for path, checks in results.items():
+        lines.append(path)
+        for check in checks:
+            verdict = "ok" if check.passed else "FAILED"
+            lines.append(f"  {check.name:20} {check.error:10.3g}  allowed {check.tolerance:<8.3g} {verdict}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
