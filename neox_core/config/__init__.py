@@ -14,9 +14,6 @@ if TYPE_CHECKING:
         NeoXArgs as NeoXArgs,
     )
     from neox_core.config.args import (
-        dump_yaml as dump_yaml,
-    )
-    from neox_core.config.args import (
         read_entries as read_entries,
     )
     from neox_core.config.args import (
@@ -71,6 +68,7 @@ if TYPE_CHECKING:
         TrainingSettings as TrainingSettings,
     )
     from neox_core.config.loading import Entry as Entry
+    from neox_core.config.loading import dump_yaml as dump_yaml
     from neox_core.config.loading import read_file as read_file
     from neox_core.config.loading import read_text as read_text
     from neox_core.config.resolved import (
@@ -93,7 +91,7 @@ if TYPE_CHECKING:
     from neox_core.config.world import World as World
 
 _WHERE = {
-    "args": ("NeoXArgs", "dump_yaml", "read_entries", "switches_from"),
+    "args": ("NeoXArgs", "read_entries", "switches_from"),
     "groups": (
         "CORE_GROUPS",
         "BatchSettings",
@@ -112,7 +110,7 @@ _WHERE = {
         "TokenizerSettings",
         "TrainingSettings",
     ),
-    "loading": ("Entry", "read_file", "read_text"),
+    "loading": ("Entry", "dump_yaml", "read_file", "read_text"),
     "resolved": ("Batch", "OptimizerChoice", "Precision", "Resolved"),
     "settings": ("Settings", "setting"),
     "validation": ("allowed",),

@@ -6,22 +6,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import ValidationError
-from pydantic_core import PydanticUndefined
 
-from neox_core.config.loading import Entry, apply_override, merge, read_file
+from neox_core.config.groups import PluginSettings
+from neox_core.config.loading import Entry, apply_override, dump_yaml, merge, read_file
 from neox_core.config.ownership import Ownership
 from neox_core.config.settings import Settings
-from neox_core.config.validation import group_problems, unknown_key
+from neox_core.config.validation import claimed_twice, group_problems, unknown_key
 from neox_core.config.world import World
-from neox_core.errors import Origin, Problem, SettingsError, UserError, did_you_mean
+from neox_core.errors import Origin, Problem, SettingsError, did_you_mean
 from neox_core.plugins import PluginManager, Switches
 
 if TYPE_CHECKING:
     from neox_core.config.resolved import Resolved
-
-SWITCH_KEYS = ("plugin_disable", "plugin_prefer", "plugin_require")
 
 
 class NeoXArgs:
@@ -54,9 +51,9 @@ class NeoXArgs:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, plugins: PluginManager | None = None) -> NeoXArgs:
         """The keys of a dictionary."""
-        return cls(
-            [Entry(key.replace("-", "_"), value, Origin(source="dict")) for key, value in values.items()], plugins
-        )
+        origin = Origin(source="dictionary")
+        given = [Entry(key.replace("-", "_"), value, origin) for key, value in values.items()]
+        return cls(merge([given]).values(), plugins)
 
     def _validated(self) -> dict[type[Settings], Settings]:
         problems: list[Problem] = []
@@ -65,10 +62,7 @@ class NeoXArgs:
             if key not in owners:
                 problems.append(unknown_key(entry, self._ownership))
             elif len(owners[key]) > 1:
-                providers = " and ".join(owner.provider for owner in owners[key])
-                problems.append(
-                    Problem(keys=(key,), message=f"is claimed by {providers}", remedy="disable one of them")
-                )
+                problems.append(claimed_twice(entry, owners[key]))
         groups = {}
         for group in self._ownership.groups:
             given = {key: self._entries[key] for key in group.model_fields if key in self._entries}
@@ -83,7 +77,7 @@ class NeoXArgs:
     # The flat namespace
 
     def __getattr__(self, key: str) -> Any:
-        owners = self._ownership.by_key.get(key)
+        owners = None if key.startswith("_") else self._ownership.by_key.get(key)  # nothing is there yet in a copy
         if not owners:
             raise AttributeError(f"there is no setting '{key}'; {did_you_mean(key, list(self._ownership.by_key))}")
         return getattr(self._groups[owners[0].group], key)
@@ -101,7 +95,7 @@ class NeoXArgs:
         Raises:
             SettingsError: there is no such key, or it does not take the value.
         """
-        before = dict(self._entries)
+        before, key = dict(self._entries), key.replace("-", "_")
         self._entries[key] = Entry(key, value, Origin(source="set in Python"))
         try:
             vars(self)["_groups"] = self._validated()
@@ -157,26 +151,13 @@ def switches_from(entries: Mapping[str, Entry], switches: Switches) -> Switches:
     """Add the plugin switches that a configuration contains to those of the environment and command line.
 
     Raises:
-        UserError: a switch has the wrong type.
+        SettingsError: a switch has the wrong type.
     """
-    given = {key: entries[key].value for key in SWITCH_KEYS if key in entries}
-    disable, prefer, require = (given.get(key) for key in SWITCH_KEYS)
-    for key, value, kind, form in (
-        ("plugin_disable", disable, list, "a list of names"),
-        ("plugin_prefer", prefer, dict, "a mapping from kind.name to a distribution"),
-        ("plugin_require", require, list, "a list of requirements"),
-    ):
-        if value is not None and not isinstance(value, kind):
-            raise UserError(f"{entries[key].origin}: {key}: {value!r} is not {form}")
-    return switches.with_settings(disable=disable or (), prefer=prefer, require=require or ())
-
-
-def dump_yaml(values: Mapping[str, Any]) -> str:
-    """YAML that `read_text` reads back to the same values."""
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=120)
-
-
-def default_of(group: type[Settings], key: str) -> Any:
-    """A key's default; None for a key that must be given."""
-    default = group.model_fields[key].get_default(call_default_factory=True)
-    return None if default is PydanticUndefined else default
+    given = {key: entries[key] for key in PluginSettings.model_fields if key in entries}
+    try:
+        chosen = PluginSettings.model_validate({key: entry.value for key, entry in given.items()})
+    except ValidationError as error:
+        raise SettingsError(group_problems(error, PluginSettings, given)) from error
+    return switches.with_settings(
+        disable=chosen.plugin_disable, prefer=chosen.plugin_prefer, require=chosen.plugin_require
+    )

@@ -86,7 +86,11 @@ class ModelSettings(Settings, group="model"):
         128, "The vocabulary is padded to a multiple of this", from_checkpoint="match", origin="megatron", gt=0
     )
     vocab_size: int | None = setting(
-        None, "Number of token ids, where no tokenizer says it", from_checkpoint="match", origin="neox", gt=0
+        None,
+        "Number of token ids; none: as many as the tokenizer has, which is also the least",
+        from_checkpoint="match",
+        origin="neox",
+        gt=0,
     )
     output_layer_parallelism: Literal["column"] = setting("column", "How the head is cut", origin="gpt-neox")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,19 @@ class Entry:
     origin: Origin
 
 
+_FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
+_MERGE, _TIMESTAMP = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:timestamp"
+
+
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with YAML 1.2's floats (`1e-5` is a number) and without silent duplicates."""
+    """PyYAML's safe loader with YAML 1.2's floats (`1e-5` is a number), without dates and without silent duplicates."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: dict[Any, int] = {}
+        seen: dict[str, int] = {}
         for key_node, _ in node.value:
-            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+            if key_node.tag == _MERGE or not isinstance(key_node, yaml.ScalarNode):
+                continue
+            key, line = key_node.value, key_node.start_mark.line + 1
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key}' is there twice, on lines {seen[key]} and {line}", key_node.start_mark
@@ -37,11 +43,24 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
-    list("-+.0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_Loader` reads back: quotes text that it would take for a number; writes repeated values in full."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _resolver in (_Loader, _Dumper):
+    _resolver.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag != _TIMESTAMP]
+        for first, known in _resolver.yaml_implicit_resolvers.items()
+    }
+    _resolver.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
+
+def dump_yaml(values: Mapping[str, Any]) -> str:
+    """YAML that `read_text` reads back to the same values."""
+    return yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def parse_value(text: str) -> Any:
@@ -64,30 +83,30 @@ def read_file(path: Path) -> list[Entry]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; give the path of a YAML or JSON file") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not text in UTF-8: {error.reason} at byte {error.start}") from error
+        raise UserError(
+            f"{path}: is not text in UTF-8: {error.reason} at byte {error.start}; save it as UTF-8"
+        ) from error
+    if path.suffix == ".json":
+        text = text.replace("\t", " ")  # JSON may be indented by tabs, YAML may not
     return read_text(text, str(path))
 
 
 def read_text(text: str, source: str) -> list[Entry]:
     """The same for text; `source` names it in messages."""
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
             return []
         if not isinstance(root, yaml.MappingNode):
             found = type(root).__name__.removesuffix("Node").lower()
             raise UserError(f"{source}:{root.start_mark.line + 1}: expected lines `key: value`, found a {found}")
-        loader.construct_mapping(root, deep=True)  # for its complaint about duplicates
-        entries = [_entry(loader, key, value, text, source) for key, value in root.value]
+        return [_entry(loader, key, value, text, source) for key, value in root.value]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise UserError(f"{source}:{line}: not valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise UserError(f"{source}: not valid YAML: {error}") from error
-    finally:
-        loader.dispose()
-    return entries
+        raise UserError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def _entry(loader: _Loader, key_node: yaml.Node, value_node: yaml.Node, text: str, source: str) -> Entry:

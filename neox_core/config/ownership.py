@@ -8,7 +8,10 @@ from functools import cached_property
 
 from neox_core.config.groups import CORE_GROUPS
 from neox_core.config.settings import Settings
-from neox_core.plugins import PluginManager, resolve
+from neox_core.plugins import PluginManager, describe, resolve
+
+CORE = "neox_core"
+"""The provider of the core's groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Owner:
     """A group and who brings it."""
 
     group: type[Settings]
-    provider: str  # a distribution, or "neox_core"
+    provider: str  # a distribution with its version, or `CORE`
 
 
 class Ownership:
@@ -24,7 +27,7 @@ class Ownership:
 
     Args:
         owners: the groups.
-        broken: a sentence for each plugin whose groups could not be loaded; their keys are unknown.
+        broken: a sentence for each plugin, or group of one, that could not be loaded; its keys are unknown.
     """
 
     def __init__(self, owners: Iterable[Owner], broken: Iterable[str] = ()) -> None:
@@ -34,13 +37,15 @@ class Ownership:
     @classmethod
     def of(cls, plugins: PluginManager | None) -> Ownership:
         """The core's groups, and those of the plugins."""
-        owners = [Owner(group, "neox_core") for group in CORE_GROUPS]
-        broken = []
-        for reference, source in plugins.settings() if plugins is not None else ():
+        owners = [Owner(group, CORE) for group in CORE_GROUPS]
+        if plugins is None:
+            return cls(owners)
+        broken = [f"{plugin.source} could not be loaded: {plugin.availability.reason}" for plugin in plugins.failures()]
+        for reference, source in plugins.settings():
             try:
                 owner = Owner(_load(reference), str(source))
-            except Exception as error:  # noqa: BLE001 - a plugin's mistake matters only to a run that uses its keys
-                broken.append(f"the settings {reference} of {source} cannot be loaded: {type(error).__name__}: {error}")
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - it matters only to a run that uses these keys
+                broken.append(f"the settings {reference} of {source} cannot be loaded: {describe(error)}")
                 continue
             if owner.group not in {known.group for known in owners}:
                 owners.append(owner)
@@ -65,4 +70,5 @@ def _load(reference: str) -> type[Settings]:
     group = resolve(reference)
     if not (isinstance(group, type) and issubclass(group, Settings)):
         raise TypeError("it is not a settings group (a subclass of neox_core.config.Settings)")
+    group()  # what has no valid default would have to be given by every run, also by those that do not use the plugin
     return group

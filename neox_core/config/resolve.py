@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -15,21 +16,21 @@ from neox_core.config.groups import (
     OptimizerSettings,
 )
 from neox_core.config.resolved import Batch, OptimizerChoice, Precision, Resolved
-from neox_core.config.rules import RULES
+from neox_core.config.rules import DEFAULT_LR, RULES
 from neox_core.config.world import World
 from neox_core.errors import Problem, SettingsError
 
 T = TypeVar("T")
 
-DEFAULT_LR = 0.001
+OWN_KEYS = {"bf16", "fp16", "optimizer", "scheduler"}
+"""Keys of DeepSpeed's configuration that other settings decide, also where they leave them out."""
 
 
 def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
     """The frozen value that a run uses; every problem is found before any is reported."""
     problems: list[Problem] = [problem for rule in RULES for problem in rule(args, world)]
     if args.plugins is not None:
-        for _, found in args.plugins.call("neox_check", args=args, world=world):
-            problems.extend(found)
+        problems.extend(args.plugins.check(args, world))
 
     def derive(function: Callable[[], T]) -> T | None:
         try:
@@ -48,7 +49,7 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
     layers = derive(lambda: expand_attention(model.attention_config, model.num_layers))
     optimizer = derive(lambda: resolve_optimizer(args))
     json = derive(lambda: deepspeed_json(args, batch, precision)) if batch and precision else None
-    known = vocabulary if vocabulary is not None else model.vocab_size
+    known = max((size for size in (vocabulary, model.vocab_size) if size is not None), default=None)
     if problems or batch is None or precision is None or layers is None or optimizer is None or json is None:
         raise SettingsError(replace(p, origin=p.origin or _first_origin(args, p.keys)) for p in problems)
     return Resolved(
@@ -91,7 +92,8 @@ def resolve_batch(args: NeoXArgs, world: World) -> Batch:
     ranks = max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1)
     if world.size % ranks:
         keys = ("pipe_parallel_size", "model_parallel_size")
-        raise SettingsError([Problem(keys=keys, message=f"{world.size} ranks cannot be cut into groups of {ranks}")])
+        message = f"{world.size} ranks cannot be cut into groups of {ranks}"
+        raise SettingsError([Problem(keys=keys, message=message, remedy=f"use a multiple of {ranks} ranks")])
     parallel = world.size // ranks
     total, micro, accumulation = (getattr(args, key) for key in BatchSettings.model_fields)
     if total is None and micro is None:
@@ -144,7 +146,9 @@ def expand_attention(config: list[Any] | None, num_layers: int) -> tuple[str, ..
         names = []
         for item in config:
             match item:
-                case [[*pattern], "all"] if pattern and num_layers % len(pattern) == 0:
+                case [[*pattern], "all"] if pattern and num_layers % len(pattern):
+                    raise refuse(f"{pattern!r} cannot be repeated to make up num_layers {num_layers}")
+                case [[*pattern], "all"] if pattern:
                     names = pattern * (num_layers // len(pattern))
                     break  # GPT-NeoX's meaning: the whole model, whatever stands before and after
                 case [[*pattern], int(repeats)]:
@@ -169,9 +173,11 @@ def resolve_optimizer(args: NeoXArgs) -> OptimizerChoice:
     lr = params.get("lr", DEFAULT_LR) if isinstance(params, dict) else None
     if not isinstance(name, str) or not isinstance(params, dict) or set(chosen) - {"type", "params"}:
         message = f"{chosen!r} is not of the form {{type: NAME, params: {{lr: ...}}}}"
-        raise SettingsError([Problem(keys=("optimizer",), message=message)])
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or lr <= 0:
-        raise SettingsError([Problem(keys=("optimizer",), message=f"params.lr: {lr!r} is not a number > 0")])
+        remedy = "options other than `type` go into `params`"
+        raise SettingsError([Problem(keys=("optimizer",), message=message, remedy=remedy)])
+    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
+        message, remedy = f"params.lr: {lr!r} is not a number > 0", "it is the largest learning rate, such as 0.001"
+        raise SettingsError([Problem(keys=("optimizer",), message=message, remedy=remedy)])
     return OptimizerChoice(name.casefold(), params, float(lr))
 
 
@@ -201,7 +207,7 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision) -> dict[s
             "enabled": True
         }
     extra = settings["deepspeed_extra_args"] or {}
-    clashes = sorted(set(extra) & set(json))
+    clashes = sorted(set(extra) & (set(json) | OWN_KEYS))
     if clashes:
         message = f"{', '.join(clashes)}: also set by a key of its own"
         raise SettingsError([Problem(keys=("deepspeed_extra_args",), message=message, remedy="keep one of the two")])

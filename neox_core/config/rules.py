@@ -11,6 +11,9 @@ from neox_core.errors import Problem
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
 
+DEFAULT_LR = 0.001
+"""Learning rate where `optimizer` gives none."""
+
 Rule = Callable[["NeoXArgs", World], Iterable[Problem]]
 
 
@@ -44,7 +47,8 @@ def positions_cover_samples(args: NeoXArgs, world: World) -> Iterator[Problem]:
 
 def rates_are_ordered(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """The learning rate does not fall below its lower bound."""
-    lr = ((args.optimizer or {}).get("params") or {}).get("lr")
+    params = (args.optimizer or {}).get("params")
+    lr = params.get("lr", DEFAULT_LR) if isinstance(params, dict) else DEFAULT_LR
     if isinstance(lr, int | float) and args.min_lr > lr:
         yield Problem(
             keys=("min_lr", "optimizer"),
@@ -56,13 +60,13 @@ def rates_are_ordered(args: NeoXArgs, world: World) -> Iterator[Problem]:
 def saving_has_a_place(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """Wishes about checkpoints need a directory."""
     for key in ("checkpoint_factor", "extra_save_iters", "keep_last_n_checkpoints"):
-        if key in args and args.save is None:
+        if getattr(args, key) is not None and args.save is None:
             yield Problem(keys=(key, "save"), message=f"{key} is set, but save is not", remedy="add `save: DIRECTORY`")
 
 
 def data_is_named_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """Either one file that is cut, or files for each part; as many weights as files."""
-    parts = [key for key in ("train_data_paths", "valid_data_paths", "test_data_paths") if key in args]
+    parts = [key for key in ("train_data_paths", "valid_data_paths", "test_data_paths") if getattr(args, key)]
     if args.data_path is not None and parts:
         yield Problem(
             keys=("data_path", *parts),

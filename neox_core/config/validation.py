@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from neox_core.config.loading import Entry
-from neox_core.config.ownership import Ownership
+from neox_core.config.ownership import CORE, Owner, Ownership
 from neox_core.config.settings import Settings
 from neox_core.errors import Problem, nearest
 
@@ -33,12 +33,27 @@ def unknown_key(entry: Entry, ownership: Ownership) -> Problem:
     return Problem(keys=(entry.key,), message=message, remedy=remedy, origin=entry.origin)
 
 
+def claimed_twice(entry: Entry, owners: Sequence[Owner]) -> Problem:
+    """The problem of a key that several groups own."""
+    providers = [owner.provider for owner in owners]
+    added = [provider.partition(" ")[0] for provider in providers if provider != CORE]
+    return Problem(
+        keys=(entry.key,),
+        message=f"is claimed by {' and '.join(providers)}",
+        remedy=f"do without one: `plugin_disable: [{added[-1]}]`",
+        origin=entry.origin,
+    )
+
+
 def group_problems(error: ValidationError, group: type[Settings], given: Mapping[str, Entry]) -> list[Problem]:
     """One problem for each key that a group refuses."""
     found: dict[str, ErrorDetails] = {}
     for detail in error.errors():
-        found.setdefault(str(detail["loc"][0]), detail)
-    return [_problem(key, detail, group, given.get(key)) for key, detail in found.items()]
+        found.setdefault(str(detail["loc"][0]) if detail["loc"] else "", detail)
+    return [
+        _problem(key, detail, group, given.get(key)) if key else Problem(keys=tuple(given), message=detail["msg"])
+        for key, detail in found.items()
+    ]
 
 
 def _problem(key: str, detail: ErrorDetails, group: type[Settings], entry: Entry | None) -> Problem:

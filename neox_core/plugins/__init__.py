@@ -19,7 +19,7 @@ from neox_core.plugins.components import (
     Position,
     Schedule,
 )
-from neox_core.plugins.discovery import API, Plugin
+from neox_core.plugins.discovery import API, Plugin, describe
 from neox_core.plugins.hooks import NeoxHooks
 from neox_core.plugins.manager import ComponentError, HookFailure, Offer, PluginManager
 from neox_core.plugins.reference import resolve
@@ -55,5 +55,6 @@ __all__ = [
     "Source",
     "State",
     "Switches",
+    "describe",
     "resolve",
 ]

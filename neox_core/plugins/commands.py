@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from neox_core.plugins.reference import check_form
+
 if TYPE_CHECKING:
     from neox_core.plugins.manager import PluginManager
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,14 @@ class Commands:
     found: list[Command] = field(default_factory=list)
 
     def add(self, name: str, main: str, *, help: str) -> None:
-        """Offer the verb `name`, run by the function that the reference `main` names."""
+        """Offer the verb `name`, run by the function that the reference `main` names.
+
+        Raises:
+            ValueError: the name is no word, or the reference is not of the form "module:attribute".
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"verb {name!r} is not lower-case letters, digits and '-'")
+        check_form(main)
         self.found.append(Command(name, main, help, self.source))
 
     def __iter__(self) -> Iterator[Command]:

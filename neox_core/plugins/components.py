@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Literal
 
+from neox_core.plugins.reference import check_form
+
 Status = Literal["stable", "beta", "provisional", "deprecated"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
-_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
 class Feature(StrEnum):
@@ -80,10 +81,8 @@ class Component:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"{self.kind} name {self.name!r} is not lower-case letters, digits, '_', '-' and '.'")
         for reference in (self.factory, *self.settings, self.params, self.probe):
-            if reference is not None and not _REFERENCE.fullmatch(reference):
-                raise ValueError(
-                    f"{self.kind}.{self.name}: reference {reference!r} is not of the form 'module:attribute'"
-                )
+            if reference is not None:
+                check_form(reference)
 
     @property
     def key(self) -> str:

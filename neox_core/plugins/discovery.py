@@ -14,9 +14,11 @@ import re
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -25,11 +27,15 @@ from neox_core.errors import did_you_mean
 from neox_core.plugins.commands import Command, Commands
 from neox_core.plugins.components import Component
 from neox_core.plugins.hooks import NeoxHooks
+from neox_core.plugins.reference import check_form
 from neox_core.plugins.states import AVAILABLE, Availability, Source, State
 from neox_core.plugins.switches import Switches, normalised
 
 API = "neox.v1"
 """Entry-point group of this version of the plugin API."""
+
+ASKED = "-p"
+"""Stands for the entry point of a plugin that the command line names."""
 
 HOOK_PREFIX = "neox_"
 HOOK_NAMES = tuple(name for name in vars(NeoxHooks) if name.startswith(HOOK_PREFIX))
@@ -87,29 +93,42 @@ def installed_candidates() -> list[Candidate]:
 
 def module_candidate(name: str) -> Candidate:
     """The plugin that `-p NAME` names: an importable module, or the path of a `.py` file."""
-
-    def load() -> object:
-        if not name.endswith(".py"):
-            return importlib.import_module(name)
+    if name.endswith(".py"):
         path = Path(name).resolve()
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        if spec is None or spec.loader is None or not path.is_file():
-            raise FileNotFoundError(f"no file {path}")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module  # its "module:attribute" references name it
-        spec.loader.exec_module(module)
-        return module
+        return Candidate(Source(path.stem, "", ASKED, name), API, lambda: import_file(path))
+    return Candidate(Source(name, "", ASKED, name), API, lambda: importlib.import_module(name))
 
-    return Candidate(Source("-p", "", name, name), API, load)
+
+def import_file(path: Path) -> ModuleType:
+    """Import a file as a module named by its stem, as which its "module:attribute" references find it.
+
+    Raises:
+        ImportError: it is no file, or there is another module of that name.
+    """
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ImportError(f"there is no file {path}")
+    if loaded is not None or importlib.util.find_spec(path.stem) is not None:
+        raise ImportError(f"there is another module '{path.stem}'; rename the file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+    return module
 
 
 def discover(switches: Switches, manager: HookManager) -> list[Plugin]:
     """Examine every plugin and register those that the switches let in with `manager`."""
-    installed = installed_candidates()
-    asked = [module_candidate(name) for name in dict.fromkeys(switches.modules)]
-    return [examine(candidate, switches, manager) for candidate in installed] + [
-        examine(candidate, Switches(), manager) for candidate in asked
-    ]
+    installed = [examine(candidate, switches, manager) for candidate in installed_candidates()]
+    loaded = {plugin.source.module for plugin in installed if plugin.availability.ok}
+    asked = [module_candidate(name) for name in dict.fromkeys(switches.modules) if name not in loaded]
+    return installed + [examine(candidate, replace(switches, allow=None), manager) for candidate in asked]
 
 
 def matches(name: str, source: Source) -> bool:
@@ -129,10 +148,15 @@ def examine(candidate: Candidate, switches: Switches, manager: HookManager) -> P
         return Plugin(
             source, Availability(State.DISABLED, "not in NEOX_PLUGINS", "add it to NEOX_PLUGINS, or unset that")
         )
-    for name in switches.disable:
+    for name, switch in switches.disable.items():
         if matches(name, source):
-            return Plugin(source, Availability(State.DISABLED, f"switched off by '{name}'", "remove that switch"))
+            return Plugin(source, disabled(name, switch))
     return load(candidate, manager)
+
+
+def disabled(name: str, switch: str) -> Availability:
+    """The state of what the name `name` in `switch` turns off."""
+    return Availability(State.DISABLED, f"switched off by {switch}", f"remove '{name}' there")
 
 
 def load(candidate: Candidate, manager: HookManager) -> Plugin:
@@ -144,7 +168,8 @@ def load(candidate: Candidate, manager: HookManager) -> Plugin:
         manager.register(plugin, name=source.qualified)
         components, settings, commands = declarations(plugin, source)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises must stay its own problem
-        manager.unregister(name=source.qualified) if manager.has_plugin(source.qualified) else None
+        if manager.has_plugin(source.qualified):
+            manager.unregister(name=source.qualified)
         availability = Availability(State.BROKEN, describe(error), f"mend or remove {source.distribution}")
         return Plugin(
             source,
@@ -153,7 +178,7 @@ def load(candidate: Candidate, manager: HookManager) -> Plugin:
             traceback="".join(traceback.format_exception(error)),
         )
     file = getattr(plugin, "__file__", None) or getattr(inspect.getmodule(type(plugin)), "__file__", None)
-    source = Source(source.distribution, source.version, source.entry_point, source.module, file)
+    source = replace(source, file=file)
     return Plugin(source, AVAILABLE, components, settings, commands, hooks, time.perf_counter() - start)
 
 
@@ -176,12 +201,21 @@ def verified_hooks(plugin: object) -> tuple[str, ...]:
 
 
 def declarations(plugin: Any, source: Source) -> tuple[tuple[Component, ...], tuple[str, ...], tuple[Command, ...]]:
-    """What a plugin's declaring hooks give, checked."""
+    """What a plugin's declaring hooks give.
+
+    Raises:
+        TypeError, ValueError: it is not what the hooks are for.
+    """
     components = tuple(plugin.neox_components()) if hasattr(plugin, "neox_components") else ()
     for component in components:
         if not isinstance(component, Component):
             raise TypeError(f"neox_components() gives {component!r}, which is not a Component")
+    for key, times in Counter(component.key for component in components).items():
+        if times > 1:
+            raise ValueError(f"neox_components() gives {key} {times} times")
     settings = tuple(plugin.neox_settings()) if hasattr(plugin, "neox_settings") else ()
+    for reference in settings:
+        check_form(reference)
     commands = Commands(source.distribution)
     if hasattr(plugin, "neox_commands"):
         plugin.neox_commands(commands)

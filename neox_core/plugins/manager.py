@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from neox_core.errors import UserError, did_you_mean
+import pluggy
+
+from neox_core.errors import Problem, UserError, did_you_mean
 from neox_core.plugins.commands import Command
 from neox_core.plugins.components import Component
-from neox_core.plugins.discovery import HookManager, Plugin, describe, discover, matches
+from neox_core.plugins.discovery import HookManager, Plugin, describe, disabled, discover, matches, verified_hooks
 from neox_core.plugins.reference import resolve
-from neox_core.plugins.requirements import check_extra, check_requirement
+from neox_core.plugins.requirements import check_extra
 from neox_core.plugins.states import AVAILABLE, Availability, Source, State
-from neox_core.plugins.switches import Switches, normalised
+from neox_core.plugins.switches import Switches
+from neox_core.plugins.verification import check_switches
+
+if TYPE_CHECKING:
+    from neox_core.config import NeoXArgs, World
 
 
 class ComponentError(UserError):
@@ -47,18 +54,14 @@ class PluginManager:
     """Every plugin that was found, the components they offer, and the lifecycle hooks.
 
     Raises:
-        UserError: a switch names nothing, or a required plugin is not installed.
+        UserError: a switch names nothing, or a plugin that was asked for cannot be had.
     """
 
     def __init__(self, switches: Switches | None = None) -> None:
         self.switches = Switches.from_environment(os.environ) if switches is None else switches
         self._hooks = HookManager()
         self.plugins: tuple[Plugin, ...] = tuple(discover(self.switches, self._hooks))
-        for requirement in self.switches.require:
-            found = check_requirement(requirement)
-            if not found.ok:
-                raise UserError(f"plugin_require: {found.reason}; {found.remedy}")
-        self._check_switches()
+        check_switches(self.switches, self.plugins)
 
     # What there is
 
@@ -105,10 +108,7 @@ class PluginManager:
         offer = self._choose(kind, name)
         availability = self.availability(offer, probe=True)
         if not availability.ok:
-            remedy = f"; {availability.remedy}" if availability.remedy else ""
-            raise ComponentError(
-                f"{kind} '{name}' of {offer.source}: {availability.state}: {availability.reason}{remedy}"
-            )
+            raise ComponentError(f"{kind} '{name}' of {offer.source}: {availability}")
         return offer
 
     def names(self, kind: str) -> list[str]:
@@ -116,37 +116,34 @@ class PluginManager:
         return list(dict.fromkeys(offer.component.name for offer in self.offers(kind)))
 
     def _choose(self, kind: str, name: str) -> Offer:
-        distribution, _, plain = name.rpartition("/")
-        offers = [offer for offer in self.offers(kind) if offer.component.name == plain.casefold()]
-        if distribution:
-            offers = [offer for offer in offers if normalised(offer.source.distribution) == normalised(distribution)]
+        distribution, _, plain = name.casefold().rpartition("/")
+        wanted = distribution or self.switches.prefer.get(f"{kind}.{plain}")
+        offers = [offer for offer in self.offers(kind) if offer.component.name == plain]
+        if wanted:
+            offers = [offer for offer in offers if matches(wanted, offer.source)]
         if not offers:
-            raise ComponentError(self._unknown(kind, name))
-        preferred = self.switches.prefer.get(f"{kind}.{plain.casefold()}")
-        if preferred is not None:
-            offers = [o for o in offers if normalised(o.source.distribution) == normalised(preferred)] or offers
-        enabled = [offer for offer in offers if not self._switched_off(offer)] or offers
+            raise ComponentError(self._unknown(kind, f"{wanted}/{plain}" if wanted else name))
+        enabled = [offer for offer in offers if not self._switched_off(offer)] or offers[:1]
         if len(enabled) > 1:
             raise ComponentError(conflict_message(kind, plain, enabled))
         return enabled[0]
 
     def _unknown(self, kind: str, name: str) -> str:
-        message = f"there is no {kind} '{name}'; {did_you_mean(name, self.names(kind))}"
+        names = [*self.names(kind), *(offer.qualified for offer in self.offers(kind) if "/" in name)]
+        message = f"there is no {kind} '{name}'; {did_you_mean(name, names)}"
         failed = [f"{plugin.source} ({plugin.availability.reason})" for plugin in self.failures()]
         if failed:
             message += f"; plugins that could not be loaded may offer it: {', '.join(failed)}"
-        disabled = [
-            str(plugin.source.qualified) for plugin in self.plugins if plugin.availability.state is State.DISABLED
-        ]
-        if disabled:
-            message += f"; switched off: {', '.join(disabled)}"
+        off = [plugin.source.qualified for plugin in self.plugins if plugin.availability.state is State.DISABLED]
+        if off:
+            message += f"; switched off: {', '.join(off)}"
         return message
 
     def availability(self, offer: Offer, *, probe: bool = False) -> Availability:
         """Whether an offer can be used: switches, other offers of the name, requirements and, if asked, its probe."""
         component = offer.component
         if switch := self._switched_off(offer):
-            return Availability(State.DISABLED, f"switched off by '{switch}'", "remove that switch")
+            return disabled(component.key, switch)
         if component.extra is not None:
             found = check_extra(offer.source.distribution, component.extra)
             if not found.ok:
@@ -154,7 +151,7 @@ class PluginManager:
         if probe and component.probe is not None:
             try:
                 reason = resolve(component.probe)()
-            except Exception as error:  # noqa: BLE001 - a probe that fails means: not here
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a probe that fails means: not here
                 reason = describe(error)
             if reason is not None:
                 return Availability(State.INCOMPATIBLE, reason)
@@ -172,22 +169,7 @@ class PluginManager:
         ]
 
     def _switched_off(self, offer: Offer) -> str | None:
-        return next((switch for switch in self.switches.disable if switch == offer.component.key), None)
-
-    def _check_switches(self) -> None:
-        """Refuse switches that name nothing: a misspelt one would otherwise do nothing, in silence."""
-        sources = [plugin.source for plugin in self.plugins]
-        plugins = {source.distribution for source in sources} | {source.qualified for source in sources}
-        components = {offer.component.key for offer in self.offers()}
-        unseen = any(not plugin.availability.ok for plugin in self.plugins)  # whose components are not known
-        asked = [(name, "NEOX_PLUGINS", False) for name in self.switches.allow or ()]
-        asked += [(name, "disabled plugins", True) for name in self.switches.disable]
-        asked += [(name, "plugin_prefer", True) for name in self.switches.prefer]
-        for name, where, may_be_component in asked:
-            component = may_be_component and (name in components or (unseen and "." in name))
-            if not component and not any(matches(name, source) for source in sources):
-                known = sorted(plugins | components if may_be_component else plugins)
-                raise UserError(f"{where}: there is no plugin or component '{name}'; {did_you_mean(name, known)}")
+        return self.switches.disable.get(offer.component.key)
 
     # Using it
 
@@ -223,34 +205,83 @@ class PluginManager:
     # Hooks
 
     def register(self, instance: object, name: str) -> None:
-        """Let an object take part in the lifecycle hooks (a selected logger, a monitor) under a name of its own."""
-        self._hooks.register(instance, name=name)
+        """Let an object take part in the lifecycle hooks (a selected logger, a monitor) under a name of its own.
+
+        Raises:
+            UserError: a method of it looks like a hook and is none, or takes what the hook does not give.
+        """
+        try:
+            verified_hooks(instance)
+            self._hooks.register(instance, name=name)
+        except (ValueError, pluggy.PluginValidationError) as error:
+            raise UserError(f"{name}: {describe(error)}") from error
 
     def unregister(self, name: str) -> None:
         """End what `register` began."""
         self._hooks.unregister(name=name)
 
     def call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
-        """Call a hook of each plugin in turn, by plugin name; yields (plugin, result)."""
-        for implementation in sorted(
-            getattr(self._hooks.hook, hook).get_hookimpls(), key=lambda found: found.plugin_name
-        ):
-            wanted = {name: arguments[name] for name in implementation.argnames}
-            yield implementation.plugin_name, implementation.function(**wanted)
+        """Call a hook of each plugin in turn, by plugin name; yields (plugin, result).
+
+        Raises:
+            UserError: a plugin's hook failed; names the plugin.
+        """
+        for plugin, implementation in self._implementations(hook, arguments):
+            try:
+                result = implementation()
+            except UserError:
+                raise
+            except Exception as error:
+                raise UserError(
+                    f"{plugin}: {hook} failed: {describe(error)}; do without it by -p no:{plugin}"
+                ) from error
+            yield plugin, result
+
+    def check(self, args: NeoXArgs, world: World) -> list[Problem]:
+        """What the plugins' `neox_check` find; one that fails is a problem too, as nobody knows what it would have found."""
+        problems: list[Problem] = []
+        for plugin, implementation in self._implementations("neox_check", {"args": args, "world": world}):
+            try:
+                problems += _problems(implementation())
+            except Exception as error:  # noqa: BLE001 - reported with all other problems
+                message = f"{plugin}: neox_check failed: {describe(error)}"
+                problems.append(Problem(message=message, remedy=f"do without it by -p no:{plugin}"))
+        return problems
 
     def notify(self, hook: str, **arguments: Any) -> list[HookFailure]:
-        """Call a lifecycle hook; a plugin whose hook raises is taken out of the lifecycle and reported to the caller."""
+        """Call a lifecycle hook; a plugin whose hook raises is taken out of the lifecycle and reported to the caller.
+
+        Raises:
+            UserError: a plugin's hook raised it, to end the run.
+        """
         failures = []
-        implementations = getattr(self._hooks.hook, hook).get_hookimpls()
-        for implementation in sorted(implementations, key=lambda found: found.plugin_name):
+        for plugin, implementation in self._implementations(hook, arguments):
             try:
-                implementation.function(**{name: arguments[name] for name in implementation.argnames})
+                implementation()
             except UserError:
                 raise
             except Exception as error:  # noqa: BLE001 - one logger's failure must not end a long run
-                failures.append(HookFailure(implementation.plugin_name, hook, error))
-                self._hooks.unregister(name=implementation.plugin_name)
+                failures.append(HookFailure(plugin, hook, error))
+                self._hooks.unregister(name=plugin)
         return failures
+
+    def _implementations(self, hook: str, arguments: Mapping[str, Any]) -> list[tuple[str, Callable[[], Any]]]:
+        """Each plugin's implementation of a hook with the arguments that it takes, by plugin name."""
+        found = sorted(
+            getattr(self._hooks.hook, hook).get_hookimpls(), key=lambda implementation: implementation.plugin_name
+        )
+        return [
+            (one.plugin_name, partial(one.function, **{name: arguments[name] for name in one.argnames}))
+            for one in found
+        ]
+
+
+def _problems(found: Any) -> list[Problem]:
+    problems = list(found or ())
+    for problem in problems:
+        if not isinstance(problem, Problem):
+            raise TypeError(f"it gives {problem!r}, which is not a Problem")
+    return problems
 
 
 def conflict_message(kind: str, name: str, offers: Iterable[Offer]) -> str:

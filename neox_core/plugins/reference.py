@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import re
 from functools import reduce
 from typing import Any
+
+_FORM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+def check_form(reference: object) -> None:
+    """Raise a ValueError unless it is text of the form "module:attribute"."""
+    if not isinstance(reference, str) or not _FORM.fullmatch(reference):
+        raise ValueError(f"reference {reference!r} is not of the form 'module:attribute'")
 
 
 def resolve(reference: str) -> Any:

@@ -30,18 +30,23 @@ class Availability:
         """Whether it can be used."""
         return self.state is State.OK
 
+    def __str__(self) -> str:
+        return "; ".join(
+            filter(None, (f"{self.state}: {self.reason}" if self.reason else str(self.state), self.remedy))
+        )
+
 
 AVAILABLE = Availability()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a plugin comes from."""
+    """Where a plugin comes from. One that `-p` names is its own distribution, with `-p` as entry point and no version."""
 
     distribution: str
     version: str
     entry_point: str
-    module: str
+    module: str  # or the `.py` file
     file: str | None = None
 
     @property

@@ -26,14 +26,14 @@ class Switches:
 
     Args:
         allow: only these plugins are loaded; None for all, empty for none.
-        disable: these are not loaded, or not offered when a component is named.
+        disable: these are not loaded, or not offered when a component is named; name -> the switch that says so.
         modules: modules or `.py` files to load as plugins besides the installed ones.
         prefer: `kind.name` -> distribution, which of several offers of one name to take.
         require: requirements, such as `acme-neox>=1.2`, that must be installed.
     """
 
     allow: tuple[str, ...] | None = None
-    disable: tuple[str, ...] = ()
+    disable: Mapping[str, str] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
     prefer: Mapping[str, str] = field(default_factory=dict)
     require: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Switches:
     def from_environment(cls, environment: Mapping[str, str]) -> Switches:
         """`NEOX_PLUGINS=off` or `NEOX_PLUGINS=a,b`; `NEOX_DISABLE_PLUGINS=a,b`."""
         allow = environment.get("NEOX_PLUGINS")
-        disable = _words(environment.get("NEOX_DISABLE_PLUGINS", ""))
+        disable = dict.fromkeys(_words(environment.get("NEOX_DISABLE_PLUGINS", "")), "NEOX_DISABLE_PLUGINS")
         if allow is None or not allow.strip():
             return cls(disable=disable)
         return cls(allow=() if allow.strip() == "off" else _words(allow), disable=disable)
@@ -52,7 +52,7 @@ class Switches:
         arguments = tuple(arguments)
         return replace(
             self,
-            disable=self.disable + tuple(word[3:] for word in arguments if word.startswith("no:")),
+            disable={**self.disable, **{word[3:]: f"-p {word}" for word in arguments if word.startswith("no:")}},
             modules=self.modules + tuple(word for word in arguments if not word.startswith("no:")),
         )
 
@@ -62,7 +62,7 @@ class Switches:
         """Add the keys `plugin_disable`, `plugin_prefer` and `plugin_require` of a configuration file."""
         return replace(
             self,
-            disable=self.disable + tuple(disable),
+            disable={**dict.fromkeys(disable, "plugin_disable"), **self.disable},
             prefer={**self.prefer, **(prefer or {})},
             require=self.require + tuple(require),
         )
@@ -77,7 +77,7 @@ class Switches:
         allow = data["allow"]
         return cls(
             allow=None if allow is None else tuple(allow),
-            disable=tuple(data["disable"]),
+            disable=dict(data["disable"]),
             modules=tuple(data["modules"]),
             prefer=dict(data["prefer"]),
             require=tuple(data["require"]),

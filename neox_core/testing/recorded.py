@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,17 @@ def array_digest(array: npt.NDArray[np.int64]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array, dtype="<i8").tobytes()).hexdigest()[:16]
 
 
+def absolute_error(found: Sequence[float], wanted: Sequence[float]) -> float:
+    """Largest difference; infinite where a number is missing or is not one."""
+    return _largest(found, wanted, lambda f, w: abs(f - w))
+
+
 def relative_error(found: Sequence[float], wanted: Sequence[float]) -> float:
-    """Largest relative difference; infinite where a number is missing or is not one."""
-    if len(found) != len(wanted):
-        return float("inf")
-    errors = [abs(f - w) / max(abs(w), 1e-30) for f, w in zip(found, wanted, strict=True)]
-    return max(errors, default=0.0) if not any(error != error for error in errors) else float("inf")  # noqa: PLR0124 - NaN
+    """Largest difference as a share of the wanted number; infinite where a number is missing or is not one."""
+    return _largest(found, wanted, lambda f, w: abs(f - w) / max(abs(w), 1e-30))
+
+
+def _largest(found: Sequence[float], wanted: Sequence[float], error: Callable[[float, float], float]) -> float:
+    errors = [error(f, w) for f, w in zip(found, wanted, strict=False)]
+    incomplete = len(found) != len(wanted) or any(math.isnan(e) for e in errors)
+    return math.inf if incomplete else max(errors, default=0.0)

@@ -47,8 +47,11 @@ class EngineCore(Protocol):
     def fragments(self) -> Iterator[Fragment]:
         """The authoritative weights and the optimizer's state that this rank has to save."""
 
+    def weight_targets(self) -> Iterator[Fragment]:
+        """Every place on this rank where weights are kept."""
+
     def targets(self) -> Iterator[Fragment]:
-        """Everything that loading has to fill on this rank."""
+        """Everything that loading a checkpoint has to fill on this rank: those, and the optimizer's state."""
 
 
 def make_core(engine: Any, parameters: Parameters, clipping: float, rank: int, world_size: int) -> EngineCore:
@@ -87,6 +90,10 @@ class PlainCore:
             if index % self._world_size == self._rank:
                 yield from self._of(name, parameter)
 
+    def weight_targets(self) -> Iterator[Fragment]:
+        """The parameters themselves."""
+        return (whole(name, parameter) for name, parameter in self._parameters.items())
+
     def targets(self) -> Iterator[Fragment]:
         """All parameters and their state."""
         self._make_state()
@@ -94,10 +101,9 @@ class PlainCore:
             yield from self._of(name, parameter)
 
     def _of(self, name: str, parameter: nn.Parameter) -> Iterator[Fragment]:
-        spec = ShardSpec.complete(name, tuple(parameter.shape))
-        yield Fragment(spec, "weight", (0, parameter.numel()), flat(parameter))
+        yield (weight := whole(name, parameter))
         for role, value in self._engine.optimizer.state.get(parameter, {}).items():
-            yield state_fragment(spec, role, value, (0, parameter.numel()))
+            yield state_fragment(weight.spec, role, value, weight.range)
 
     def _make_state(self) -> None:
         for parameter in self._parameters.values():
@@ -119,24 +125,29 @@ class PartitionedCore:
 
     def fragments(self) -> Iterator[Fragment]:
         """The pieces of this rank's partition."""
-        for name, parameter in self._parameters.items():
-            piece: Any = getattr(parameter, "_hp_mapping", None)
-            if piece is None:
-                continue
-            spec = ShardSpec.complete(name, tuple(parameter.shape))
-            start = piece.lp_fragment_address.start
-            covered = (start, start + piece.lp_fragment_address.numel)
-            yield Fragment(spec, "weight", covered, piece.hp_fragment)
+        for weight, piece in self._pieces():
+            yield weight
             for role, value in self._state_of(piece).items():
-                yield state_fragment(spec, role, value, covered)
+                yield state_fragment(weight.spec, role, value, weight.range)
+
+    def weight_targets(self) -> Iterator[Fragment]:
+        """The float32 pieces, and the whole weights that compute, of which every rank has a copy."""
+        yield from (weight for weight, _ in self._pieces())
+        yield from (whole(name, parameter) for name, parameter in self._parameters.items())
 
     def targets(self) -> Iterator[Fragment]:
-        """The pieces, and the whole weights that compute, of which every rank has a copy."""
+        """The pieces with their state, and the whole weights."""
         self._make_state()
         yield from self.fragments()
+        yield from (whole(name, parameter) for name, parameter in self._parameters.items())
+
+    def _pieces(self) -> Iterator[tuple[Fragment, Any]]:
         for name, parameter in self._parameters.items():
-            spec = ShardSpec.complete(name, tuple(parameter.shape))
-            yield Fragment(spec, "weight", (0, parameter.numel()), flat(parameter))
+            piece: Any = getattr(parameter, "_hp_mapping", None)
+            if piece is not None:
+                start, size = piece.lp_fragment_address.start, piece.lp_fragment_address.numel
+                spec = ShardSpec.complete(name, tuple(parameter.shape))
+                yield Fragment(spec, "weight", (start, start + size), piece.hp_fragment), piece
 
     def _state_of(self, piece: Any) -> dict[str, Any]:
         partition = self._zero.single_partition_of_fp32_groups[piece.param_group_index]
@@ -155,9 +166,11 @@ class PartitionedCore:
             partition.grad = None
 
 
-def flat(parameter: nn.Parameter) -> Tensor:
-    """The parameter's storage as one dimension."""
-    return parameter.data.view(-1)
+def whole(name: str, parameter: nn.Parameter) -> Fragment:
+    """A parameter that is held whole, as one flat fragment of its storage."""
+    return Fragment(
+        ShardSpec.complete(name, tuple(parameter.shape)), "weight", (0, parameter.numel()), parameter.data.view(-1)
+    )
 
 
 def is_like(value: Any, whole: Tensor) -> bool:

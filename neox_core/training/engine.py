@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,6 +120,17 @@ class Engine:
     def load_fragments(self, reader: Reader) -> None:
         """Take weights and optimizer state from a checkpoint, whatever number of ranks or ZeRO stage wrote it."""
         load_fragments(reader, self._core.targets())
+
+    @torch.no_grad()
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take weights from memory, by canonical name; the optimizer's state stays as it is.
+
+        Raises:
+            KeyError: one of the model's weights is not there.
+        """
+        for fragment in self._core.weight_targets():
+            start, stop = fragment.range
+            fragment.tensor.copy_(weights[fragment.name].reshape(-1)[start:stop])
 
     def _moved(self, batch: Batch) -> Batch:
         return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}

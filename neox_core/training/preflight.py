@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from neox_core.checkpoint.layout import SETTINGS
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.checkpoint.search import find, require_none_later
 from neox_core.config import (
@@ -139,7 +140,7 @@ def check_same_model(path: Path, resolved: Resolved) -> None:
     for name, difference in manifest.missing(path).items():
         raise UserError(f"{path / name}: {difference}; resume from another checkpoint with `iteration`")
     saved = {
-        entry.key: entry.value for entry in read_text((path / "settings.yml").read_text(), str(path / "settings.yml"))
+        entry.key: entry.value for entry in read_text(manifest.content(path, SETTINGS).decode(), str(path / SETTINGS))
     }
     differences = [
         f"{key} {saved.get(key, field.default)!r} (now {getattr(resolved.groups[group], key)!r})"

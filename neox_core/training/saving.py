@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from neox_core.checkpoint import Group, capture, prune, save
+from neox_core.checkpoint import Group, Manifest, capture, prune, save
 from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.plugins import PluginManager
 from neox_core.training.engine import Engine
@@ -55,5 +55,5 @@ class Saver:
         if self._group.rank == 0 and self._settings.keep_last_n_checkpoints is not None:
             prune(directory, self._settings.keep_last_n_checkpoints)
         seconds = time.monotonic() - start
-        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        size = Manifest.read(path).size
         return Checkpoint(path=path, iteration=progress.iteration, seconds=seconds, bytes=size)

@@ -58,7 +58,10 @@ def make_schedule(resolved: Resolved, plugins: PluginManager) -> Schedule:
 
     def rate(steps: int) -> float:
         if steps <= shape.warmup:
-            return max(shape.peak * max(1, steps) / shape.warmup, shape.minimum) if shape.warmup else shape.peak
+            share = (
+                min(max(1, steps) / shape.warmup, 1.0) if shape.warmup else 1.0
+            )  # a warm-up of less than a step is none
+            return max(shape.peak * share, shape.minimum)
         return max(decay(shape, shape.progress(steps)), shape.minimum)
 
     return rate

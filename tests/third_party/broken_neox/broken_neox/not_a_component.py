@@ -1,0 +1,5 @@
+"""Something that is no descriptor."""
+
+
+def neox_components():
+    return [{"name": "flash"}]

@@ -1,0 +1,5 @@
+"""A hook's name with a letter missing."""
+
+
+def neox_componets():
+    return []
