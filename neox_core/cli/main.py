@@ -54,23 +54,23 @@ def run(words: list[str]) -> int:
     asked: list[str] = []
     while words and words[0].startswith("-"):
         option = words.pop(0)
-        if option in ("-h", "--help"):
-            print(usage(PluginManager(switches(asked))))
-            return 0
         if option == "--version":
             print(version())
             return 0
+        if option in ("-h", "--help"):
+            print(usage(CommandContext(switches(asked)).plugins))
+            return 0
         if option != "-p" or not words:
-            raise UserError(
-                f"{option}: {'needs a name' if option == '-p' else 'there is no such option'}; see `neox --help`"
-            )
+            wrong = "needs a name" if option == "-p" else "there is no such option"
+            raise UserError(f"{option}: {wrong}; see `neox --help`")
         asked.append(words.pop(0))
+    context = CommandContext(switches(asked))
     if not words:
-        print(usage(PluginManager(switches(asked))))
+        print(usage(context.plugins))
         return 2
-    plugins = PluginManager(switches(asked))
-    command = find_command(words[0], plugins)
-    code: int = resolve(command.main)(words[1:], CommandContext(plugins))
+    command = next((command for command in COMMANDS if command.name == words[0]), None)
+    command = command or find_command(words[0], context.plugins)
+    code: int = resolve(command.main)(words[1:], context)
     return code
 
 

@@ -10,12 +10,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from neox_core.checkpoint.manifest import Manifest
 from neox_core.config import (
     Entry,
     LoggingSettings,
     NeoXArgs,
     Resolved,
     RunnerSettings,
+    TrainingSettings,
     World,
     dump_yaml,
     read_entries,
@@ -41,6 +43,13 @@ class Prepared:
     launcher: Launcher
     plan: LaunchPlan
 
+    @property
+    def already_done(self) -> bool:
+        """Whether the checkpoint to resume from is that of the last step."""
+        checkpoint = self.handover.checkpoint
+        iterations = self.resolved[TrainingSettings].train_iters
+        return checkpoint is not None and Manifest.read(Path(checkpoint)).iteration >= iterations
+
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The command line: configuration files and overrides in any order."""
@@ -58,10 +67,13 @@ def main(argv: list[str], context: CommandContext) -> int:
     files = [find_config(word) for word in options.words if "=" not in word]
     overrides = [word for word in options.words if "=" in word]
     entries = read_entries(files, overrides)
-    plugins = PluginManager(switches_from(entries, context.plugins.switches))
+    plugins = PluginManager(switches_from(entries, context.switches))
     prepared = prepare(entries, plugins, default_name=files[0].stem if files else "run")
     if options.dry_run:
         print(prepared.plan)
+        return 0
+    if prepared.already_done:
+        notice(f"training is complete: {prepared.handover.checkpoint} is its last step; raise train_iters to go on")
         return 0
     return launch(prepared)
 

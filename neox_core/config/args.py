@@ -77,7 +77,9 @@ class NeoXArgs:
     # The flat namespace
 
     def __getattr__(self, key: str) -> Any:
-        owners = None if key.startswith("_") else self._ownership.by_key.get(key)  # nothing is there yet in a copy
+        if key.startswith("_"):  # asked of a copy that is being made, in which nothing is there yet
+            raise AttributeError(key)
+        owners = self._ownership.by_key.get(key)
         if not owners:
             raise AttributeError(f"there is no setting '{key}'; {did_you_mean(key, list(self._ownership.by_key))}")
         return getattr(self._groups[owners[0].group], key)

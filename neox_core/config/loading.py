@@ -23,7 +23,7 @@ class Entry:
 
 
 _FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
-_MERGE, _TIMESTAMP = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:timestamp"
+_MERGE, _NULL, _TIMESTAMP = (f"tag:yaml.org,2002:{name}" for name in ("merge", "null", "timestamp"))
 
 
 class _Loader(yaml.SafeLoader):
@@ -96,7 +96,7 @@ def read_text(text: str, source: str) -> list[Entry]:
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
-        if root is None:
+        if root is None or root.tag == _NULL:
             return []
         if not isinstance(root, yaml.MappingNode):
             found = type(root).__name__.removesuffix("Node").lower()

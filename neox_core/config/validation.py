@@ -116,4 +116,12 @@ def _nearest_choice(group: type[Settings], key: str, value: Any) -> str | None:
     choices = [
         str(c) for literal in literals if typing.get_origin(literal) is Literal for c in typing.get_args(literal)
     ]
-    return nearest(value, choices) if isinstance(value, str) and choices else None
+    if not isinstance(value, str) or not value:
+        return None
+    return next((choice for choice in choices if _abbreviates(value, choice)), None) or nearest(value, choices)
+
+
+def _abbreviates(short: str, long: str) -> bool:
+    """Whether all letters of the one are in the other, in order: BF16 in bfloat16."""
+    letters = iter(long.casefold())
+    return all(letter in letters for letter in short.casefold())

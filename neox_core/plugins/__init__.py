@@ -19,7 +19,7 @@ from neox_core.plugins.components import (
     Position,
     Schedule,
 )
-from neox_core.plugins.discovery import API, Plugin, describe
+from neox_core.plugins.discovery import API, Plugin, describe, installed_plugins
 from neox_core.plugins.hooks import NeoxHooks
 from neox_core.plugins.manager import ComponentError, HookFailure, Offer, PluginManager
 from neox_core.plugins.reference import resolve
@@ -56,5 +56,6 @@ __all__ = [
     "State",
     "Switches",
     "describe",
+    "installed_plugins",
     "resolve",
 ]

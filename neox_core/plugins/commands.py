@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from neox_core.plugins.reference import check_form
+from neox_core.plugins.switches import Switches
 
 if TYPE_CHECKING:
     from neox_core.plugins.manager import PluginManager
@@ -15,11 +17,18 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CommandContext:
-    """What a verb's function gets beside its arguments."""
+    """What a verb's function gets beside its arguments: which plugins are let in, and, once asked for, the plugins."""
 
-    plugins: PluginManager
+    switches: Switches
+
+    @cached_property
+    def plugins(self) -> PluginManager:
+        """The plugins of this process, discovered when first used."""
+        from neox_core.plugins.manager import PluginManager
+
+        return PluginManager(self.switches)
 
 
 CommandMain = Callable[[list[str], CommandContext], int]

@@ -91,6 +91,11 @@ def installed_candidates() -> list[Candidate]:
     return sorted(found, key=lambda candidate: (candidate.source.distribution, candidate.source.entry_point))
 
 
+def installed_plugins() -> list[Source]:
+    """The installed plugins as their metadata names them; nothing is imported."""
+    return [candidate.source for candidate in installed_candidates()]
+
+
 def module_candidate(name: str) -> Candidate:
     """The plugin that `-p NAME` names: an importable module, or the path of a `.py` file."""
     if name.endswith(".py"):

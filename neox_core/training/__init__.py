@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from neox_core.training.run import Run as Run
     from neox_core.training.run import Step as Step
     from neox_core.training.schedule import ScheduleShape as ScheduleShape
+    from neox_core.training.trained import Trained as Trained
+    from neox_core.training.trained import load_trained as load_trained
 
 __getattr__ = lazy_names(
     __name__,
@@ -21,5 +23,6 @@ __getattr__ = lazy_names(
         "engine": ("Engine", "StepResult"),
         "run": ("Checkpoint", "Evaluation", "Run", "Step"),
         "schedule": ("ScheduleShape",),
+        "trained": ("Trained", "load_trained"),
     },
 )

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"^(?:neox|make) .*$", re.MULTILINE)
+_COMMAND = re.compile(r"^(?:neox|make) .*?(?= *(?:#|$))", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The lines of a shell block that begin with `neox` or `make`."""
+        """The lines of a shell block that begin with `neox` or `make`, without comments."""
         return _COMMAND.findall(self.code)
 
 

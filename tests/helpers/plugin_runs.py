@@ -45,7 +45,9 @@ def write_config(directory: Path, name: str = "tiny.yml", **changes: Any) -> Pat
     """A configuration of the tiny model; None as a change leaves the key out. JSON, which is YAML."""
     values = {key: value for key, value in {**MODEL, **TRAINING, **changes}.items() if value is not None}
     path = directory / name
-    path.write_text("{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()) + "\n}\n")
+    path.write_text(
+        "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()) + "\n}\n"
+    )
     return path
 
 

@@ -42,9 +42,9 @@ class Installation:
         assert done.returncode == expect, done.stdout
         return done.stdout
 
-    def python(self, code: str, **environment: str) -> str:
+    def python(self, code: str) -> str:
         """What a program prints."""
-        return self.run("python", "-c", code, **environment)
+        return self.run("python", "-c", code)
 
 
 def link_requirements(directory: Path) -> None:

@@ -118,7 +118,10 @@ def test_a_rule_that_fails_names_its_plugin(tmp_path, manager):
     file = tmp_path / "failing_rule.py"
     file.write_text("def neox_check(args):\n    yield from ()\n    raise KeyError('seq_length')\n")
     (problem,) = manager(modules=(str(file),)).check(None, None)
-    assert str(problem) == "failing_rule:-p: neox_check failed: KeyError: 'seq_length' (do without it by -p no:failing_rule:-p)"
+    assert (
+        str(problem)
+        == "failing_rule:-p: neox_check failed: KeyError: 'seq_length' (do without it by -p no:failing_rule:-p)"
+    )
 
 
 def test_a_rule_that_gives_no_problems_is_refused(tmp_path, manager):

@@ -95,7 +95,9 @@ def test_conflicts_are_known_without_using_the_name(crowded):
 
 
 def test_a_name_of_the_cores_tables_conflicts_too(crowded):
-    with pytest.raises(UserError, match=r"norm 'rmsnorm' is the core's and also offered by a plugin: write 'rival_neox/"):
+    with pytest.raises(
+        UserError, match=r"norm 'rmsnorm' is the core's and also offered by a plugin: write 'rival_neox/"
+    ):
         check("norm", "rmsnorm", crowded())
     check("norm", "rival_neox/rmsnorm", crowded())
     check("norm", "layernorm", crowded())
@@ -111,7 +113,9 @@ def test_a_key_that_two_claim_is_fatal_to_who_sets_it(crowded):
 
 
 def test_a_key_that_a_plugin_takes_from_the_core_names_the_plugin(crowded):
-    with pytest.raises(SettingsError, match=r"log_interval: is claimed by neox_core and rival_neox 2.0 .*\[rival_neox\]"):
+    with pytest.raises(
+        SettingsError, match=r"log_interval: is claimed by neox_core and rival_neox 2.0 .*\[rival_neox\]"
+    ):
         NeoXArgs.from_dict({"log_interval": 3}, plugins=crowded())
 
 

@@ -103,7 +103,9 @@ def test_a_file_is_a_plugin_named_by_its_stem(tmp_path, manager, monkeypatch):
 
 def test_a_file_is_imported_once_for_all_managers(tmp_path, manager):
     file = tmp_path / "counted_plugin.py"
-    file.write_text("from pathlib import Path\nwith open(Path(__file__).with_suffix('.txt'), 'a') as f:\n    f.write('x')\n")
+    file.write_text(
+        "from pathlib import Path\nwith open(Path(__file__).with_suffix('.txt'), 'a') as f:\n    f.write('x')\n"
+    )
     manager(modules=(str(file),))
     manager(modules=(str(file), str(file)))
     assert file.with_suffix(".txt").read_text() == "x"

@@ -123,7 +123,9 @@ def test_settings_hold_switches_too(tmp_path):
     assert switches.require == ("c>=1",)
 
 
-@pytest.mark.parametrize("line", ["plugin_disable: a", "plugin_disable: [1]", "plugin_prefer: [a]", "plugin_require: 3"])
+@pytest.mark.parametrize(
+    "line", ["plugin_disable: a", "plugin_disable: [1]", "plugin_prefer: [a]", "plugin_require: 3"]
+)
 def test_switches_of_the_wrong_type_are_refused_with_their_line(tmp_path, line):
     file = tmp_path / "run.yml"
     file.write_text(f"# a comment\n{line}\n")

@@ -50,7 +50,7 @@ def contents(path: Path) -> dict[tuple[str, str], torch.Tensor]:
     """Everything that a checkpoint keeps of parameters and optimizer, by name and role."""
     reader = Reader(path)
     shapes = {}
-    for shard in json.loads(reader.file("index.json"))["shards"].values():
+    for shard in json.loads(reader.file("index.json")).values():
         for piece in shard:
             shapes[piece["name"]] = tuple(piece["shape"])
     return {

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Mapping
 
 from acme_neox.settings import LauncherSettings
-
 from neox_core.config import Resolved
 from neox_core.launch import Command, Job, LaunchPlan, Rendezvous
 

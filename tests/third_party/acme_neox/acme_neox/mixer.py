@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from acme_neox.settings import MixerSettings
 from torch import Tensor, nn
 
+from acme_neox.settings import MixerSettings
 from neox_core.model import LayerContext
 
 

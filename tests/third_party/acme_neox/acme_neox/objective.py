@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from acme_neox.settings import ObjectiveSettings
-
 from neox_core.config import Resolved
 from neox_core.model import Batch, HeadOutput, LossOutput
 

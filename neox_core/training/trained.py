@@ -1,0 +1,75 @@
+"""A trained model out of a checkpoint, ready to run in one process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from neox_core.checkpoint import Reader, find
+from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, World, read_text, switches_from
+from neox_core.data.tokenizer import Tokenizer, load_tokenizer
+from neox_core.errors import UserError
+from neox_core.model import LanguageModel
+from neox_core.parallel import ShardSpec
+from neox_core.plugins import PluginManager, Switches
+
+TOKENIZER = "tokenizer.json"
+"""Name of the tokenizer's definition inside a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model with the settings it was trained with.
+
+    Args:
+        path: the checkpoint.
+        iteration: steps that it was trained for.
+        tokenizer: what it reads and writes; None when it was trained on data that was tokenized elsewhere.
+    """
+
+    path: Path
+    iteration: int
+    model: LanguageModel
+    resolved: Resolved
+    tokenizer: Tokenizer | None
+
+
+def load_trained(where: Path, switches: Switches, *, iteration: int | None = None, device: Device = "cpu") -> Trained:
+    """The model of a checkpoint, or of the newest one in a directory of checkpoints, in evaluation mode.
+
+    Raises:
+        UserError: there is no complete checkpoint, it is damaged, or a part of its model cannot be had here.
+    """
+    reader = Reader(find_checkpoint(where, iteration))
+    entries = {entry.key: entry for entry in read_text(reader.settings_text, str(reader.path / "settings.yml"))}
+    plugins = PluginManager(switches_from(entries, switches))
+    world = World.local(reader.world_size, device)
+    resolved = NeoXArgs(entries.values(), plugins).resolve(world, reader.state["vocabulary"])
+    model = LanguageModel(resolved, plugins)
+    for name, parameter in model.named_parameters():
+        spec = ShardSpec.complete(name, tuple(parameter.shape))
+        reader.read(spec, "weight", (0, parameter.numel()), out=parameter.data)
+    dtype = torch.bfloat16 if resolved.precision == "bf16" and device == "cuda" else torch.float32
+    model = model.to(device=device, dtype=dtype).eval()
+    return Trained(reader.path, reader.iteration, model, resolved, tokenizer_of(reader, resolved))
+
+
+def find_checkpoint(where: Path, iteration: int | None) -> Path:
+    """`where` itself when it is a checkpoint, else the one of `iteration`, or the newest, in it."""
+    if iteration is None and (where / "manifest.json").is_file():
+        return where
+    found = find(where, iteration) if where.is_dir() else None
+    if found is None:
+        raise UserError(f"{where}: there is no checkpoint; give a directory global_step..., or one that holds some")
+    return found
+
+
+def tokenizer_of(reader: Reader, resolved: Resolved) -> Tokenizer | None:
+    """The tokenizer that was saved along, or the one that needs no file."""
+    settings = resolved[TokenizerSettings]
+    if TOKENIZER in reader.manifest.files:
+        reader.file(TOKENIZER)  # for its verification
+        return load_tokenizer(settings.tokenizer_type, reader.path / TOKENIZER, settings.merge_file)
+    return load_tokenizer(settings.tokenizer_type) if settings.tokenizer_type == "CharLevelTokenizer" else None

@@ -1,0 +1,86 @@
+"""`neox generate`: let a trained model write."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neox_core.errors import UserError
+from neox_core.launch import device_kind
+from neox_core.plugins import CommandContext
+
+if TYPE_CHECKING:
+    from neox_commands.sampling import Sampling
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="neox generate", description="Let a trained model continue a prompt.")
+    parser.add_argument(
+        "checkpoint", type=Path, help="a checkpoint, or a directory of checkpoints (the newest is taken)"
+    )
+    parser.add_argument(
+        "--prompt", action="append", default=[], help="text to continue; may be repeated; `-` reads it from stdin"
+    )
+    parser.add_argument("--iteration", type=int, help="step of the checkpoint to take from a directory")
+    parser.add_argument("--maximum-tokens", type=int, default=64, metavar="N", help="tokens to write at most (64)")
+    parser.add_argument("--num-samples", type=int, default=1, metavar="N", help="continuations of each prompt (1)")
+    parser.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest token each time (0.8)")
+    parser.add_argument("--top-k", type=int, default=0, metavar="K", help="only the K likeliest tokens; 0 for all")
+    parser.add_argument(
+        "--top-p", type=float, default=0.0, metavar="P", help="only the likeliest that make up P; 0 for all"
+    )
+    parser.add_argument("--seed", type=int, default=1234, help="of the random draws (1234)")
+    options = parser.parse_args(argv)
+    for name in ("maximum_tokens", "num_samples"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')}: {getattr(options, name)} is not a whole number > 0")
+    return options
+
+
+def main(argv: list[str], context: CommandContext) -> int:
+    """Print each prompt with what the model makes of it."""
+    options = parse(argv)
+    from neox_commands.sampling import Sampling
+
+    sampling = Sampling(temperature=options.temperature, top_k=options.top_k, top_p=options.top_p)
+    prompts = [sys.stdin.read() if prompt == "-" else prompt for prompt in options.prompt] or [""]
+    for number, text in enumerate(continuations(options, context, sampling, prompts)):
+        print(("" if number == 0 else "\n---\n") + text, flush=True)
+    return 0
+
+
+def continuations(
+    options: argparse.Namespace, context: CommandContext, sampling: Sampling, prompts: list[str]
+) -> Iterator[str]:
+    """Each prompt with its continuations, as text."""
+    import torch
+
+    from neox_commands.sampling import generate
+    from neox_core.config import ModelSettings
+    from neox_core.training import load_trained
+
+    trained = load_trained(options.checkpoint, context.switches, iteration=options.iteration, device=device_kind())
+    tokenizer, vocabulary = trained.tokenizer, trained.resolved.vocabulary
+    if tokenizer is None or vocabulary is None:
+        raise UserError(
+            f"{trained.path}: was trained without a tokenizer, so that it can neither read a prompt nor write text"
+        )
+    for prompt in prompts:
+        ids = tokenizer.encode(prompt) or ([tokenizer.eod_id] if tokenizer.eod_id is not None else [0])
+        for sample in range(options.num_samples):
+            random = torch.Generator(next(trained.model.parameters()).device).manual_seed(options.seed + sample)
+            drawn = generate(
+                trained.model,
+                ids,
+                count=options.maximum_tokens,
+                sampling=sampling,
+                vocabulary=vocabulary,
+                limit=trained.resolved[ModelSettings].max_position_embeddings,
+                stop=tokenizer.eod_id,
+                random=random,
+            )
+            yield prompt + tokenizer.decode(list(drawn))

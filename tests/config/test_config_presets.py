@@ -1,0 +1,42 @@
+"""Finding a configuration by path or by the name of a preset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from neox_core.config import NeoXArgs
+from neox_core.config.presets import find_config, preset_names
+from neox_core.errors import UserError
+from neox_core.plugins import PluginManager, Switches
+
+
+def test_a_path_comes_before_a_preset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart").write_text("num_layers: 1\n")
+    assert find_config("quickstart") == Path("quickstart")
+
+
+@pytest.mark.parametrize("name", ["quickstart", "quickstart.yml"])
+def test_a_preset_is_found_from_anywhere(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert find_config(name).name == "quickstart.yml"
+
+
+def test_an_unknown_name_gets_the_nearest_preset():
+    with pytest.raises(
+        UserError, match="^quikstart.yml: there is no such file, and no preset of this name; did you mean 'quickstart'"
+    ):
+        find_config("quikstart.yml")
+
+
+def test_a_directory_is_no_configuration(tmp_path):
+    with pytest.raises(UserError, match="there is no such file"):
+        find_config(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_valid(name):
+    args = NeoXArgs.from_ymls([find_config(name)], plugins=PluginManager(Switches()))
+    assert args.num_layers > 0

@@ -1,0 +1,373 @@
+"""From settings to what a run uses: batch, precision, layers, vocabulary, DeepSpeed's configuration, and the rules."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neox_core.config import ModelSettings, NeoXArgs, World
+from neox_core.config.resolve import expand_attention
+from neox_core.errors import SettingsError
+
+MODEL = {
+    "num_layers": 4,
+    "hidden_size": 16,
+    "num_attention_heads": 2,
+    "seq_length": 8,
+    "max_position_embeddings": 8,
+    "train_iters": 5,
+    "train_micro_batch_size_per_gpu": 2,
+    "data_path": "data/tokens",
+}
+
+
+def resolve(world: World | int = 1, vocabulary: int | None = None, **changes):
+    values = {key: value for key, value in {**MODEL, **changes}.items() if value is not ...}
+    world = World.local(world) if isinstance(world, int) else world
+    return NeoXArgs.from_dict(values).resolve(world, vocabulary)
+
+
+def problems(world: World | int = 1, **changes) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        resolve(world, **changes)
+    return [str(problem) for problem in caught.value.problems]
+
+
+# Batch
+
+SIZES = st.none() | st.integers(1, 64)
+
+
+@given(SIZES, SIZES, SIZES, st.integers(1, 8))
+def test_an_accepted_batch_multiplies_out(total, micro, accumulation, ranks):
+    given = {
+        "train_batch_size": total,
+        "train_micro_batch_size_per_gpu": micro,
+        "gradient_accumulation_steps": accumulation,
+    }
+    try:
+        batch = resolve(ranks, **given).batch
+    except SettingsError as error:
+        (problem,) = error.problems
+        assert "train_micro_batch_size_per_gpu" in problem.keys
+        assert (total is None and micro is None) or not divides(total, micro, accumulation, ranks)
+        return
+    assert batch.data_parallel == ranks
+    assert batch.total == batch.micro * batch.accumulation * ranks
+    assert min(batch.micro, batch.accumulation) >= 1
+    for asked, found in ((total, batch.total), (micro, batch.micro), (accumulation, batch.accumulation)):
+        assert asked in (None, found)
+
+
+def divides(total: int | None, micro: int | None, accumulation: int | None, ranks: int) -> bool:
+    """Whether some whole batch fits what was asked for."""
+    if total is None:
+        return micro is not None
+    if micro is not None and accumulation is not None:
+        return total == micro * accumulation * ranks
+    return total % ((micro or accumulation or 1) * ranks) == 0
+
+
+@pytest.mark.parametrize(
+    ("total", "micro", "accumulation", "ranks", "expected"),
+    [
+        (None, 4, 8, 2, (4, 8, 64)),
+        (64, 4, None, 2, (4, 8, 64)),
+        (64, None, 8, 2, (4, 8, 64)),
+        (64, None, None, 2, (32, 1, 64)),
+        (None, 4, None, 2, (4, 1, 8)),
+        (64, 4, 8, 2, (4, 8, 64)),
+    ],
+)
+def test_what_is_not_given_of_a_batch_is_computed(total, micro, accumulation, ranks, expected):
+    batch = resolve(
+        ranks,
+        train_batch_size=total,
+        train_micro_batch_size_per_gpu=micro,
+        gradient_accumulation_steps=accumulation,
+    ).batch
+    assert (batch.micro, batch.accumulation, batch.total) == expected
+
+
+def test_a_batch_that_does_not_divide_says_what_would():
+    (problem,) = problems(2, train_batch_size=63, train_micro_batch_size_per_gpu=4)
+    assert "63 samples a step cannot be made of 4 a pass x 7 passes x 2 data-parallel ranks" in problem
+    assert "a step is a multiple of 8 samples" in problem
+
+
+# Precision
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "fp32"),
+        ({"precision": "fp32"}, "fp32"),
+        ({"precision": "fp16"}, "fp16"),
+        ({"precision": "bfloat16"}, "bf16"),
+        ({"fp16": {"enabled": True}}, "fp16"),
+        ({"bf16": {"enabled": True}}, "bf16"),
+        ({"fp16": {"enabled": False}}, "fp32"),
+        ({"fp16": {"fp16": True, "enabled": True}, "precision": "fp16"}, "fp16"),
+    ],
+)
+def test_precision_table(given, expected):
+    resolved = resolve(World.local(1, "cuda"), **given)
+    assert resolved.precision == expected
+    assert ("fp16" in resolved.deepspeed) == (expected == "fp16")
+    assert ("bf16" in resolved.deepspeed) == (expected == "bf16")
+    if expected != "fp32":
+        assert resolved.deepspeed[expected]["enabled"] is True
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"fp16": {"enabled": True}, "bf16": {"enabled": True}},
+        {"precision": "bfloat16", "fp16": {"enabled": True}},
+        {"precision": "fp32", "fp16": {"enabled": True}},
+    ],
+)
+def test_two_precisions_are_refused(given):
+    (problem,) = problems(World.local(1, "cuda"), **given)
+    assert "are both asked for" in problem
+
+
+@pytest.mark.parametrize("given", [{"precision": "fp16"}, {"fp16": {"enabled": True}}])
+def test_fp16_needs_a_gpu(given):
+    (problem,) = problems(**given)
+    assert "fp16 cannot be trained on a CPU" in problem
+    assert "use precision: bfloat16 or fp32" in problem
+
+
+def test_fp16_options_reach_deepspeed_without_gpt_neox_own_words():
+    fp16 = {"fp16": True, "type": "fp16", "enabled": True, "loss_scale": 0, "hysteresis": 2}
+    found = resolve(World.local(1, "cuda"), fp16=fp16).deepspeed["fp16"]
+    assert found == {"enabled": True, "loss_scale": 0, "hysteresis": 2}
+
+
+# Layers
+
+
+@pytest.mark.parametrize(
+    ("config", "num_layers", "expected"),
+    [
+        (None, 3, "g g g"),
+        (["l", "g", "l"], 3, "l g l"),
+        ([[["g", "l"], 3]], 6, "g l g l g l"),
+        ([[["f"], "all"]], 4, "f f f f"),
+        ([[["g", "l"], "all"]], 4, "g l g l"),
+        ([[["g"], 2], [["l"], "all"]], 4, "l l l l"),
+        ([[["g"], 1], [["l", "g"], 1]], 3, "g l g"),
+    ],
+)
+def test_attention_config_expands(config, num_layers, expected):
+    names = {"g": "global", "l": "local", "f": "flash"}
+
+    def named(part):
+        return (
+            names.get(part, part)
+            if isinstance(part, str)
+            else [named(p) for p in part]
+            if isinstance(part, list)
+            else part
+        )
+
+    assert expand_attention(named(config), num_layers) == tuple(names[letter] for letter in expected.split())
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.sampled_from("abc"), min_size=1, max_size=3), st.integers(1, 4)), min_size=1, max_size=4
+    )
+)
+def test_repeats_make_up_the_layers(groups):
+    expected = [name for pattern, repeats in groups for name in pattern * repeats]
+    config = [[pattern, repeats] for pattern, repeats in groups]
+    assert expand_attention(config, len(expected)) == tuple(expected)
+    with pytest.raises(SettingsError, match=f"describes {len(expected)} layers, num_layers is {len(expected) + 1}"):
+        expand_attention(config, len(expected) + 1)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ([], "describes 0 layers, num_layers is 4"),
+        (["global"], "describes 1 layers, num_layers is 4"),
+        (["global", [["local"], 3]], "'global' is not [[names], repeats]"),
+        ([[["a", "b", "c"], "all"]], "['a', 'b', 'c'] cannot be repeated to make up num_layers 4"),
+        ([[[], "all"]], "[[], 'all'] is not [[names], repeats]"),
+        ([[["a"], "al"]], "[['a'], 'al'] is not"),
+        ([["a", 4]], "['a', 4] is not"),
+        ([[[1], 4]], "has entries that are not names"),
+    ],
+)
+def test_malformed_attention_configs_are_refused(config, message):
+    (problem,) = problems(attention_config=config)
+    assert problem.startswith("dictionary: attention_config: ")
+    assert message in problem
+    assert "write one name a layer" in problem
+
+
+def test_mixtures_are_in_every_nth_layer():
+    assert resolve().mixtures == (None,) * 4
+    found = resolve(moe_num_experts=2, moe_expert_interval=3, moe_type="soft").mixtures
+    assert found == ("soft", None, None, "soft")
+
+
+# Vocabulary
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "divisible_by", "parallel", "padded"),
+    [
+        (50257, 128, 1, 50304),
+        (50257, 128, 2, 50432),
+        (32000, 1, 1, 32000),
+        (50277, 128, 1, 50304),
+        (50277, 128, 2, 50432),
+        (50277, 128, 4, 50688),
+    ],
+)
+def test_the_vocabulary_is_padded_as_in_gpt_neox(vocabulary, divisible_by, parallel, padded):
+    from neox_core.config.resolve import padded_vocabulary
+
+    args = NeoXArgs.from_dict({**MODEL, "make_vocab_size_divisible_by": divisible_by, "model_parallel_size": parallel})
+    assert padded_vocabulary(args, vocabulary) == padded
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "vocab_size", "known"), [(None, None, None), (100, None, 100), (None, 90, 90), (100, 300, 300)]
+)
+def test_the_vocabulary_is_the_tokenizers_or_what_is_asked_for_beyond(tokenizer, vocab_size, known):
+    resolved = resolve(vocabulary=tokenizer, vocab_size=vocab_size)
+    assert resolved.vocabulary == known
+    assert resolved.padded_vocab_size == (None if known is None else -(-known // 128) * 128)
+
+
+# DeepSpeed
+
+
+def test_the_default_deepspeed_configuration():
+    assert resolve(2).deepspeed == {
+        "train_batch_size": 4,
+        "train_micro_batch_size_per_gpu": 2,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": 1.0,
+        "zero_optimization": {"stage": 0},
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": None,
+        "wall_clock_breakdown": False,
+    }
+
+
+def test_settings_of_deepspeed_reach_it():
+    found = resolve(
+        gradient_clipping=0.5,
+        zero_optimization={"stage": 1, "reduce_bucket_size": 100},
+        deepspeed_extra_args={"comms_logger": {"enabled": True}},
+    ).deepspeed
+    assert found["gradient_clipping"] == 0.5
+    assert found["zero_optimization"] == {"stage": 1, "reduce_bucket_size": 100}
+    assert found["comms_logger"] == {"enabled": True}
+
+
+@pytest.mark.parametrize(
+    "key", ["gradient_clipping", "train_batch_size", "zero_optimization", "fp16", "bf16", "optimizer", "scheduler"]
+)
+def test_what_has_a_key_of_its_own_cannot_be_an_extra_argument(key):
+    (problem,) = problems(deepspeed_extra_args={key: {}, "comms_logger": {}})
+    assert problem == f"dictionary: deepspeed_extra_args: {key}: also set by a key of its own (keep one of the two)"
+
+
+# Optimizer and rules
+
+
+def test_the_optimizer_has_a_default():
+    found = resolve().optimizer
+    assert (found.name, found.params, found.lr) == ("adam", {}, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        ({}, "is not of the form {type: NAME, params: {lr: ...}}"),
+        ({"type": 3}, "is not of the form"),
+        ({"type": "adam", "params": [1]}, "is not of the form"),
+        ({"type": "adam", "lr": 0.1}, "options other than `type` go into `params`"),
+        ({"type": "adam", "params": {"lr": 0}}, "params.lr: 0 is not a number > 0"),
+        ({"type": "adam", "params": {"lr": "1e-3"}}, "params.lr: '1e-3' is not a number > 0"),
+        ({"type": "adam", "params": {"lr": True}}, "params.lr: True is not a number > 0"),
+        ({"type": "adam", "params": {"lr": math.nan}}, "params.lr: nan is not a number > 0"),
+        ({"type": "adam", "params": {"lr": math.inf}}, "params.lr: inf is not a number > 0"),
+    ],
+)
+def test_malformed_optimizers_are_refused(optimizer, message):
+    (problem,) = problems(optimizer=optimizer)
+    assert problem.startswith("dictionary: optimizer: ")
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"hidden_size": 15},
+            "hidden_size 15 is not a multiple of num_attention_heads 2 (use a multiple of 2, such as 16)",
+        ),
+        ({"num_kv_heads": 3}, "num_attention_heads 2 is not a multiple of num_kv_heads 3"),
+        ({"seq_length": 9}, "max_position_embeddings 8 is less than seq_length 9"),
+        ({"min_lr": 0.01}, "min_lr 0.01 is more than optimizer.params.lr 0.001"),
+        ({"checkpoint_factor": 10}, "checkpoint_factor is set, but save is not (add `save: DIRECTORY`)"),
+        ({"train_data_paths": ["a"]}, "data_path and train_data_paths are both given"),
+        ({"data_path": ...}, "no training data is given"),
+        (
+            {"data_path": ..., "train_data_paths": ["a"], "train_data_weights": [1.0, 2.0]},
+            "2 weights for 1 paths (give one weight for each path)",
+        ),
+        ({"zero_optimization": {"stage": 3}}, "stage 3: this version has stages 0 and 1 (set stage: 1)"),
+    ],
+)
+def test_each_rule_says_what_to_do(changes, message):
+    (problem,) = problems(**changes)
+    assert message in problem
+
+
+@pytest.mark.parametrize("key", ["checkpoint_factor", "train_data_paths", "keep_last_n_checkpoints"])
+def test_null_is_as_good_as_nothing(key):
+    assert resolve(**{key: None})
+
+
+def test_problems_of_all_rules_and_derivations_come_together():
+    found = problems(hidden_size=15, seq_length=9, attention_config=["a"], train_micro_batch_size_per_gpu=None)
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("key", ["pipe_parallel_size", "model_parallel_size"])
+def test_what_is_not_there_yet_is_refused(key):
+    assert any("this version trains with data parallelism only" in problem for problem in problems(2, **{key: 2}))
+
+
+# The resolved value
+
+
+def test_groups_come_by_type():
+    assert resolve()[ModelSettings].num_layers == 4
+    with pytest.raises(KeyError):
+        resolve()[NeoXArgs]
+
+
+def test_the_given_values_make_the_same_run_again():
+    one = resolve(2, 100, seed=3)
+    two = NeoXArgs.from_dict(one.values).resolve(World.local(2), 100)
+    assert one.fingerprint() == two.fingerprint()
+    assert one == two
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"vocabulary": 101}, {"world": 4}, {"norm": "rmsnorm"}])
+def test_the_fingerprint_knows_a_difference(change):
+    assert resolve(**{"world": 2, "vocabulary": 100, **change}).fingerprint() != resolve(2, 100).fingerprint()
