@@ -6,7 +6,6 @@ Every error that a user can cause is a `UserError`. The command line prints it w
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +54,8 @@ class SettingsError(UserError):
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that looks most like `name`, or None when nothing is close."""
+    import difflib  # only after a mistake
+
     folded = {candidate.casefold(): candidate for candidate in candidates}
     found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else None

@@ -102,27 +102,27 @@ class Attention(Component):
     replaces: Literal["core", "block"] = "core"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer(Component):
     """`factory(groups: list[dict[str, Any]], params: <params model>) -> torch.optim.Optimizer`."""
 
+    __slots__ = ()
     kind: ClassVar[str] = "optimizer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MoE(Component):
     """A mixture of experts in the place of an MLP. `factory(context: neox_core.model.LayerContext) -> torch.nn.Module`.
 
     The module maps [batch, seq, hidden] to (the same shape, auxiliary loss as a scalar tensor). Provisional.
     """
 
+    __slots__ = ()
     kind: ClassVar[str] = "moe"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Launcher(Component):
     """`factory(resolved: neox_core.config.Resolved) -> neox_core.launch.Launcher`."""
 
+    __slots__ = ()
     kind: ClassVar[str] = "launcher"
 
 
@@ -140,43 +140,43 @@ class Logger(Component):
     default: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Objective(Component):
     """`factory(resolved: neox_core.config.Resolved) -> neox_core.model.Objective`. Provisional."""
 
+    __slots__ = ()
     kind: ClassVar[str] = "objective"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Converter(Component):
     """A family of foreign checkpoints. `factory(resolved: neox_core.config.Resolved) -> neox_core.model.WeightConverter`."""
 
+    __slots__ = ()
     kind: ClassVar[str] = "converter"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Norm(Component):
     """An addition to the core's table of norms. `factory(size: int, model: ModelSettings) -> torch.nn.Module`."""
 
+    __slots__ = ()
     kind: ClassVar[str] = "norm"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Position(Component):
     """An addition to the core's table of positions. `factory(model: ModelSettings) -> neox_core.model.Positions`."""
 
+    __slots__ = ()
     kind: ClassVar[str] = "position"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Activation(Component):
     """An addition to the core's table of MLP activations. `factory() -> Callable[[Tensor], Tensor]`."""
 
+    __slots__ = ()
     kind: ClassVar[str] = "activation"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule(Component):
     """An addition to the core's table of learning-rate schedules. `factory(shape: ScheduleShape) -> Callable[[int], float]`."""
 
+    __slots__ = ()
     kind: ClassVar[str] = "schedule"

@@ -81,13 +81,17 @@ class Candidate:
 def installed_candidates() -> list[Candidate]:
     """The plugins of all installed distributions, by (distribution, name), whatever API version they were made for."""
     points = importlib.metadata.entry_points()
-    found = [
-        Candidate(Source(point.dist.name, point.dist.version, point.name, point.value), group, point.load)
-        for group in points.groups
-        if re.fullmatch(r"neox\.v\d+", group)
-        for point in points.select(group=group)
-        if point.dist is not None
-    ]
+    groups = [group for group in points.groups if re.fullmatch(r"neox\.v\d+", group)]
+    identity: dict[
+        object, tuple[str, str]
+    ] = {}  # reading name and version parses a file, so once for each distribution
+    found = []
+    for point in (point for group in groups for point in points.select(group=group)):
+        if point.dist is not None:
+            if point.dist not in identity:
+                metadata = point.dist.metadata
+                identity[point.dist] = metadata["Name"], metadata["Version"]
+            found.append(Candidate(Source(*identity[point.dist], point.name, point.value), point.group, point.load))
     return sorted(found, key=lambda candidate: (candidate.source.distribution, candidate.source.entry_point))
 
 
@@ -110,14 +114,13 @@ def import_file(path: Path) -> ModuleType:
     Raises:
         ImportError: it is no file, or there is another module of that name.
     """
-    loaded = sys.modules.get(path.stem)
-    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
-        return loaded
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if not path.is_file():
         raise ImportError(f"there is no file {path}")
-    if loaded is not None or importlib.util.find_spec(path.stem) is not None:
+    spec = importlib.util.find_spec(path.stem) or importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or spec.origin is None or Path(spec.origin).resolve() != path:
         raise ImportError(f"there is another module '{path.stem}'; rename the file")
+    if path.stem in sys.modules:
+        return sys.modules[path.stem]
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     try:

@@ -26,7 +26,7 @@ def test_a_preset_is_found_from_anywhere(tmp_path, monkeypatch, name):
 
 def test_an_unknown_name_gets_the_nearest_preset():
     with pytest.raises(
-        UserError, match="^quikstart.yml: there is no such file, and no preset of this name; did you mean 'quickstart'"
+        UserError, match=r"^quikstart.yml: there is no such file, and no preset of this name; did you mean 'quickstart'"
     ):
         find_config("quikstart.yml")
 

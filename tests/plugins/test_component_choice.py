@@ -26,7 +26,7 @@ def test_an_unknown_name_gets_the_nearest_one(manager):
 
 
 def test_an_unknown_kind_has_nothing(manager):
-    with pytest.raises(ComponentError, match="^there is no profiler 'x'; there is none$"):
+    with pytest.raises(ComponentError, match=r"^there is no profiler 'x'; there is none$"):
         manager().find("profiler", "x")
 
 

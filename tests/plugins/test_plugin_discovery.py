@@ -118,6 +118,13 @@ def test_a_file_may_not_take_the_name_of_another_module(tmp_path, manager):
         manager(modules=(str(file),))
 
 
+def test_a_file_may_be_importable_already(tmp_path, manager, monkeypatch):
+    file = tmp_path / "importable_plugin.py"
+    file.write_text(FILE_PLUGIN.format(module=file.stem))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert manager(modules=(str(file),)).make("activation", "cube")(2) == 8
+
+
 def test_a_module_can_be_named_where_all_installed_ones_are_off(with_acme, manager):
     plugins = manager(allow=(), modules=("acme_neox.plugin",))
     assert plugins.names("attention") == ["ema"]

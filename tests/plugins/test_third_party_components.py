@@ -68,7 +68,7 @@ def test_its_converter_is_its_own_inverse(plugins):
     ours = {"norm.weight": torch.ones(3)}
     assert list(converter.write(ours)) == ["acme.norm.weight"]
     assert converter.read(converter.write(ours)) == ours
-    with pytest.raises(UserError, match="does not begin with 'acme.'"):
+    with pytest.raises(UserError, match=r"does not begin with 'acme\.'"):
         converter.read(ours)
 
 
@@ -96,7 +96,7 @@ def test_its_rule_is_reported_with_the_cores(plugins):
 
 
 def test_its_keys_are_checked_like_ours(plugins):
-    with pytest.raises(SettingsError, match="acme_z_loss: -1.0 is not a number >= 0"):
+    with pytest.raises(SettingsError, match=r"acme_z_loss: -1.0 is not a number >= 0"):
         resolved(plugins, acme_z_loss=-1.0)
     with pytest.raises(SettingsError, match=r"acme_ema_head: .*did you mean 'acme_ema_heads'"):
         resolved(plugins, acme_ema_head=2)
