@@ -39,7 +39,7 @@ types: $(INSTALLED) ## mypy --strict
 	@$(BIN)/mypy
 
 bench: $(INSTALLED) ## the benchmarks; results go to benchmarks/results
-	@for benchmark in benchmarks/*.py; do echo "$$benchmark"; $(BIN)/python "$$benchmark" || exit; done
+	@for benchmark in $$(grep -l __main__ benchmarks/*.py); do echo "$$benchmark"; $(BIN)/python "$$benchmark" || exit; done
 
 clean: ## remove .venv, caches and build products; data, runs and checkpoints stay
 	@rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis \

@@ -39,7 +39,9 @@ def main() -> None:
     for name, seconds in medians.items():
         budget = f"  budget {BUDGET[name] * 1000:.0f} ms" if name in BUDGET else ""
         print(f"{name:26} {seconds * 1000:6.1f} ms  {seconds / reference:5.1f} x python{budget}")
-    write_result("cli_start", {"cpu_seconds": medians, "ratio_to_python": {n: s / reference for n, s in medians.items()}})
+    write_result(
+        "cli_start", {"cpu_seconds": medians, "ratio_to_python": {n: s / reference for n, s in medians.items()}}
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neox_core.checkpoint.manifest import Manifest
@@ -63,6 +63,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str], context: CommandContext) -> int:
     """Run a training job to its end; returns its exit code."""
+    begun = time.time()
     options = parse(argv)
     files = [find_config(word) for word in options.words if "=" not in word]
     overrides = [word for word in options.words if "=" in word]
@@ -75,7 +76,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     if prepared.already_done:
         notice(f"training is complete: {prepared.handover.checkpoint} is its last step; raise train_iters to go on")
         return 0
-    return launch(prepared)
+    return launch(prepared, begun)
 
 
 def prepare(entries: dict[str, Entry], plugins: PluginManager, *, default_name: str) -> Prepared:
@@ -141,13 +142,14 @@ def port(args: NeoXArgs, world: World) -> int:
     return free_port()
 
 
-def launch(prepared: Prepared) -> int:
+def launch(prepared: Prepared, begun: float) -> int:
     """Write the run's directory and start the ranks."""
     run_dir, plan = prepared.job.run_dir, prepared.plan
     for _ in prepared.plugins.call("neox_before_launch", job=prepared.job, plan=plan):
         pass
     run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / FILE_NAME).write_text(prepared.handover.to_json(), encoding="utf-8")
+    handover = replace(prepared.handover, begun=begun, launched=time.time())
+    (run_dir / FILE_NAME).write_text(handover.to_json(), encoding="utf-8")
     (run_dir / "resolved.yml").write_text(dump_yaml(prepared.resolved.all_values()), encoding="utf-8")
     (run_dir / "deepspeed.json").write_text(json.dumps(prepared.resolved.deepspeed, indent=1), encoding="utf-8")
     (run_dir / "plugins.json").write_text(json.dumps(prepared.plugins.manifest(), indent=1), encoding="utf-8")

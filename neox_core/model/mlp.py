@@ -18,7 +18,7 @@ class MLP(nn.Module):
         width = model.intermediate_size or 4 * model.hidden_size
         self.up = context.linear(model.hidden_size, width, bias=model.use_bias_in_mlp, role="input")
         self.down = context.linear(width, model.hidden_size, bias=model.use_bias_in_mlp, role="output")
-        fused_gelu = model.activation == "gelu" and model.bias_gelu_fusion
+        fused_gelu = model.activation.casefold() == "gelu" and model.bias_gelu_fusion
         self.activation = (
             gelu(approximate=True) if fused_gelu else make("activation", model.activation, context.plugins)
         )

@@ -43,20 +43,24 @@ class RotaryPositions(Positions):
     Angles are float32; sines and cosines are cast to the dtype of the queries before they are applied, as GPT-NeoX does.
     """
 
-    frequencies: Tensor
-
     def __init__(self, model: ModelSettings) -> None:
         super().__init__(model)
         head_dim = model.hidden_size // model.num_attention_heads
         self.rotated = int(head_dim * model.rotary_pct)
-        exponents = torch.arange(0, self.rotated, 2, dtype=torch.float32) / self.rotated
-        self.register_buffer("frequencies", 1.0 / (model.rotary_emb_base**exponents), persistent=False)
+        self.base = model.rotary_emb_base
 
     def rotate(self, query: Tensor, key: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Rotate queries and keys by the angles of their positions."""
-        angles = positions[:, None, :, None].float() * self.frequencies.float()  # [batch, 1, seq, rotated / 2]
+        angles = positions[:, None, :, None].float() * self.frequencies(
+            positions.device
+        )  # [batch, 1, seq, rotated / 2]
         cos, sin = (torch.cat((wave, wave), -1).to(query.dtype) for wave in (angles.cos(), angles.sin()))
         return self._turn(query, cos, sin), self._turn(key, cos, sin)
+
+    def frequencies(self, device: torch.device) -> Tensor:
+        """Radians a position, [rotated / 2]. Not a buffer: a model cast to bfloat16 would round it, and far positions with it."""
+        exponents = torch.arange(0, self.rotated, 2, dtype=torch.float32, device=device) / self.rotated
+        return 1.0 / (self.base**exponents)
 
     def _turn(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         turned, passed = x[..., : self.rotated], x[..., self.rotated :]

@@ -21,16 +21,16 @@ def generator(*parts: int | str) -> torch.Generator:
 
 @dataclass(slots=True)
 class StepRandom:
-    """Seeds dropout by (seed, step, micro-batch, data-parallel rank, layer), so that no generator state has to be saved.
+    """Seeds dropout by (seed, step, micro-batch, layer), so that no generator state has to be saved.
 
-    The engine advances `step` and `micro_batch`; each layer calls `begin_layer` before it drops anything.
+    The engine sets `step` and `micro_batch`, which counts the micro-batches of all ranks in a step; each layer calls `begin_layer`
+    before it drops anything.
     """
 
     seed: int
-    data_rank: int = 0
     step: int = 0
     micro_batch: int = 0
 
     def begin_layer(self, layer: int) -> None:
         """Seed the default generators for what follows in this layer."""
-        torch.manual_seed(derive_seed(self.seed, "dropout", self.step, self.micro_batch, self.data_rank, layer))
+        torch.manual_seed(derive_seed(self.seed, "dropout", self.step, self.micro_batch, layer))

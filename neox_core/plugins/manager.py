@@ -108,7 +108,9 @@ class PluginManager:
         offer = self._choose(kind, name)
         availability = self.availability(offer, probe=True)
         if not availability.ok:
-            raise ComponentError(f"{kind} '{name}' of {offer.source}: {availability}")
+            others = [other for other in self.names(kind) if other != offer.component.name]
+            choice = f"; or choose another one: {', '.join(others)}" if others else ""
+            raise ComponentError(f"{kind} '{name}' of {offer.source}: {availability}{choice}")
         return offer
 
     def names(self, kind: str) -> list[str]:

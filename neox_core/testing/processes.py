@@ -12,7 +12,10 @@ from torch._C._distributed_c10d import HashStore
 
 @contextlib.contextmanager
 def solo_process_group() -> Iterator[None]:
-    """A gloo process group of this process alone, for code that expects one."""
+    """A gloo process group of this process alone, for code that expects one; where there is one already, that is used."""
+    if dist.is_initialized():
+        yield
+        return
     dist.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
     try:
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from neox_core.checkpoint import Reader, load_fragments
 from neox_core.config import OptimizerSettings, Resolved
+from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective
 from neox_core.parallel import Fragment
 from neox_core.plugins import PluginManager
-from neox_core.training.deepspeed_internals import import_deepspeed, make_core, parameter_groups
+from neox_core.training.deepspeed_internals import configuration, import_deepspeed, make_core, parameter_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +58,32 @@ class TrainingModule(nn.Module):
 class Engine:
     """Takes training steps and evaluates; knows where weights and optimizer state are.
 
-    The process group must exist. Every rank must be given the same settings.
+    The process group must exist. Every rank must be given the same settings. `mark` is told when a phase of the start is over.
     """
 
-    def __init__(self, resolved: Resolved, plugins: PluginManager, objective: Objective) -> None:
+    def __init__(
+        self,
+        resolved: Resolved,
+        plugins: PluginManager,
+        objective: Objective,
+        mark: Callable[[str], None] = lambda phase: None,
+    ) -> None:
         deepspeed = import_deepspeed(resolved.world.device)
         self.device = torch.device(resolved.world.device)
         self.accumulation = resolved.batch.accumulation
+        mark("engine")
         self.model = LanguageModel(resolved, plugins).to(self.device)
-        self.model.random.data_rank = dist.get_rank()
+        mark("model")
         parameters = dict(self.model.named_parameters())
         optimizer = make_optimizer(
             resolved, plugins, parameter_groups(parameters, resolved[OptimizerSettings].weight_decay)
         )
         self._deepspeed, *_ = deepspeed.initialize(
-            model=TrainingModule(self.model, objective), optimizer=optimizer, config=dict(resolved.deepspeed)
+            model=TrainingModule(self.model, objective), optimizer=optimizer, config=configuration(resolved)
         )
         clipping = resolved[OptimizerSettings].gradient_clipping
         self._core = make_core(self._deepspeed, parameters, clipping, dist.get_rank(), dist.get_world_size())
+        mark("engine")
 
     def train_step(self, batches: Iterator[Batch], *, step: int, learning_rate: float, notice: int = 0) -> StepResult:
         """One optimizer step over the next micro-batches.
@@ -91,7 +100,9 @@ class Engine:
         sums = Averages(self.device)
         norm, applied = 0.0, True
         for micro_batch in range(self.accumulation):
-            self.model.random.step, self.model.random.micro_batch = step, micro_batch
+            # Counted in the order of the samples, so that they meet the same dropout whatever the number of ranks.
+            self.model.random.step = step
+            self.model.random.micro_batch = micro_batch * dist.get_world_size() + dist.get_rank()
             loss, own_loss, metrics = self._deepspeed(self._moved(next(batches)))
             self._deepspeed.backward(loss)
             sums.add(own_loss, metrics)
@@ -126,8 +137,14 @@ class Engine:
         """Take weights from memory, by canonical name; the optimizer's state stays as it is.
 
         Raises:
-            KeyError: one of the model's weights is not there.
+            UserError: one of the model's weights is not there, or has another shape.
         """
+        for name, parameter in self.model.named_parameters():
+            if name not in weights:
+                raise UserError(f"the model's weight '{name}' is not among those to load")
+            if weights[name].shape != parameter.shape:
+                shapes = f"{tuple(weights[name].shape)}, in this model {tuple(parameter.shape)}"
+                raise UserError(f"the weight '{name}' to load has the shape {shapes}")
         for fragment in self._core.weight_targets():
             start, stop = fragment.range
             fragment.tensor.copy_(weights[fragment.name].reshape(-1)[start:stop])

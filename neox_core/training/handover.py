@@ -41,6 +41,8 @@ class Handover:
         vocabulary: number of token ids, where something says it.
         eod_token: id of the token that ends a document, where there is a tokenizer.
         checkpoint: what to resume from.
+        begun: when the command was given, in seconds since the epoch.
+        launched: when the launcher was asked to start the ranks.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Handover:
     vocabulary: int | None
     eod_token: int | None
     checkpoint: str | None
+    begun: float = 0.0
+    launched: float = 0.0
 
     def to_json(self) -> str:
         """Plain text for the file and the store."""
@@ -63,6 +67,8 @@ class Handover:
             "vocabulary": self.vocabulary,
             "eod_token": self.eod_token,
             "checkpoint": self.checkpoint,
+            "begun": self.begun,
+            "launched": self.launched,
         }
         return json.dumps(data, indent=1)
 
@@ -80,6 +86,8 @@ class Handover:
             vocabulary=data["vocabulary"],
             eod_token=data["eod_token"],
             checkpoint=data["checkpoint"],
+            begun=data["begun"],
+            launched=data["launched"],
         )
 
     def resolve(self) -> tuple[PluginManager, Resolved]:
@@ -97,17 +105,18 @@ def receive(store: Store, place: Rendezvous, path: Path) -> Handover:
             raise UserError(f"{path}: the run's handover cannot be read: {error.strerror}") from error
         store.set("handover", text)
         return Handover.from_json(text)
-    return Handover.from_json(store.get("handover").decode())
+    return Handover.from_json(_told(store, "handover", 0))
 
 
 def agree(store: Store, place: Rendezvous, mine: Mapping[str, Any]) -> None:
     """Compare what each rank resolved; every rank ends alike.
 
     Raises:
-        UserError: a rank differs from rank 0; names the rank, its host and what differs.
+        UserError: a rank differs from rank 0, which is named with its host and what differs; or a rank has not come this far in
+            the time that the store waits.
     """
     store.set(f"statement/{place.rank}", json.dumps(mine, sort_keys=True))
-    statements = [json.loads(store.get(f"statement/{rank}")) for rank in range(place.world_size)]
+    statements = [json.loads(_told(store, f"statement/{rank}", rank)) for rank in range(place.world_size)]
     for rank, statement in enumerate(statements):
         for item, value in statement.items():
             if item != "host" and value != statements[0][item]:
@@ -115,6 +124,19 @@ def agree(store: Store, place: Rendezvous, mine: Mapping[str, Any]) -> None:
                     f"rank {rank} on {statement['host']} differs from rank 0 on {statements[0]['host']} in its {item}: "
                     f"{_shortened(value)} instead of {_shortened(statements[0][item])}; install the same on every host"
                 )
+
+
+def _told(store: Store, key: str, rank: int) -> str:
+    """What a rank put into the store, once it is there."""
+    try:
+        return store.get(key).decode()
+    except (
+        RuntimeError
+    ) as error:  # torch's errors of stores, which are not imported here: the parent does without torch
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"rank {rank} does not answer at the rendezvous ({reason}): it has ended, or is still starting; see its log"
+        ) from error
 
 
 def _shortened(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the number of steps taken: warm-up, then a named decay, never below `min_lr`."""
+"""The learning rate as a function of the number of steps taken: warm-up, then a named decay that stays above `min_lr`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ScheduleShape:
 
     Args:
         peak: rate at the end of the warm-up.
-        minimum: lower bound.
+        minimum: lower bound of the decay; the warm-up begins below it.
         warmup: steps of warm-up, not necessarily whole.
         end: step at which the decay ends.
     """
@@ -57,11 +57,8 @@ def make_schedule(resolved: Resolved, plugins: PluginManager) -> Schedule:
     decay = DECAYS[name]
 
     def rate(steps: int) -> float:
-        if steps <= shape.warmup:
-            share = (
-                min(max(1, steps) / shape.warmup, 1.0) if shape.warmup else 1.0
-            )  # a warm-up of less than a step is none
-            return max(shape.peak * share, shape.minimum)
+        if steps <= shape.warmup and shape.warmup >= 1:  # one of less than a step is none
+            return shape.peak * max(1, steps) / shape.warmup
         return max(decay(shape, shape.progress(steps)), shape.minimum)
 
     return rate

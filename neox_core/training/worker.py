@@ -31,6 +31,7 @@ from neox_core.training.progress import Progress
 from neox_core.training.run import Run
 from neox_core.training.saving import Saver
 from neox_core.training.schedule import make_schedule
+from neox_core.training.startup import Startup
 from neox_core.training.stopping import StopRequests
 
 
@@ -43,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         place = Rendezvous.from_environment(os.environ)
         with rendezvous(place) as store:
             handover = receive(store, place, Path(arguments[0]))
+            startup = Startup(handover.begun, handover.launched)
             plugins, resolved = handover.resolve()
             statement = {
                 "host": socket.gethostname(),
@@ -52,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
             }
             agree(store, place, statement)
             with process_group(store, place, resolved):
-                return train(handover, plugins, resolved, stop)
+                return train(handover, plugins, resolved, stop, startup)
     except UserError as error:
         if os.environ.get("NEOX_TRACEBACK"):
             raise
@@ -61,15 +63,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def rendezvous(place: Rendezvous) -> Iterator[Store]:
-    """The store in which the ranks meet; rank 0 holds it."""
+def rendezvous(place: Rendezvous, wait: timedelta = WAIT) -> Iterator[Store]:
+    """The store in which the ranks meet; rank 0 holds it.
+
+    Raises:
+        UserError: they have not all come in time, or there is no way to rank 0.
+    """
     try:
         store = TCPStore(
-            place.master_addr, place.master_port, place.world_size, is_master=place.rank == 0, timeout=WAIT
+            place.master_addr, place.master_port, place.world_size, is_master=place.rank == 0, timeout=wait
         )
-    except (dist.DistNetworkError, dist.DistStoreError, RuntimeError) as error:
-        where = f"{place.master_addr}:{place.master_port}"
-        raise UserError(f"master_port: rank {place.rank} cannot meet the others at {where}: {error}") from error
+    except RuntimeError as error:
+        where, reason = f"{place.master_addr}:{place.master_port}", str(error).partition("\n")[0]
+        raise UserError(f"master_port: rank {place.rank} cannot meet the others at {where}: {reason}") from error
     yield store
 
 
@@ -93,9 +99,10 @@ def process_group(store: Store, place: Rendezvous, resolved: Resolved) -> Iterat
         dist.destroy_process_group()
 
 
-def train(handover: Handover, plugins: PluginManager, resolved: Resolved, stop: StopRequests) -> int:
+def train(handover: Handover, plugins: PluginManager, resolved: Resolved, stop: StopRequests, startup: Startup) -> int:
     """Put a run together and carry it out; every rank does the same."""
     rank, run_dir = dist.get_rank(), Path(handover.run_dir)
+    startup.mark("rendezvous")
     torch.manual_seed(resolved[TrainingSettings].seed)
     objective: Objective = plugins.make("objective", resolved[TrainingSettings].train_impl, resolved)
     datasets = open_datasets(resolved)
@@ -107,10 +114,13 @@ def train(handover: Handover, plugins: PluginManager, resolved: Resolved, stop: 
         for name, dataset in (("train", datasets.train), ("validation", datasets.valid), ("test", datasets.test))
         if dataset is not None
     }
-    engine = Engine(resolved, plugins, objective)
+    startup.mark("data")
+    engine = Engine(resolved, plugins, objective, startup.mark)
     progress = resume(engine, Path(handover.checkpoint), rank) if handover.checkpoint else Progress()
     for name in selected_loggers(resolved, plugins):
         plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
+    plugins.register(startup, "start-up times")
+    startup.mark("checkpoint and loggers")
     training = Training(
         resolved=resolved,
         plugins=plugins,

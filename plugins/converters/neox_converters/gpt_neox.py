@@ -5,22 +5,15 @@ With as many key/value heads as query heads its query-key-value rows ([query, ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
 from neox_core.config import ModelSettings, Resolved
 from neox_core.errors import UserError
 
-_BLOCK = {
-    "input_layernorm": "attention_norm",
-    "attention.query_key_value": "attention.query_key_value",
-    "attention.dense": "attention.output",
-    "post_attention_layernorm": "mlp_norm",
-    "mlp.linear1": "mlp.up",
-    "mlp.linear2": "mlp.down",
-}
-_NORM_WEIGHT = {"rmsnorm": "scale"}
+_NORM_PARTS = {"rmsnorm": {"scale": "weight"}}
+"""Parameters of a norm, theirs -> ours, where they are not weight and bias."""
 
 
 class GPTNeoXConverter:
@@ -33,39 +26,63 @@ class GPTNeoXConverter:
                 f"num_kv_heads: {model.num_kv_heads}: the gpt-neox converter maps models with as many key/value heads as query "
                 f"heads ({model.num_attention_heads}) only"
             )
-        self._model = model
+        self._names = dict(_names(model))
+        self._unused = tuple(_unused(model))
 
     def read(self, foreign: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """GPT-NeoX's weights under our names.
 
         Raises:
-            UserError: a weight has a name that the architecture does not have.
+            UserError: a weight of the architecture is missing, or one is there that it does not have.
         """
-        names = self._names()
-        found = {}
-        for name, tensor in foreign.items():
-            if name not in names:
-                raise UserError(f"'{name}' is not a weight of this architecture in GPT-NeoX's naming")
-            found[names[name]] = tensor
-        return found
+        found = {name: tensor for name, tensor in foreign.items() if not name.startswith(self._unused)}
+        unknown, missing = sorted(found.keys() - self._names.keys()), sorted(self._names.keys() - found.keys())
+        if unknown:
+            raise UserError(f"'{unknown[0]}' is not a weight of this architecture in GPT-NeoX's naming")
+        if missing:
+            raise UserError(f"'{missing[0]}' is a weight of this architecture in GPT-NeoX's naming, and is not there")
+        return {self._names[name]: tensor for name, tensor in found.items()}
 
     def write(self, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Our weights under GPT-NeoX's names."""
-        theirs = {our: foreign for foreign, our in self._names().items()}
-        return {theirs[name]: tensor for name, tensor in ours.items()}
+        return {theirs: ours[name] for theirs, name in self._names.items()}
 
-    def _names(self) -> dict[str, str]:
-        layers, norm = self._model.num_layers, _NORM_WEIGHT.get(self._model.norm, "weight")
-        names = {
-            "sequential.0.word_embeddings.weight": "embedding.weight",
-            "sequential.0.position_embeddings.weight": "embedding.positions.weight",
-            f"sequential.{layers + 3}.norm.{norm}": "norm.weight",
-            f"sequential.{layers + 3}.norm.bias": "norm.bias",
-            f"sequential.{layers + 4}.final_linear.weight": "head.weight",
-        }
-        for layer in range(layers):
-            for theirs, ours in _BLOCK.items():
-                weight = norm if ours.endswith("_norm") else "weight"
-                names[f"sequential.{layer + 2}.{theirs}.{weight}"] = f"layers.{layer}.{ours}.weight"
-                names[f"sequential.{layer + 2}.{theirs}.bias"] = f"layers.{layer}.{ours}.bias"
-        return names
+
+def _names(model: ModelSettings) -> Iterator[tuple[str, str]]:
+    """Every weight of an architecture: their name, our name."""
+    layers = model.num_layers
+    yield "sequential.0.word_embeddings.weight", "embedding.weight"
+    if model.pos_emb.casefold() == "learned":
+        yield "sequential.0.position_embeddings.weight", "embedding.positions.weight"
+    for layer in range(layers):
+        theirs, ours = f"sequential.{layer + 2}", f"layers.{layer}"
+        yield from _norm(model, f"{theirs}.input_layernorm", f"{ours}.attention_norm")
+        if not _is_tied(model):
+            yield from _norm(model, f"{theirs}.post_attention_layernorm", f"{ours}.mlp_norm")
+        bias = model.use_bias_in_attn_linear
+        yield from _linear(f"{theirs}.attention.query_key_value", f"{ours}.attention.query_key_value", bias)
+        yield from _linear(f"{theirs}.attention.dense", f"{ours}.attention.output", bias)
+        yield from _linear(f"{theirs}.mlp.linear1", f"{ours}.mlp.up", model.use_bias_in_mlp)
+        yield from _linear(f"{theirs}.mlp.linear2", f"{ours}.mlp.down", model.use_bias_in_mlp)
+    yield from _norm(model, f"sequential.{layers + 3}.norm", "norm")
+    if model.no_weight_tying:
+        yield f"sequential.{layers + 4}.final_linear.weight", "head.weight"
+
+
+def _norm(model: ModelSettings, theirs: str, ours: str) -> Iterator[tuple[str, str]]:
+    parts = _NORM_PARTS.get(model.norm.casefold(), {"weight": "weight", "bias": "bias"})
+    return ((f"{theirs}.{their_part}", f"{ours}.{our_part}") for their_part, our_part in parts.items())
+
+
+def _linear(theirs: str, ours: str, bias: bool) -> Iterator[tuple[str, str]]:
+    return ((f"{theirs}.{part}", f"{ours}.{part}") for part in (("weight", "bias") if bias else ("weight",)))
+
+
+def _is_tied(model: ModelSettings) -> bool:
+    return model.gpt_j_residual and model.gpt_j_tied
+
+
+def _unused(model: ModelSettings) -> Iterator[str]:
+    """Prefixes of what GPT-NeoX makes and never uses: the second norm of blocks that have one for both sides."""
+    layers = range(model.num_layers) if _is_tied(model) else ()
+    return (f"sequential.{layer + 2}.post_attention_layernorm." for layer in layers)

@@ -6,16 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
-
-class SignumParams(BaseModel):
-    """`optimizer.params`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    lr: float = Field(0.001, gt=0, description="Peak learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Decay of the running mean of the gradient")
+from acme_neox.optimizer_params import SignumParams
 
 
 class Signum(torch.optim.Optimizer):

@@ -44,7 +44,7 @@ def neox_components() -> Iterable[Component]:
             name="signum",
             summary="the sign of the gradient's running mean",
             factory="acme_neox.optimizer:build",
-            params="acme_neox.optimizer:SignumParams",
+            params="acme_neox.optimizer_params:SignumParams",
         ),
         Objective(
             name="z_loss",
