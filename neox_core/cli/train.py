@@ -87,9 +87,7 @@ def prepare(entries: dict[str, Entry], plugins: PluginManager, *, default_name: 
     """
     args = NeoXArgs(entries.values(), plugins)
     world = find_world(args)
-    tokenizer = preflight.open_tokenizer(args)
-    resolved = args.resolve(world, None if tokenizer is None else tokenizer.vocab_size)
-    checkpoint = preflight.check(resolved, plugins, notice)
+    resolved, tokenizer, checkpoint = preflight.check(args, world, plugins, notice)
     name = resolved[LoggingSettings].run_name or default_name
     run_dir = Path(resolved[LoggingSettings].runs_dir).absolute() / name / time.strftime("%Y-%m-%dT%H-%M-%S")
     handover = Handover(

@@ -43,12 +43,12 @@ class Ownership:
         broken = [f"{plugin.source} could not be loaded: {plugin.availability.reason}" for plugin in plugins.failures()]
         for reference, source in plugins.settings():
             try:
-                owner = Owner(_load(reference), str(source))
+                group = _load(reference)
+                if group not in {known.group for known in owners}:
+                    group()  # what has no valid default would have to be given by every run, also by those without it
+                    owners.append(Owner(group, str(source)))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - it matters only to a run that uses these keys
                 broken.append(f"the settings {reference} of {source} cannot be loaded: {describe(error)}")
-                continue
-            if owner.group not in {known.group for known in owners}:
-                owners.append(owner)
         return cls(owners, broken)
 
     @cached_property
@@ -70,5 +70,4 @@ def _load(reference: str) -> type[Settings]:
     group = resolve(reference)
     if not (isinstance(group, type) and issubclass(group, Settings)):
         raise TypeError("it is not a settings group (a subclass of neox_core.config.Settings)")
-    group()  # what has no valid default would have to be given by every run, also by those that do not use the plugin
     return group

@@ -46,14 +46,21 @@ def claimed_twice(entry: Entry, owners: Sequence[Owner]) -> Problem:
 
 
 def group_problems(error: ValidationError, group: type[Settings], given: Mapping[str, Entry]) -> list[Problem]:
-    """One problem for each key that a group refuses."""
+    """One problem for each key that a group refuses, and for each rule over several keys of a group."""
     found: dict[str, ErrorDetails] = {}
+    problems = []
     for detail in error.errors():
-        found.setdefault(str(detail["loc"][0]) if detail["loc"] else "", detail)
-    return [
-        _problem(key, detail, group, given.get(key)) if key else Problem(keys=tuple(given), message=detail["msg"])
-        for key, detail in found.items()
-    ]
+        if detail["loc"]:
+            found.setdefault(str(detail["loc"][0]), detail)
+        else:
+            origin = next((entry.origin for entry in given.values()), None)
+            problems.append(Problem(keys=tuple(given), message=_complaint(detail), origin=origin))
+    return problems + [_problem(key, detail, group, given.get(key)) for key, detail in found.items()]
+
+
+def _complaint(detail: ErrorDetails) -> str:
+    """What a validator said, without pydantic's own words where it raised the error itself."""
+    return str(detail["ctx"]["error"]) if detail["type"] == "value_error" else detail["msg"]
 
 
 def _problem(key: str, detail: ErrorDetails, group: type[Settings], entry: Entry | None) -> Problem:
@@ -64,7 +71,7 @@ def _problem(key: str, detail: ErrorDetails, group: type[Settings], entry: Entry
     close = _nearest_choice(group, key, entry.value)
     remedy = f"did you mean '{close}'?" if close else None
     if detail["type"] == "value_error":
-        message = f"{entry.value!r}: {detail['ctx']['error']}"
+        message = f"{entry.value!r}: {_complaint(detail)}"
     return Problem(keys=(key,), message=message, remedy=remedy, origin=entry.origin)
 
 

@@ -2,7 +2,8 @@
 
 A plugin is a module (or an object) named by an entry point in the group `neox.v1`. Any function of it whose name starts with `neox_`
 implements the hook of that name; it may take fewer arguments than listed here. The first three hooks declare, the others are called
-while something happens. Hooks must not depend on the order in which plugins are called.
+while something happens. Hooks must not depend on the order in which plugins are called. A plugin that fails after training has begun
+is reported and takes no further part, unless it raises a UserError, which ends the run.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from neox_core.checkpoint.layout import SETTINGS
 from neox_core.checkpoint.manifest import Manifest
@@ -15,6 +15,7 @@ from neox_core.config import (
     NeoXArgs,
     Resolved,
     TokenizerSettings,
+    World,
     read_text,
 )
 from neox_core.data.token_file import TokenFile
@@ -22,6 +23,8 @@ from neox_core.data.tokenizer import Tokenizer, load_tokenizer
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.components import component_problems
+
+T = TypeVar("T")
 
 LOOKED_AT = 2**22
 """Tokens at the beginning of each file whose ids are compared with the vocabulary; each batch is looked at again in training."""
@@ -48,28 +51,46 @@ def open_tokenizer(args: NeoXArgs) -> Tokenizer | None:
     return tokenizer
 
 
-def check(resolved: Resolved, plugins: PluginManager, notice: Callable[[str], None]) -> Path | None:
-    """Look at everything that a run will need; returns the checkpoint to resume from, or None to begin anew.
+def check(
+    args: NeoXArgs, world: World, plugins: PluginManager, notice: Callable[[str], None]
+) -> tuple[Resolved, Tokenizer | None, Path | None]:
+    """Resolve the settings and look at everything that the run will need.
 
     Args:
-        resolved: the settings.
+        args: the settings.
+        world: hosts, slots and device.
         plugins: where components are looked up.
         notice: is told what a user should know but need not mend.
+
+    Returns:
+        The resolved settings, the tokenizer where there is one, and the checkpoint to resume from or None to begin anew.
 
     Raises:
         SettingsError: all that was found wrong.
     """
-    problems = component_problems(resolved, plugins) + list(data_problems(resolved))
-    checkpoint = None
+    problems: list[Problem] = []
+    tokenizer = attempt(problems, "vocab_file", args, lambda: open_tokenizer(args))
+    vocabulary = None if tokenizer is None else tokenizer.vocab_size
+    resolved = attempt(problems, "", args, lambda: args.resolve(world, vocabulary))
+    if resolved is None:
+        raise SettingsError(problems)
+    problems += component_problems(resolved, plugins)
+    problems += data_problems(resolved)
+    checkpoint = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice))
+    if problems:
+        raise SettingsError(problems)
+    return resolved, tokenizer, checkpoint
+
+
+def attempt(problems: list[Problem], key: str, args: NeoXArgs, work: Callable[[], T]) -> T | None:
+    """The result of `work`; None when it fails, with what was wrong added to `problems`, about `key` unless it says itself."""
     try:
-        checkpoint = checkpoint_to_resume(resolved, notice)
+        return work()
     except SettingsError as error:
         problems += error.problems
     except UserError as error:
-        problems.append(Problem(keys=("load",), message=str(error), origin=resolved.origins.get("load")))
-    if problems:
-        raise SettingsError(problems)
-    return checkpoint
+        problems.append(Problem(keys=(key,), message=str(error), origin=args.origin(key)))
+    return None
 
 
 def data_problems(resolved: Resolved) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from neox_core.plugins import Component, Optimizer
 
-_ADAMW: dict[str, Any] = {"factory": "neox_optimizers.adam:build", "params": "neox_optimizers.adam:AdamParams"}
+_ADAMW: dict[str, Any] = {"factory": "neox_optimizers.adam:build", "params": "neox_optimizers.params:AdamParams"}
 
 
 def neox_components() -> Iterable[Component]:

@@ -21,7 +21,8 @@ class ScaleNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., size] -> the same shape."""
-        return self.scale * x / x.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+        out: Tensor = self.scale * x / x.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+        return out
 
 
 class SinusoidalPositions(Positions):

@@ -1,0 +1,54 @@
+"""A plugin with objectives that tests train on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from neox_core.plugins import Component, Objective
+
+POISONED: set[int] = set()
+"""Forward passes in training, from 0, whose loss `poisoned` makes NaN on this rank."""
+
+
+def neox_components() -> Iterable[Component]:
+    return [
+        Objective(name="metered", summary="with metrics", factory="training_plugin:metered"),
+        Objective(name="poisoned", summary="not always finite", factory="training_plugin:poisoned"),
+    ]
+
+
+def metered(resolved: Any) -> Any:
+    import torch
+    import torch.distributed as dist
+    from neox_objectives.next_token import NextToken
+
+    from neox_core.model import LossOutput
+
+    class Metered(NextToken):
+        def loss(self, head: Any, batch: Any) -> LossOutput:
+            output = super().loss(head, batch)
+            metrics = {"rank": torch.tensor(float(dist.get_rank())), "first": batch["tokens"][0, 0].float()}
+            return LossOutput(output.loss, output.weight, metrics)
+
+    return Metered(resolved)
+
+
+def poisoned(resolved: Any) -> Any:
+    import torch
+    from neox_objectives.next_token import NextToken
+
+    from neox_core.model import LossOutput
+
+    class Poisoned(NextToken):
+        passes = 0
+
+        def loss(self, head: Any, batch: Any) -> LossOutput:
+            output = super().loss(head, batch)
+            factor = 1.0
+            if torch.is_grad_enabled():
+                factor = float("nan") if self.passes in POISONED else 1.0
+                self.passes += 1
+            return LossOutput(output.loss * factor, output.weight)
+
+    return Poisoned(resolved)

@@ -1,0 +1,123 @@
+"""What ranks are asked to do by the tests of the engine; each makes an engine of its own."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from training_models import Bench, Samples, same
+
+from neox_core.checkpoint import Reader, TorchGroup, save
+from neox_core.training.data import Batches
+
+
+def curve(steps: int, **changes: Any) -> list[tuple[float, float]]:
+    """Loss and gradient norm of each step."""
+    results = Bench(**changes).train(steps)
+    assert all(result.applied for result in results)
+    return [(result.loss, result.grad_norm) for result in results]
+
+
+def clipped(clipping: float, scale: float = 1.0, **changes: Any) -> tuple[float, float]:
+    """The norm that the first step reports, and that of the gradient which its update used, from Adam's first mean."""
+    bench = Bench(gradient_clipping=clipping, **changes)
+    for parameter in bench.parameters.values():
+        parameter.register_hook(lambda gradient: gradient * scale)
+    reported = bench.step().grad_norm
+    total = torch.zeros((), dtype=torch.float64)
+    for fragment in bench.engine.fragments():
+        if fragment.role == "exp_avg":
+            total += (fragment.tensor.double() / 0.1).square().sum()
+    dist.all_reduce(total)
+    return reported, math.sqrt(total)
+
+
+def skipped(value: float, *, bad_rank: int, bad_micro_batch: int = 0, **changes: Any) -> dict[str, Any]:
+    """Two good steps, one with a gradient that is `value` on one rank, and two good ones; then the same without the bad one."""
+    bench, other = Bench(**changes), Bench(**changes)
+    bench.train(2)
+    before = bench.state()
+    passes = 0
+
+    def poison(gradient: torch.Tensor) -> torch.Tensor:
+        nonlocal passes
+        passes += 1
+        bad = dist.get_rank() == bad_rank and passes - 1 == bad_micro_batch
+        return torch.full_like(gradient, value) if bad else gradient
+
+    hook = bench.parameters["layers.1.mlp.up.bias"].register_hook(poison)
+    result = bench.step()
+    hook.remove()
+    untouched = same(before, bench.state())
+    after = [(step.applied, step.loss) for step in bench.train(2)]
+
+    other.train(2)
+    other.go_to(3)
+    expected = [(step.applied, step.loss) for step in other.train(2)]
+    return {"result": result, "untouched": untouched, "after": after, "expected": expected}
+
+
+def moved(rate: float, **changes: Any) -> float:
+    """How far the first step of Adam moves the weights at most."""
+    bench = Bench(weight_decay=0.0, **changes)
+    before = bench.state()
+    bench.engine.train_step(bench.batches, step=0, learning_rate=rate)
+    after = bench.state()
+    return max(float((after[name] - before[name]).abs().max()) for name in bench.parameters)
+
+
+def evaluated_in_between(**changes: Any) -> dict[str, Any]:
+    """Train with and without evaluations between the steps, with dropout."""
+    quiet, disturbed = Bench(**changes), Bench(**changes)
+    losses, passes = [], []
+    for _ in range(3):
+        expected = quiet.step().loss
+        disturbed_loss = disturbed.step().loss
+        losses.append((expected, disturbed_loss))
+        random, state = torch.get_rng_state(), disturbed.state()
+        held_out = Batches(Samples(64), disturbed.resolved, dist.get_rank(), ("labels", "loss_mask"), None)
+        twice = [disturbed.engine.evaluate(held_out.seek(0), 2)["loss"] for _ in range(2)]
+        clean = torch.equal(random, torch.get_rng_state()) and same(state, disturbed.state())
+        clean = clean and all(parameter.grad is None for parameter in disturbed.parameters.values())
+        passes.append((*twice, clean))
+    return {"losses": losses, "passes": passes}
+
+
+def save_and_go_on(directory: Path, **changes: Any) -> dict[str, Any]:
+    """Two steps, a checkpoint, three more steps."""
+    bench = Bench(**changes)
+    bench.train(2)
+    path = save(
+        directory,
+        iteration=2,
+        fragments=bench.engine.fragments(),
+        state={},
+        files={"settings.yml": ""},
+        random_state=None,
+        group=TorchGroup(),
+    )
+    reader = Reader(path)
+    roles = {(name, tuple(sorted(reader.roles(name)))) for name in reader.names}
+    return {"path": path, "losses": [step.loss for step in bench.train(3)], "roles": roles}
+
+
+def load_and_go_on(path: Path, **changes: Any) -> dict[str, Any]:
+    """An engine that took other steps before, what is loaded into it, and three more steps."""
+    bench = Bench(**changes)
+    bench.go_to(7)
+    bench.train(1)
+    bench.engine.load_fragments(Reader(path))
+    counts = {float(f.tensor) for f in bench.engine.fragments() if f.role == "step"}
+    bench.go_to(2)
+    return {"counts": counts, "losses": [step.loss for step in bench.train(3)]}
+
+
+def dtypes(**changes: Any) -> dict[str, str]:
+    """The number formats of weights that compute, and of everything kept."""
+    bench = Bench(**changes)
+    bench.train(1)
+    found = {fragment.role: str(fragment.tensor.dtype) for fragment in bench.engine.fragments()}
+    return found | {"computing": str(bench.parameters["layers.0.mlp.up.weight"].dtype)}

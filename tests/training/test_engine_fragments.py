@@ -1,0 +1,30 @@
+"""Weights and optimizer state go out of the engine and into another one exactly."""
+
+from __future__ import annotations
+
+import pytest
+import training_steps as steps
+
+COMPLETE = ("exp_avg", "exp_avg_sq", "step", "weight")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bfloat16"])
+@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_fresh_engine_goes_on_bit_for_bit(workers, tmp_path, ranks, stage, precision):
+    changes = {"zero_optimization": {"stage": stage}, "precision": precision, "hidden_dropout": 0.1}
+    saved = workers(ranks).run(steps.save_and_go_on, tmp_path, **changes)
+    loaded = workers(ranks).run(steps.load_and_go_on, saved[0]["path"], **changes)
+    assert {roles for _, roles in saved[0]["roles"]} == {COMPLETE}
+    for before, after in zip(saved, loaded, strict=True):
+        assert after["counts"] == {2.0}
+        assert after["losses"] == before["losses"]
+
+
+@pytest.mark.parametrize(("before", "after"), [((2, 1), (1, 0)), ((1, 0), (2, 1)), ((2, 0), (1, 1))])
+def test_a_checkpoint_loads_on_another_number_of_ranks_and_at_another_stage(workers, tmp_path, before, after):
+    (ranks, stage), (ranks_after, stage_after) = before, after
+    saved = workers(ranks).run(steps.save_and_go_on, tmp_path, zero_optimization={"stage": stage})[0]
+    loaded = workers(ranks_after).run(steps.load_and_go_on, saved["path"], zero_optimization={"stage": stage_after})[0]
+    assert loaded["counts"] == {2.0}
+    assert loaded["losses"] == pytest.approx(saved["losses"], rel=1e-5)
