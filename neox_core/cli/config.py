@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+import yaml
+
 from neox_core.cli.tables import table
 from neox_core.cli.train import find_world
-from neox_core.config import NeoXArgs, World, dump_yaml, read_entries, switches_from
+from neox_core.config import NeoXArgs, World, read_entries, switches_from
 from neox_core.config.presets import find_config
 from neox_core.errors import SettingsError
 from neox_core.plugins import CommandContext, PluginManager
@@ -39,9 +41,11 @@ def main(argv: list[str], context: CommandContext) -> int:
     if options.verb == "check":
         print(f"in order: {len(entries)} settings, {world.size} ranks, {resolved.batch.total} samples a step")
         return 0
-    rows = [
-        [key, " ".join(dump_yaml({"": value}).split()[1:]) or "''", str(args.origin(key) or "default")]
-        for key, value in resolved.all_values().items()
-    ]
+    rows = [[key, inline(value), str(args.origin(key) or "default")] for key, value in resolved.all_values().items()]
     print(table([["KEY", "VALUE", "FROM"], *rows]))
     return 0
+
+
+def inline(value: object) -> str:
+    """A value as YAML on one line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()

@@ -30,6 +30,7 @@ from neox_core.training import preflight
 from neox_core.training.handover import FILE_NAME, Handover
 
 WORKER = "neox_core.training.worker"
+"""Started with -P, so that a file in the user's directory hides no module from the ranks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ def prepare(entries: dict[str, Entry], plugins: PluginManager, *, default_name: 
     )
     job = Job(
         name=name,
-        argv=(sys.executable, "-m", WORKER, str(run_dir / FILE_NAME)),
+        argv=(sys.executable, "-P", "-m", WORKER, str(run_dir / FILE_NAME)),
         world=world,
         directory=Path.cwd(),
         run_dir=run_dir,

@@ -160,4 +160,7 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"vocab_file: {path} cannot be read ({error}); give the path of a tokenizer.json.") from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(
+            f"vocab_file: {path} cannot be read ({reason}); give the path of a tokenizer.json, which `neox data prepare` makes."
+        ) from error

@@ -173,6 +173,8 @@ def load(candidate: Candidate, manager: HookManager) -> Plugin:
     try:
         plugin = candidate.load()
         hooks = verified_hooks(plugin)
+        if manager.is_registered(plugin):
+            raise ValueError(f"{manager.get_name(plugin)} is the same module")
         manager.register(plugin, name=source.qualified)
         components, settings, commands = declarations(plugin, source)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises must stay its own problem

@@ -210,8 +210,10 @@ class PluginManager:
         """Let an object take part in the lifecycle hooks (a selected logger, a monitor) under a name of its own.
 
         Raises:
-            UserError: a method of it looks like a hook and is none, or takes what the hook does not give.
+            UserError: a method of it looks like a hook and is none, or takes what the hook does not give; or the name is taken.
         """
+        if self._hooks.has_plugin(name):
+            raise UserError(f"{name}: it is there already; name it once")
         try:
             verified_hooks(instance)
             self._hooks.register(instance, name=name)

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,14 @@ def main(argv: list[str] | None = None) -> int:
             raise
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    except RuntimeError as error:
+        if "gloo" not in str(error) or os.environ.get("NEOX_TRACEBACK"):
+            raise
+        cause = re.sub(r"^\[[^]]*\] *", "", str(error)).partition(". ")[
+            0
+        ]  # without the place in gloo's sources and its advice
+        sys.stderr.write(f"error: lost contact with another rank: {cause}\n")
+        return 1
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ REASONS = {
     "argument": "PluginValidationError",
     "not_a_component": "TypeError: neox_components() gives {'name': 'flash'}, which is not a Component",
     "same_name_twice": "ValueError: neox_components() gives attention.twice 2 times",
+    "unusable_again": "ValueError: broken-neox:unusable is the same module",
     "malformed_reference": "ValueError: reference 'broken_neox.nothing' is not of the form 'module:attribute'",
 }
 

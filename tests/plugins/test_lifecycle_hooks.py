@@ -81,5 +81,5 @@ def test_an_unknown_argument_of_a_logger_is_refused(manager):
 def test_a_name_can_be_registered_once(manager):
     plugins = manager(allow=())
     plugins.register(Recorder([], "a"), "logger a")
-    with pytest.raises(UserError, match=r"^logger a: .*already registered"):
+    with pytest.raises(UserError, match=r"^logger a: it is there already; name it once$"):
         plugins.register(Recorder([], "a"), "logger a")

@@ -1,0 +1,69 @@
+"""What positions do to embeddings, queries and keys."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import training_formulas as formula
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_models import model
+
+HEAD_DIM = 4
+
+
+def rotary(**changes):
+    return model(**changes).embedding.positions
+
+
+def vectors(count=2, size=HEAD_DIM):
+    return torch.randn(count, 1, 1, size, generator=torch.Generator().manual_seed(0))
+
+
+def at(positions, vector, place):
+    return positions.rotate(vector, vector, torch.tensor([[place]]))[0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 1500))
+def test_scores_depend_on_the_distance_alone(query_at, key_at, shift):
+    positions, (query, key) = rotary(), vectors()[:, None]
+    score = (at(positions, query, query_at) * at(positions, key, key_at)).sum()
+    shifted = (at(positions, query, query_at + shift) * at(positions, key, key_at + shift)).sum()
+    assert float(shifted) == pytest.approx(float(score), abs=2e-4)
+
+
+@pytest.mark.parametrize("place", [0, 1, 17, 900])
+def test_rotation_is_that_of_the_formula(place):
+    vector = vectors(1)
+    expected = formula.rotate(vector[0, 0, 0].double(), place)
+    torch.testing.assert_close(at(rotary(), vector, place)[0, 0, 0].double(), expected, atol=1e-4, rtol=0)
+
+
+def test_part_of_a_head_can_be_left_alone():
+    vector = vectors(1, 8)
+    turned = at(rotary(hidden_size=32, rotary_pct=0.5), vector, 5)
+    assert torch.equal(turned[..., 4:], vector[..., 4:])
+    torch.testing.assert_close(
+        turned[0, 0, 0, :4].double(), formula.rotate(vector[0, 0, 0, :4].double(), 5), atol=1e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize("place", [3, 1001, 20001])
+def test_far_positions_survive_the_cast_to_bfloat16(place):
+    exact = at(rotary(), vectors(1), place)
+    rounded = at(rotary().bfloat16(), vectors(1).bfloat16(), place)
+    torch.testing.assert_close(rounded.float(), exact, atol=0.03, rtol=0)
+
+
+def test_learned_positions_are_added_to_the_embedding():
+    network = model(pos_emb="learned")
+    table = network.embedding.positions.weight
+    assert table.shape == (64, 16)
+    hidden = network.embedding(torch.tensor([[5, 5]]), torch.tensor([[0, 9]]))
+    torch.testing.assert_close(hidden[0], network.embedding.weight[5] + table[[0, 9]])
+
+
+def test_rotary_positions_have_no_weights_and_add_nothing():
+    assert list(rotary().state_dict()) == []
+    assert rotary().embed(torch.tensor([[3]])) is None

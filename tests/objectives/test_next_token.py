@@ -1,0 +1,62 @@
+"""Next-token prediction: the mean cross entropy of what counts."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from training_models import resolve
+
+from neox_core.model import HeadOutput
+from neox_objectives.next_token import NextToken
+
+
+@pytest.fixture
+def head():
+    random = torch.Generator().manual_seed(0)
+    hidden, weight = torch.randn(2, 4, 8, generator=random), torch.randn(10, 8, generator=random)
+    return HeadOutput(hidden.requires_grad_(), weight.requires_grad_(), torch.zeros(()))
+
+
+LABELS = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 0]])
+
+
+def loss(head, mask):
+    return NextToken(resolve()[0]).loss(head, {"labels": LABELS, "loss_mask": torch.tensor(mask)})
+
+
+def by_hand(head, row, position):
+    logits = (head.hidden[row, position] @ head.weight.T).tolist()
+    return math.log(sum(math.exp(value) for value in logits)) - logits[int(LABELS[row, position])]
+
+
+def test_it_is_the_mean_cross_entropy(head):
+    output = loss(head, [[1.0] * 4] * 2)
+    expected = sum(by_hand(head, row, position) for row in range(2) for position in range(4)) / 8
+    assert float(output.loss) == pytest.approx(expected, rel=1e-5)
+    assert float(output.weight) == 8
+
+
+def test_what_is_masked_counts_neither_above_nor_below(head):
+    output = loss(head, [[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]])
+    expected = (by_hand(head, 0, 0) + by_hand(head, 0, 3) + by_hand(head, 1, 2)) / 3
+    assert float(output.loss) == pytest.approx(expected, rel=1e-5)
+    assert float(output.weight) == 3
+    output.loss.backward()
+    assert not head.hidden.grad[0, 1].any()
+    assert head.hidden.grad[0, 0].any()
+
+
+def test_nothing_that_counts_is_no_loss_and_no_gradient(head):
+    output = loss(head, [[0.0] * 4] * 2)
+    output.loss.backward()
+    assert float(output.loss.detach()) == 0
+    assert float(output.weight) == 0
+    assert not head.hidden.grad.any()
+    assert not head.weight.grad.any()
+
+
+def test_uniform_logits_cost_the_logarithm_of_the_vocabulary():
+    head = HeadOutput(torch.zeros(2, 4, 8), torch.zeros(10, 8), torch.zeros(()))
+    assert float(loss(head, [[1.0] * 4] * 2).loss) == pytest.approx(math.log(10))
