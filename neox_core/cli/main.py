@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from neox_core.errors import UserError, did_you_mean
-from neox_core.plugins import Command, CommandContext, PluginManager, Switches, resolve
+from neox_core.plugins import Command, CommandContext, CommandMain, PluginManager, Switches, describe, resolve
 
 COMMANDS = (
     Command("train", "neox_core.cli.train:main", "train a model"),
@@ -70,8 +70,21 @@ def run(words: list[str]) -> int:
         return 2
     command = next((command for command in COMMANDS if command.name == words[0]), None)
     command = command or find_command(words[0], context.plugins)
-    code: int = resolve(command.main)(words[1:], context)
-    return code
+    return load_main(command)(words[1:], context)
+
+
+def load_main(command: Command) -> CommandMain:
+    """The function of a verb.
+
+    Raises:
+        UserError: it cannot be imported.
+    """
+    try:
+        function: CommandMain = resolve(command.main)
+    except (ImportError, AttributeError) as error:
+        message = f"the verb '{command.name}' of {command.source} is broken: {command.main}: {describe(error)}"
+        raise UserError(message) from error
+    return function
 
 
 def switches(asked: Sequence[str]) -> Switches:

@@ -77,13 +77,12 @@ def availability(plugins: PluginManager, offer: Offer, probe: bool) -> Availabil
 
 
 def nothing(plugins: PluginManager, options: argparse.Namespace) -> str:
-    """What to say when there is nothing to list."""
-    if options.failed and plugins.offers():
+    """What to say when no component is to be listed."""
+    notes = list(remarks((), plugins.plugins))
+    if options.failed and not notes:
         return "everything works"
-    reasons = list(
-        dict.fromkeys(f"{plugin.source.qualified}: {plugin.availability.reason}" for plugin in plugins.plugins)
-    )
-    return "\n".join(["no plugins are in use", *(f"  {reason}" for reason in reasons)])
+    title = "every component works" if options.failed and plugins.offers() else "no components: no plugins are in use"
+    return "\n".join([title, *(f"  {note}" for note in notes)])
 
 
 def section(kind: str, rows: Sequence[tuple[Offer, Availability]]) -> str:

@@ -60,6 +60,7 @@ class PluginManager:
     def __init__(self, switches: Switches | None = None) -> None:
         self.switches = Switches.from_environment(os.environ) if switches is None else switches
         self._hooks = HookManager()
+        self._probes: dict[str, str | None] = {}
         self.plugins: tuple[Plugin, ...] = tuple(discover(self.switches, self._hooks))
         check_switches(self.switches, self.plugins)
 
@@ -114,8 +115,9 @@ class PluginManager:
         return offer
 
     def names(self, kind: str) -> list[str]:
-        """Names of a kind that are offered, without repetition."""
-        return list(dict.fromkeys(offer.component.name for offer in self.offers(kind)))
+        """Names of a kind that are offered and not switched off, without repetition."""
+        offers = (offer for offer in self.offers(kind) if not self._switched_off(offer))
+        return list(dict.fromkeys(offer.component.name for offer in offers))
 
     def _choose(self, kind: str, name: str) -> Offer:
         distribution, _, plain = name.casefold().rpartition("/")
@@ -150,14 +152,17 @@ class PluginManager:
             found = check_extra(offer.source.distribution, component.extra)
             if not found.ok:
                 return found
-        if probe and component.probe is not None:
+        reason = self._probed(component.probe) if probe and component.probe is not None else None
+        return AVAILABLE if reason is None else Availability(State.INCOMPATIBLE, reason)
+
+    def _probed(self, probe: str) -> str | None:
+        """What a probe says of this machine; it is asked once."""
+        if probe not in self._probes:
             try:
-                reason = resolve(component.probe)()
+                self._probes[probe] = resolve(probe)()
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a probe that fails means: not here
-                reason = describe(error)
-            if reason is not None:
-                return Availability(State.INCOMPATIBLE, reason)
-        return AVAILABLE
+                self._probes[probe] = describe(error)
+        return self._probes[probe]
 
     def conflicts(self, offer: Offer) -> list[Offer]:
         """Other enabled offers of the same kind and name that the settings do not rule out."""

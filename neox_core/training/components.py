@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from neox_core.config import LoggingSettings, ModelSettings, Resolved, RunnerSettings, TrainingSettings
-from neox_core.errors import Problem, UserError
+from neox_core.errors import Problem, UserError, did_you_mean
 from neox_core.model import tables
-from neox_core.plugins import Logger, PluginManager
+from neox_core.plugins import Logger, PluginManager, State
 from neox_core.training.schedule import check_schedule
 
 
@@ -29,10 +30,20 @@ def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Probl
     ]
     problems = [problem for key, check in checks for problem in _attempt(key, check, resolved)]
     problems += _attempt("optimizer", lambda: check_optimizer(resolved, plugins), resolved)
-    for name in selected_loggers(resolved, plugins):
-        key = enabled_by(name, plugins) if resolved[LoggingSettings].loggers is None else None
-        problems += _attempt(key or "loggers", lambda name=name: plugins.find("logger", name), resolved)  # type: ignore[misc]
+    problems += logger_problems(resolved, plugins)
     return problems
+
+
+def logger_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    """A problem for each logger that cannot be had or is named twice."""
+    listed = resolved[LoggingSettings].loggers is not None
+    names = list(selected_loggers(resolved, plugins))
+    for name in dict.fromkeys(names):
+        key = "loggers" if listed else enabled_by(name, plugins) or "loggers"
+        yield from _attempt(key, partial(plugins.find, "logger", name), resolved)
+        if names.count(name) > 1:
+            message = f"'{name}' is listed {names.count(name)} times"
+            yield Problem(keys=(key,), message=message, remedy="list it once", origin=resolved.origins.get(key))
 
 
 def _attempt(key: str, check: Callable[[], Any], resolved: Resolved) -> Iterator[Problem]:
@@ -55,9 +66,16 @@ def check_optimizer(resolved: Resolved, plugins: PluginManager) -> None:
     try:
         model.model_validate(dict(resolved.optimizer.params))
     except ValidationError as error:
-        options = ", ".join(model.model_fields)
-        complaints = [f"params.{'.'.join(map(str, e['loc']))}: {e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise UserError(f"{resolved.optimizer.name}: {'; '.join(complaints)}; its options are {options}") from error
+        complaints = [option_complaint(detail, list(model.model_fields)) for detail in error.errors()]
+        raise UserError(f"{resolved.optimizer.name}: {'; '.join(complaints)}") from error
+
+
+def option_complaint(detail: Any, options: list[str]) -> str:
+    """One of pydantic's complaints about a nested dictionary, in our words."""
+    name = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        return f"params.{name}: {detail['input']!r}: there is no such option; {did_you_mean(name, options)}"
+    return f"params.{name}: {detail['input']!r}: {detail['msg']}"
 
 
 def selected_loggers(resolved: Resolved, plugins: PluginManager) -> Iterable[str]:
@@ -69,7 +87,7 @@ def selected_loggers(resolved: Resolved, plugins: PluginManager) -> Iterable[str
     found = []
     for offer in plugins.offers("logger"):
         component = offer.component
-        if not isinstance(component, Logger) or (not plugins.availability(offer).ok and component.default):
+        if not isinstance(component, Logger) or plugins.availability(offer).state is State.DISABLED:
             continue
         if component.default or (component.enabled_by is not None and values.get(component.enabled_by)):
             found.append(component.name)

@@ -77,6 +77,8 @@ def check(
     problems += component_problems(resolved, plugins)
     problems += data_problems(resolved)
     checkpoint = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice))
+    if not problems:
+        attempt(problems, "save", args, lambda: check_saving(resolved, checkpoint))
     if problems:
         raise SettingsError(problems)
     return resolved, tokenizer, checkpoint
@@ -130,8 +132,7 @@ def checkpoint_to_resume(resolved: Resolved, notice: Callable[[str], None]) -> P
     """The checkpoint that `load` and `iteration` mean.
 
     Raises:
-        UserError: it is asked for and not there, or damaged, or of another architecture, or the run would save where later
-            checkpoints are.
+        UserError: it is asked for and not there, or damaged, or of another architecture.
     """
     settings, found = resolved[CheckpointSettings], None
     if settings.load is not None:
@@ -146,9 +147,18 @@ def checkpoint_to_resume(resolved: Resolved, notice: Callable[[str], None]) -> P
             check_same_model(found, resolved)
     elif settings.iteration is not None:
         raise UserError("iteration: names a checkpoint, but `load` does not say in which directory")
-    if settings.save is not None:
-        require_none_later(Path(settings.save), 0 if found is None else Manifest.read(found).iteration)
     return found
+
+
+def check_saving(resolved: Resolved, checkpoint: Path | None) -> None:
+    """Whether the run may save where it is told to.
+
+    Raises:
+        UserError: there are later checkpoints than the one it begins with: those of another run, or of another branch of it.
+    """
+    settings = resolved[CheckpointSettings]
+    if settings.save is not None:
+        require_none_later(Path(settings.save), 0 if checkpoint is None else Manifest.read(checkpoint).iteration)
 
 
 def check_same_model(path: Path, resolved: Resolved) -> None:

@@ -75,7 +75,7 @@ def check_schedule(resolved: Resolved, plugins: PluginManager) -> None:
         return
     if name.rpartition("/")[2].casefold() not in plugins.names("schedule"):
         message = did_you_mean(name, [*DECAYS, *plugins.names("schedule")])
-        raise UserError(f"lr_decay_style: there is no schedule '{name}'; {message}")
+        raise UserError(f"there is no schedule '{name}'; {message}")
     plugins.find("schedule", name)
 
 

@@ -130,7 +130,7 @@ CASES = {
     ),
     "unknown option of a component": (
         ["train", "tiny.yml", "optimizer.params.beta=1"],
-        ["optimizer: adamw: params.beta: 1: ", "its options are lr, betas, eps"],
+        ["optimizer: adamw: params.beta: 1: ", "did you mean 'betas'?"],
     ),
     "component that cannot run here": (
         ["-p", "quantum_optimizer.py", "train", "tiny.yml", "optimizer.type=quantum"],

@@ -72,5 +72,5 @@ def test_the_second_norm_of_a_tied_block_is_left_where_it_is():
 
 
 def test_grouped_queries_are_refused():
-    with pytest.raises(UserError, match="num_kv_heads: 2: .* as many key/value heads as query heads"):
+    with pytest.raises(UserError, match=r"num_kv_heads: 2: .* as many key/value heads as query heads"):
         converter(num_kv_heads=2)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
-from training_models import model, tokens
+from training_models import model, resolve, tokens
 
+from neox_core.config import ModelSettings
 from neox_core.model import Head, HeadOutput
 from neox_core.model import head as module
 
@@ -53,13 +54,6 @@ def test_tied_weights_are_one_and_learn_from_both_sides():
 
 
 def test_a_tied_head_must_be_given_the_weight():
+    head = Head(resolve(no_weight_tying=False)[0][ModelSettings], 8)
     with pytest.raises(ValueError, match="must be called with the embedding's"):
-        Head(model(no_weight_tying=False).layers[0].mlp and _tied_settings(), 8)(torch.zeros(1, 1, 16), torch.zeros(()))
-
-
-def _tied_settings():
-    from training_models import resolve
-
-    from neox_core.config import ModelSettings
-
-    return resolve(no_weight_tying=False)[0][ModelSettings]
+        head(torch.zeros(1, 1, 16), torch.zeros(()))

@@ -72,9 +72,9 @@ def test_every_method_is_tested():
 @pytest.mark.parametrize("method", METHODS)
 def test_the_standard_deviation_of_each_method(method):
     settings = {"hidden_size": HIDDEN, "num_layers": LAYERS, "init_method_std": STD}
-    mlp = model(**settings, init_method=method, output_layer_init_method="normal").layers[0].mlp
+    mlp = model(**settings, init_method=method, output_layer_init_method="normal").requires_grad_(False).layers[0].mlp
     assert float(mlp.up.weight.std()) == pytest.approx(EXPECTED[method], rel=0.03)
     assert float(mlp.down.weight.std()) == pytest.approx(STD, rel=0.03), "the other role has its own method"
-    mlp = model(**settings, output_layer_init_method=method).layers[0].mlp
+    mlp = model(**settings, output_layer_init_method=method).requires_grad_(False).layers[0].mlp
     assert float(mlp.down.weight.std()) == pytest.approx(EXPECTED[method], rel=0.03)
     assert abs(float(mlp.down.weight.mean())) < EXPECTED[method] / 20

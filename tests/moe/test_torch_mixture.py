@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from training_models import Bench, context, model, tokens
+from neox_moe.torch_mixture import TorchMixture
+from training_models import context, model, tokens
 
 from neox_core.errors import UserError
 from neox_core.model import MLP
-from neox_moe.torch_mixture import TorchMixture
 
 
 def mixture(**changes):
@@ -70,12 +70,10 @@ def test_the_model_sums_the_auxiliary_losses_of_its_mixtures():
     torch.testing.assert_close(aux, seen[0] + seen[1])
 
 
-def trained(**changes):
-    bench = Bench(moe_num_experts=2, **changes)
-    before = bench.parameters["layers.0.mlp.router.weight"].detach().clone()
-    results = bench.train(3)
-    moved = (bench.parameters["layers.0.mlp.router.weight"] - before).abs().max()
-    return [result.loss for result in results], float(moved)
+@pytest.mark.parametrize(("coefficient", "learns"), [(0.0, False), (0.1, True)])
+def test_one_expert_a_token_leaves_the_router_to_the_auxiliary_loss(workers, coefficient, learns):
+    distance = workers(1).run("training_steps:router_moved", moe_loss_coeff=coefficient)[0]
+    assert (distance > 0) is learns
 
 
 def test_more_experts_for_a_token_than_there_are_is_refused():

@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
+from neox_objectives.next_token import NextToken
 from training_models import resolve
 
 from neox_core.model import HeadOutput
-from neox_objectives.next_token import NextToken
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from neox_optimizers.adam import AdamParams, build
 from pydantic import ValidationError
 from training_models import plugins
-
-from neox_optimizers.adam import AdamParams, build
 
 BETAS, EPS, RATE = (0.8, 0.9), 1e-3, 0.05
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from neox_core.parallel import StepRandom, derive_seed, generator
 
-PARTS = st.lists(st.integers(0, 2**40) | st.text(max_size=5), min_size=1, max_size=4)
+PARTS = st.lists(
+    st.integers(0, 2**40) | st.text(st.characters(exclude_characters="\x1f"), max_size=5), min_size=1, max_size=4
+)
 
 
 @given(PARTS, PARTS)
@@ -23,7 +25,7 @@ def test_a_seed_is_one_that_torch_takes(parts):
 
 
 def test_seeds_are_the_same_on_every_machine():
-    assert derive_seed(1234, "layers.0.mlp.up.weight") == 6153290377373406110
+    assert derive_seed(1234, "layers.0.mlp.up.weight") == 9219949055542687725
 
 
 def test_a_generator_of_a_use_begins_anew_each_time():

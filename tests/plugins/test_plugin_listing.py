@@ -97,7 +97,6 @@ def test_what_is_not_there_gets_the_nearest(installed, tmp_path):
     assert "did you mean 'ema'?" in done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="the listing says that everything works when no component, but a plugin, failed")
 def test_failures_alone_are_not_nothing(installed, tmp_path):
     """A plugin that failed has no components, and everything else works."""
     done = neox(

@@ -34,10 +34,6 @@ def test_the_loss_curve_does_not_depend_on_the_cutting(workers, reference, ranks
         assert norm == pytest.approx(expected_norm, rel=1e-4)
 
 
-def test_the_curve_falls_when_the_batch_repeats(reference):
-    assert reference[0][0] != reference[-1][0]
-
-
 @pytest.mark.parametrize("stage", [0, 1])
 def test_dropout_meets_the_same_samples_on_one_rank_and_two(workers, stage):
     dropout = {"hidden_dropout": 0.2, "attention_dropout": 0.1, "train_micro_batch_size_per_gpu": 2}

@@ -1,0 +1,174 @@
+"""The runs that GPT-NeoX recorded are reproduced, and a run that differs in anything is not let through."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neox_core.testing.recorded import absolute_error, relative_error, rule_weights
+
+FIXTURES = Path(__file__).parents[1] / "golden"
+FAST = 3
+"""Steps that are enough to notice a difference."""
+
+
+@pytest.fixture
+def run(workers):
+    """The command on a rank that lives."""
+    return lambda *words: workers(1).run("golden_command:command", *map(str, words))[0]
+
+
+@pytest.fixture
+def altered(tmp_path):
+    """A copy of `base` that a function has changed."""
+
+    def alter(change) -> Path:
+        for part in ("bin", "idx"):
+            shutil.copy(FIXTURES / f"tokens_a.{part}", tmp_path)
+        fixture = json.loads((FIXTURES / "base.json").read_text())
+        for key in ("losses", "lrs", "grad_norms"):
+            fixture[key] = fixture[key][:FAST]
+        fixture["batches"] = fixture["batches"][:FAST]
+        del fixture["final_params"]
+        change(fixture)
+        path = tmp_path / "altered.json"
+        path.write_text(json.dumps(fixture))
+        return path
+
+    return alter
+
+
+def failed(output: str) -> set[str]:
+    """Names of the comparisons that failed."""
+    (checks,) = json.loads(output).values()
+    return {check["name"] for check in checks if not check["passed"]}
+
+
+@pytest.mark.parametrize("name", ["base", "pythia"])
+def test_recorded_runs_are_reproduced(run, name):
+    code, out, err = run(FIXTURES / f"{name}.json")
+    assert (code, err) == (0, "")
+    assert out.count(" ok\n") == 7
+    assert "FAILED" not in out
+
+
+def test_nothing_altered_is_nothing_failed(run, altered):
+    code, out, _ = run("--json", altered(lambda fixture: None))
+    assert code == 0
+    assert failed(out) == set()
+    (checks,) = json.loads(out).values()
+    assert checks[0] == {"name": "logits", "error": checks[0]["error"], "tolerance": 2e-5, "passed": True}
+    assert 0 < checks[0]["error"] < 2e-5
+
+
+def one_number(key, index=1, by=1e-3):
+    def change(fixture):
+        fixture[key][index] *= 1 + by
+
+    return change
+
+
+def one_logit(fixture):
+    fixture["logits"]["row0_every16_first8"][2][3] += 1e-3
+
+
+def evaluation(fixture):
+    fixture["eval_loss"] *= 1.001
+
+
+def one_batch(fixture):
+    fixture["batches"][1]["tokens"] = "0" * 16
+
+
+def one_mask(fixture):
+    fixture["batches"][1]["mask_sum"] -= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "noticed"),
+    [
+        (one_logit, {"logits"}),
+        (evaluation, {"eval loss"}),
+        (one_batch, {"batches that differ"}),
+        (one_mask, {"batches that differ"}),
+        (one_number("losses"), {"losses"}),
+        (one_number("lrs"), {"learning rates"}),
+        (one_number("grad_norms", by=0.01), {"gradient norms"}),
+        (lambda fixture: fixture["losses"].append(1.0), {"losses", "learning rates", "gradient norms"}),
+    ],
+    ids=["logit", "evaluation", "batch", "mask", "loss", "rate", "norm", "one loss too many"],
+)
+def test_one_altered_number_is_noticed_and_only_that(run, altered, change, noticed):
+    code, out, _ = run("--json", altered(change))
+    assert code == 1
+    assert failed(out) == noticed
+
+
+def test_one_altered_token_is_noticed(run, altered):
+    path = altered(lambda fixture: None)
+    tokens = np.memmap(path.parent / "tokens_a.bin", dtype="<u2", mode="r+")
+    tokens[: len(tokens)] = np.where(np.arange(len(tokens)) % 50 == 7, tokens % 499 + 1, tokens)
+    tokens.flush()
+    code, out, _ = run("--json", path)
+    assert code == 1
+    assert {"batches that differ", "losses"} <= failed(out)
+
+
+def test_one_altered_weight_is_noticed(workers):
+    differences = workers(1).run("golden_command:with_one_weight_altered", FIXTURES / "base.json")[0]
+    assert "logits" in differences
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda fixture: fixture.pop("losses"), "is not a fixture: it has no losses"),
+        (lambda fixture: fixture["config"].update(hidden_siz=3), "hidden_siz"),
+        (lambda fixture: fixture["config"].update(data_path="elsewhere"), "elsewhere"),
+        (lambda fixture: fixture["params"].popitem(), "is not there"),
+        (lambda fixture: fixture["params"].update(extra=[2]), "'extra' is not a weight of this architecture"),
+        (
+            lambda fixture: fixture["params"].update({"sequential.0.word_embeddings.weight": [500, 32]}),
+            "'embedding.weight' to load has the shape (500, 32), in this model (512, 32)",
+        ),
+        (lambda fixture: fixture["config"].update(optimizer={"type": "adan"}), "there is no optimizer 'adan'"),
+    ],
+)
+def test_a_fixture_that_cannot_be_run_is_a_sentence_and_exit_code_2(run, altered, change, sentence):
+    code, out, err = run(altered(change))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert sentence in err
+
+
+@pytest.mark.parametrize("content", [None, "", "[1, 2]", "{"])
+def test_what_is_no_fixture_at_all_is_a_sentence_too(run, tmp_path, content):
+    path = tmp_path / "odd.json"
+    if content is not None:
+        path.write_text(content)
+    code, _, err = run(path)
+    assert code == 2
+    assert err.startswith(f"error: {path}: ")
+
+
+def test_a_number_that_is_missing_or_is_not_one_is_no_success():
+    for error in (absolute_error, relative_error):
+        assert error([1.0, 2.0], [1.0, 2.0]) == 0
+        assert error([1.0], [1.0, 2.0]) == float("inf")
+        assert error([float("nan")], [1.0]) == float("inf")
+        assert error([], []) == 0
+    assert relative_error([2.0, 1.0], [1.0, 1.0]) == 1
+    assert absolute_error([2.0, -5.0], [1.0, 1.0]) == 6
+
+
+def test_weights_follow_their_names():
+    assert np.array_equal(rule_weights("a.weight", (2, 3)), rule_weights("a.weight", (2, 3)))
+    assert not np.array_equal(rule_weights("a.weight", (2, 3)), rule_weights("b.weight", (2, 3)))
+    assert rule_weights("a.weight", (200, 200)).std() == pytest.approx(0.25, rel=0.02)
+    assert rule_weights("a.bias", (40000,)).std() == pytest.approx(0.1, rel=0.02)
+    for name in ("a.layernorm.weight", "a.norm.scale", "a.g"):
+        assert rule_weights(name, (40000,)).mean() == pytest.approx(1, abs=0.01)

@@ -1,0 +1,168 @@
+"""What the ranks are told at the rendezvous, and what they say when one of them differs or does not come."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch._C._distributed_c10d import HashStore, TCPStore
+
+from neox_core.config import Entry, Host, World
+from neox_core.errors import Origin, UserError
+from neox_core.launch import Rendezvous, free_port
+from neox_core.plugins import Switches
+from neox_core.training.handover import Handover, agree, receive
+from neox_core.training.worker import rendezvous
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+ORIGINS = st.builds(Origin, source=st.text(), line=st.none() | st.integers(), text=st.none() | st.text())
+HANDOVERS = st.builds(
+    Handover,
+    name=st.text(),
+    run_dir=st.text(),
+    entries=st.lists(st.builds(Entry, st.text(), VALUES, ORIGINS), max_size=3).map(tuple),
+    switches=st.builds(
+        Switches,
+        allow=st.none() | st.lists(st.text()).map(tuple),
+        disable=st.dictionaries(st.text(), st.text()),
+        modules=st.lists(st.text()).map(tuple),
+    ),
+    world=st.builds(
+        World,
+        st.lists(st.builds(Host, st.text(), st.integers(1, 8)), min_size=1, max_size=3).map(tuple),
+        st.sampled_from(["cpu", "cuda"]),
+    ),
+    vocabulary=st.none() | st.integers(1),
+    eod_token=st.none() | st.integers(0),
+    checkpoint=st.none() | st.text(),
+)
+
+
+def place(rank: int, world_size: int = 2, port: int = 1) -> Rendezvous:
+    return Rendezvous(
+        rank=rank,
+        local_rank=rank,
+        world_size=world_size,
+        local_world_size=world_size,
+        master_addr="127.0.0.1",
+        master_port=port,
+    )
+
+
+def handover(**changes: Any) -> Handover:
+    values = {
+        "name": "run",
+        "run_dir": "runs/run",
+        "entries": (),
+        "switches": Switches(),
+        "world": World.local(2),
+        "vocabulary": 10,
+        "eod_token": 0,
+        "checkpoint": None,
+    }
+    return Handover(**{**values, **changes})
+
+
+@given(HANDOVERS)
+def test_a_handover_survives_the_trip(given_handover):
+    assert Handover.from_json(given_handover.to_json()) == given_handover
+
+
+def test_rank_0_reads_the_file_and_the_others_the_store(tmp_path):
+    store, told = HashStore(), handover(name="mine")
+    (tmp_path / "handover.json").write_text(told.to_json())
+    assert receive(store, place(0), tmp_path / "handover.json") == told
+    assert receive(store, place(1), tmp_path / "not here") == told
+
+
+def test_a_handover_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.json: the run's handover cannot be read: No such file"):
+        receive(HashStore(), place(0), tmp_path / "absent.json")
+
+
+def test_a_rank_does_not_wait_for_ever_for_the_handover(tmp_path):
+    store = HashStore()
+    store.set_timeout(timedelta(seconds=0.2))
+    with pytest.raises(UserError, match="rank 0 does not answer at the rendezvous"):
+        receive(store, place(1), tmp_path / "not here")
+
+
+def statements(store: Any, *said: dict[str, Any]) -> list[Exception | None]:
+    """What each rank's `agree` raises when they say these things at once."""
+
+    def one(rank: int) -> Exception | None:
+        try:
+            agree(store, place(rank, len(said)), said[rank])
+        except UserError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(len(said)) as pool:
+        return list(pool.map(one, range(len(said))))
+
+
+def test_ranks_that_say_the_same_agree_whatever_their_hosts():
+    assert statements(HashStore(), {"host": "a", "settings": "1"}, {"host": "b", "settings": "1"}) == [None, None]
+
+
+def test_the_rank_that_differs_is_named_on_every_rank():
+    alike, different = {"host": "a", "settings": "1", "torch": "2.7"}, {"host": "b", "settings": "1", "torch": "2.6"}
+    errors = statements(HashStore(), alike, {**alike, "host": "c"}, different)
+    expected = "rank 2 on b differs from rank 0 on a in its torch: 2.6 instead of 2.7; install the same on every host"
+    assert [str(error) for error in errors] == [expected] * 3
+
+
+def test_long_differences_are_cut():
+    first, second = ({"host": "a", "plugins": [{"version": number}] * 200} for number in (1, 2))
+    for error in statements(HashStore(), first, second):
+        assert len(str(error)) < 800
+
+
+def test_a_rank_that_says_nothing_is_named():
+    store = HashStore()
+    store.set_timeout(timedelta(seconds=0.2))
+    with pytest.raises(UserError, match=r"rank 1 does not answer at the rendezvous \(.*\): .* see its log"):
+        agree(store, place(0), {"host": "a"})
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_who_does_not_meet_the_others_gives_up_with_a_sentence(rank):
+    port = free_port()
+    expected = rf"master_port: rank {rank} cannot meet the others at 127\.0\.0\.1:{port}: "
+    with pytest.raises(UserError, match=expected), rendezvous(place(rank, 2, port), timedelta(seconds=1)):
+        pass
+
+
+def test_a_port_that_is_taken_is_named():
+    taken = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    with pytest.raises(UserError, match=f"cannot meet the others at .*:{taken.port}"):
+        with rendezvous(place(0, 1, taken.port), timedelta(seconds=1)):
+            pass
+
+
+def test_ranks_that_come_meet():
+    port = free_port()
+    found: dict[int, bytes] = {}
+
+    def come(rank: int) -> None:
+        with rendezvous(place(rank, 2, port), timedelta(seconds=10)) as store:
+            store.set(str(rank), "here")
+            found[rank] = store.get(str(1 - rank))
+            store.set(f"seen {rank}", "")
+            store.get(f"seen {1 - rank}")
+
+    ranks = [threading.Thread(target=come, args=(rank,)) for rank in range(2)]
+    for thread in ranks:
+        thread.start()
+    for thread in ranks:
+        thread.join(15)
+    assert found == {0: b"here", 1: b"here"}
