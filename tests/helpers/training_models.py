@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+@cache
 def plugins() -> PluginManager:
     """All of ours, and those of `training_plugin`."""
     return PluginManager(Switches(modules=("training_plugin",)))

@@ -69,15 +69,6 @@ def moved(rate: float, **changes: Any) -> float:
     return max(float((after[name] - before[name]).abs().max()) for name in bench.parameters)
 
 
-def router_moved(**changes: Any) -> float:
-    """How far two steps move the router of a mixture with one expert a token."""
-    bench = Bench(moe_num_experts=2, weight_decay=0.0, **changes)
-    router = bench.parameters["layers.0.mlp.router.weight"]
-    before = router.detach().clone()
-    bench.train(2)
-    return float((router.detach() - before).abs().max())
-
-
 def evaluated_in_between(**changes: Any) -> dict[str, Any]:
     """Train with and without evaluations between the steps, with dropout."""
     quiet, disturbed = Bench(**changes), Bench(**changes)

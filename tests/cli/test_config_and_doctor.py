@@ -1,0 +1,53 @@
+"""`neox config` and `neox doctor`."""
+
+from __future__ import annotations
+
+import pytest
+from plugin_distributions import neox
+from plugin_runs import write_config, write_data
+
+
+@pytest.fixture
+def place(tmp_path):
+    write_data(tmp_path)
+    write_config(tmp_path)
+    return tmp_path
+
+
+def test_check_says_what_is_in_order(place):
+    done = neox("config", "check", "tiny.yml", "--world-size", "2", cwd=place)
+    assert done.returncode == 0
+    assert done.stdout == "in order: 15 settings, 2 ranks, 4 samples a step\n"
+
+
+def test_check_reports_every_problem(place):
+    done = neox("config", "check", "tiny.yml", "norm=laynorm", "launcher=slrm", "lr_decay_style=cosin", cwd=place)
+    assert done.returncode == 2
+    assert [line.split(": ")[2] for line in done.stderr.splitlines()] == ["norm", "launcher", "lr_decay_style"]
+
+
+def test_show_prints_values_and_where_they_were_set(place):
+    done = neox("config", "show", "tiny.yml", "hidden_size=32", cwd=place)
+    rows = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines()}
+    assert rows["hidden_size"].split(maxsplit=1) == ["32", "command line (hidden_size=32)"]
+    assert rows["num_layers"].split() == ["2", "tiny.yml:2"]
+    assert rows["norm"].split() == ["layernorm", "default"]
+    assert rows["optimizer"].startswith("{params: {lr: 0.01}, type: adamw}")
+
+
+def test_doctor_is_content_with_a_sound_environment(place):
+    done = neox("doctor", "tiny.yml", cwd=place)
+    assert done.returncode == 0, done.stdout
+    assert "all is well" in done.stdout
+
+
+def test_doctor_fails_when_what_is_asked_for_cannot_work(place):
+    done = neox("doctor", "tiny.yml", "norm=laynorm", cwd=place)
+    assert done.returncode == 1
+    assert "x settings" in done.stdout
+    assert "did you mean 'layernorm'?" in done.stdout
+
+
+def test_doctor_mentions_variables_that_nobody_reads(place):
+    done = neox("doctor", cwd=place, NEOX_PLUGIN="x")
+    assert "NEOX_PLUGIN=x (neox reads no variable of this name)" in done.stdout
