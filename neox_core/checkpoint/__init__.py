@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING
 from neox_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from neox_core.checkpoint.files import FileRecord as FileRecord
-    from neox_core.checkpoint.files import replacing as replacing
-    from neox_core.checkpoint.files import write_file as write_file
     from neox_core.checkpoint.group import Group as Group
     from neox_core.checkpoint.group import SoloGroup as SoloGroup
     from neox_core.checkpoint.group import TorchGroup as TorchGroup
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 __getattr__ = lazy_names(
     __name__,
     {
-        "files": ("FileRecord", "replacing", "write_file"),
         "group": ("Group", "SoloGroup", "TorchGroup"),
         "manifest": ("DamagedCheckpoint", "Manifest"),
         "random_state": ("capture", "restore"),

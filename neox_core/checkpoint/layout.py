@@ -16,7 +16,7 @@ import shutil
 from enum import Enum, auto
 from pathlib import Path
 
-from neox_core.checkpoint.files import sync_directory, write_file
+from neox_core.files import sync_directory, write_file
 
 LATEST = "latest"
 MANIFEST = "manifest.json"

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from neox_core.checkpoint.files import FileRecord, write_file
 from neox_core.checkpoint.layout import MANIFEST
 from neox_core.errors import UserError
+from neox_core.files import FileRecord, write_file
 
 FORMAT_VERSION = 1
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from neox_core.checkpoint import layout
-from neox_core.checkpoint.files import FileRecord, write_file
 from neox_core.checkpoint.group import Group, together
 from neox_core.checkpoint.layout import Condition
 from neox_core.checkpoint.manifest import Manifest
@@ -18,6 +17,7 @@ from neox_core.checkpoint.pieces import Index, Piece
 from neox_core.checkpoint.search import require_complete, require_none_later
 from neox_core.checkpoint.shard import write_shard
 from neox_core.errors import UserError
+from neox_core.files import FileRecord, write_file
 from neox_core.parallel.shards import Fragment
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from neox_core.checkpoint.files import FileRecord, replacing
 from neox_core.checkpoint.pieces import DTYPE_NAMES, Piece
+from neox_core.files import FileRecord, replacing
 from neox_core.parallel.shards import Fragment
 
 

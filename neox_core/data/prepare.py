@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from neox_core.data.atomic_file import write_file
 from neox_core.data.corpora import Corpus, Document, distinct
 from neox_core.data.holdout import PASSAGE, hold_out
 from neox_core.data.token_file import dtype_for_vocabulary
 from neox_core.data.token_file_writer import TokenFileWriter
 from neox_core.data.tokenizer import END_OF_DOCUMENT, HFTokenizer, train_bpe
 from neox_core.errors import UserError
+from neox_core.files import write_file
 
 FORMAT = 1
 """Counted up whenever the same corpus and options would give other files."""
@@ -101,7 +101,7 @@ def prepare(
 
     _make_directory(directory)
     (directory / "prepared.json").unlink(missing_ok=True)
-    write_file(directory / "tokenizer.json", tokenizer.to_json().encode())
+    write_file(directory / "tokenizer.json", tokenizer.to_json())
     prepared = Prepared(
         directory=directory,
         vocab_size=tokenizer.vocab_size,
@@ -174,7 +174,7 @@ def _record(prepared: Prepared, source: dict[str, Any]) -> None:
         outputs[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
     counts = {"vocab_size": prepared.vocab_size, "train": asdict(prepared.train), "valid": asdict(prepared.valid)}
     record = {"source": source, "counts": counts, "outputs": outputs}
-    write_file(prepared.directory / "prepared.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_file(prepared.directory / "prepared.json", json.dumps(record, indent=2) + "\n")
 
 
 def _earlier(directory: Path, source: dict[str, Any]) -> Prepared | None:

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from neox_core.data.atomic_file import publish, temporary_name
 from neox_core.data.token_file import DTYPES, HEADER, MAGIC, VERSION
 from neox_core.errors import UserError
+from neox_core.files import publish, temporary_name
 
 
 class TokenFileWriter:

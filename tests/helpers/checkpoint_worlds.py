@@ -84,7 +84,7 @@ def wait(child: int) -> int:
 
 
 class Lines:
-    """Counts the lines that run in the checkpoint package (and in shutil) in the block, and can kill this process at one."""
+    """Counts the lines that run in the checkpoint package, neox_core.files and shutil in the block, and can kill this process at one."""
 
     def __init__(self, kill_at: int | None = None) -> None:
         self.count = 0
@@ -99,7 +99,7 @@ class Lines:
 
     def _call(self, frame: Any, event: str, argument: Any) -> Any:
         path = Path(frame.f_code.co_filename)
-        return self._line if path.parent.name == "checkpoint" or path.name == "shutil.py" else None
+        return self._line if path.parent.name == "checkpoint" or path.name in ("files.py", "shutil.py") else None
 
     def _line(self, frame: Any, event: str, argument: Any) -> Any:
         if event == "line":

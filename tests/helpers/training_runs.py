@@ -11,9 +11,11 @@ import torch.distributed as dist
 import training_plugin
 from plugin_runs import MODEL, TRAINING
 
+from neox_core.checkpoint import find
 from neox_core.config import NeoXArgs, World
+from neox_core.errors import UserError
 from neox_core.plugins import PluginManager, Switches
-from neox_core.training import preflight, worker
+from neox_core.training import worker
 from neox_core.training.handover import Handover
 from neox_core.training.startup import Startup
 
@@ -73,8 +75,8 @@ def run(
     values = {**SETTINGS, "data_path": str(directory / "data/tokens"), **changes}
     plugins = PluginManager(Switches(modules=("training_plugin",)))
     resolved = NeoXArgs.from_dict(values, plugins=plugins).resolve(World.local(dist.get_world_size()))
-    notices: list[str] = []
-    checkpoint = preflight.check(resolved, plugins, notices.append)
+    load = values.get("load")
+    checkpoint = None if load is None else find(Path(load))
     handover = Handover(
         name="test",
         run_dir=str(directory / "run"),
@@ -96,7 +98,7 @@ def run(
     failure, code = "", None
     try:
         code = worker.train(handover, plugins, resolved, stop, Startup(0.0, 0.0))  # type: ignore[arg-type]
-    except preflight.UserError as error:
+    except UserError as error:
         failure = str(error)
     return SimpleNamespace(
         code=code,

@@ -71,7 +71,9 @@ def test_the_model_sums_the_auxiliary_losses_of_its_mixtures():
 
 
 def test_the_auxiliary_loss_is_trained_on_but_not_reported(workers):
-    free, costly = (workers(1).run("training_steps:curve", 1, moe_num_experts=2, moe_loss_coeff=c)[0][0] for c in (0, 1))
+    free, costly = (
+        workers(1).run("training_steps:curve", 1, moe_num_experts=2, moe_loss_coeff=c)[0][0] for c in (0, 1)
+    )
     assert free[0] == costly[0], "the loss is that of the objective"
     assert free[1] != pytest.approx(costly[1], rel=1e-3), "the gradient is that of both"
 

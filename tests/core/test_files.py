@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from neox_core.checkpoint import FileRecord, replacing, write_file
 from neox_core.errors import UserError
+from neox_core.files import FileRecord, replacing, write_file
 
 
 def test_a_written_file_is_what_its_record_says(tmp_path):

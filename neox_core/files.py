@@ -41,6 +41,17 @@ class HashingFile:
         return FileRecord(self._size, self._hash.hexdigest())
 
 
+def temporary_name(path: Path) -> Path:
+    """A name beside `path` for what is not finished, which no other process uses."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a finished, already synced file its name, replacing what was there, and make the new name durable."""
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[HashingFile]:
     """A file to write in the block, which takes the place of `path` when the block ends without an error.
@@ -50,15 +61,14 @@ def replacing(path: Path) -> Iterator[HashingFile]:
     Raises:
         UserError: the file system refuses (full, read-only, no permission); `path` is what it was.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = temporary_name(path)
     try:
         make_directory(path.parent)
         with temporary.open("wb") as stream:
             yield HashingFile(stream)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
+        publish(temporary, path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be written: {error}. Free space or mend the permissions there, or choose another directory."
