@@ -65,7 +65,7 @@ def prepare(
     corpus: Corpus,
     data_dir: str | Path,
     *,
-    vocab_size: int = 4096,
+    vocab_size: int = 2048,
     append_eod: bool = True,
     force: bool = False,
     progress: Progress = lambda stage, done, total: None,

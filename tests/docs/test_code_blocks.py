@@ -39,7 +39,7 @@ def run_python(block: Block, names: dict[str, object]) -> None:
 def run_yaml(block: Block, workplace: Path) -> None:
     entries = {entry.key: entry for entry in read_file(workplace / "configs" / "quickstart.yml")}
     entries |= {entry.key: entry for entry in read_text(block.code, str(block))}
-    NeoXArgs(entries.values(), PluginManager()).resolve(World.local(), vocabulary=4096)
+    NeoXArgs(entries.values(), PluginManager()).resolve(World.local(), vocabulary=2048)
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def wait(child: int) -> int:
 
 
 class Lines:
-    """Counts the lines that run in the checkpoint package, neox_core.files and shutil in the block, and can kill this process at one."""
+    """Counts the lines of the checkpoint package, neox_core.files and shutil in the block, and can kill this process at one."""
 
     def __init__(self, kill_at: int | None = None) -> None:
         self.count = 0

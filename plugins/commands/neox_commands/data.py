@@ -38,7 +38,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         "--data-dir", type=Path, default=Path("data"), help="directory to write CORPUS/ into (default: %(default)s)"
     )
     parser.add_argument(
-        "--vocab-size", type=int, default=4096, help="most entries of the tokenizer (default: %(default)s)"
+        "--vocab-size", type=int, default=2048, help="most entries of the tokenizer (default: %(default)s)"
     )
     parser.add_argument("--force", action="store_true", help="prepare again what is there already")
     parser.set_defaults(run=_prepare)
