@@ -37,38 +37,44 @@ from neox_core.training.stopping import StopRequests
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one rank to its end; the exit code is 0, 128 + n after signal n, or 2 for what a user can mend."""
+    """Run one rank to its end; the exit code is 0, 128 + n after signal n, 2 for what a user can mend, 1 when a rank is gone."""
     arguments = sys.argv[1:] if argv is None else argv
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     stop = StopRequests()
     try:
-        place = Rendezvous.from_environment(os.environ)
-        with rendezvous(place) as store:
-            handover = receive(store, place, Path(arguments[0]))
-            startup = Startup(handover.begun, handover.launched)
-            plugins, resolved = handover.resolve()
-            statement = {
-                "host": socket.gethostname(),
-                "settings": resolved.fingerprint(),
-                "plugins": plugins.manifest(),
-                "torch": torch.__version__,
-            }
-            agree(store, place, statement)
-            with process_group(store, place, resolved):
-                return train(handover, plugins, resolved, stop, startup)
-    except UserError as error:
-        if os.environ.get("NEOX_TRACEBACK"):
+        return work(Path(arguments[0]), stop)
+    except (UserError, RuntimeError) as error:
+        sentence = str(error) if isinstance(error, UserError) else lost_contact(error)
+        if sentence is None or os.environ.get("NEOX_TRACEBACK"):
             raise
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except RuntimeError as error:
-        if "gloo" not in str(error) or os.environ.get("NEOX_TRACEBACK"):
-            raise
-        cause = re.sub(r"^\[[^]]*\] *", "", str(error)).partition(". ")[
-            0
-        ]  # without the place in gloo's sources and its advice
-        sys.stderr.write(f"error: lost contact with another rank: {cause}\n")
-        return 1
+        sys.stderr.write(f"error: {sentence}\n")
+        return error.exit_code if isinstance(error, UserError) else 1
+
+
+def lost_contact(error: RuntimeError) -> str | None:
+    """What gloo says when a rank is gone, without the place in its sources and its advice; None for any other error."""
+    if "gloo" not in str(error):
+        return None
+    cause = re.sub(r"^\[[^]]*\] *", "", str(error)).partition(". ")[0]
+    return f"lost contact with another rank: {cause}"
+
+
+def work(handover_file: Path, stop: StopRequests) -> int:
+    """Meet the other ranks, make sure that all are about to do the same, and train."""
+    place = Rendezvous.from_environment(os.environ)
+    with rendezvous(place) as store:
+        handover = receive(store, place, handover_file)
+        startup = Startup(handover.begun, handover.launched)
+        plugins, resolved = handover.resolve()
+        statement = {
+            "host": socket.gethostname(),
+            "settings": resolved.fingerprint(),
+            "plugins": plugins.manifest(),
+            "torch": torch.__version__,
+        }
+        agree(store, place, statement)
+        with process_group(store, place, resolved):
+            return train(handover, plugins, resolved, stop, startup)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from neox_core.errors import Origin, UserError
 from neox_core.launch import Rendezvous, free_port
 from neox_core.plugins import Switches
 from neox_core.training.handover import Handover, agree, receive
-from neox_core.training.worker import rendezvous
+from neox_core.training.worker import lost_contact, rendezvous
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -166,3 +166,10 @@ def test_ranks_that_come_meet():
     for thread in ranks:
         thread.join(15)
     assert found == {0: b"here", 1: b"here"}
+
+
+def test_what_gloo_says_of_a_lost_rank_is_cut_to_its_cause():
+    said = "[/src/third_party/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:8. Check the other."
+    expected = "lost contact with another rank: Connection closed by peer [127.0.0.1]:8"
+    assert lost_contact(RuntimeError(said)) == expected
+    assert lost_contact(RuntimeError("shapes differ")) is None
