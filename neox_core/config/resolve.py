@@ -188,7 +188,11 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision) -> dict[s
         SettingsError: an extra argument repeats a key that is set here.
     """
     settings = {key: getattr(args, key) for key in OptimizerSettings.model_fields | DeepSpeedSettings.model_fields}
-    zero = {"stage": 0} if settings["zero_optimization"] is None else dict(settings["zero_optimization"])
+    zero = {"stage": 0, **(settings["zero_optimization"] or {})}
+    if precision != "fp32" and zero["stage"] == 0:
+        # DeepSpeed has other optimizers for reduced precision without ZeRO: the one for bfloat16 takes an empty step when it is
+        # made, which shifts Adam's count, and none reports the gradient's norm. On one rank stage 1 is the same.
+        zero["stage"] = 1
     json: dict[str, Any] = {
         "train_batch_size": batch.total,
         "train_micro_batch_size_per_gpu": batch.micro,

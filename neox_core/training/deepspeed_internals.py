@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from neox_core.config import Device, Resolved
+from neox_core.config import Device
 from neox_core.errors import UserError
 from neox_core.parallel import Fragment, ShardSpec
 
@@ -36,19 +36,6 @@ def import_deepspeed(device: Device) -> Any:
     logger.setLevel(logging.WARNING)
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed
-
-
-def configuration(resolved: Resolved) -> dict[str, Any]:
-    """What `deepspeed.initialize` is given.
-
-    Without ZeRO, DeepSpeed trains reduced precision by optimizers of their own kind: one for bfloat16 takes an empty step when it
-    is made, which shifts Adam's count, and neither says what gradient norm it saw. Stage 1 has what is needed, and on one rank is
-    the same, so it stands in for stage 0 there.
-    """
-    json = dict(resolved.deepspeed)
-    if resolved.precision != "fp32" and json["zero_optimization"].get("stage", 0) == 0:
-        json["zero_optimization"] = {**json["zero_optimization"], "stage": 1}
-    return json
 
 
 class EngineCore(Protocol):

@@ -16,7 +16,7 @@ from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective
 from neox_core.parallel import Fragment
 from neox_core.plugins import PluginManager
-from neox_core.training.deepspeed_internals import configuration, import_deepspeed, make_core, parameter_groups
+from neox_core.training.deepspeed_internals import import_deepspeed, make_core, parameter_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Engine:
             resolved, plugins, parameter_groups(parameters, resolved[OptimizerSettings].weight_decay)
         )
         self._deepspeed, *_ = deepspeed.initialize(
-            model=TrainingModule(self.model, objective), optimizer=optimizer, config=configuration(resolved)
+            model=TrainingModule(self.model, objective), optimizer=optimizer, config=dict(resolved.deepspeed)
         )
         clipping = resolved[OptimizerSettings].gradient_clipping
         self._core = make_core(self._deepspeed, parameters, clipping, dist.get_rank(), dist.get_world_size())

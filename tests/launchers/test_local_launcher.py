@@ -71,6 +71,7 @@ def test_a_plan_has_a_command_for_each_rank(tmp_path):
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": "1234",
         "OMP_NUM_THREADS": "4",
+        "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONUNBUFFERED": "1",
     }
 

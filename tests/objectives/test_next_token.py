@@ -34,14 +34,14 @@ def by_hand(head, row, position):
 def test_it_is_the_mean_cross_entropy(head):
     output = loss(head, [[1.0] * 4] * 2)
     expected = sum(by_hand(head, row, position) for row in range(2) for position in range(4)) / 8
-    assert float(output.loss) == pytest.approx(expected, rel=1e-5)
+    assert output.loss.item() == pytest.approx(expected, rel=1e-5)
     assert float(output.weight) == 8
 
 
 def test_what_is_masked_counts_neither_above_nor_below(head):
     output = loss(head, [[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]])
     expected = (by_hand(head, 0, 0) + by_hand(head, 0, 3) + by_hand(head, 1, 2)) / 3
-    assert float(output.loss) == pytest.approx(expected, rel=1e-5)
+    assert output.loss.item() == pytest.approx(expected, rel=1e-5)
     assert float(output.weight) == 3
     output.loss.backward()
     assert not head.hidden.grad[0, 1].any()
@@ -51,7 +51,7 @@ def test_what_is_masked_counts_neither_above_nor_below(head):
 def test_nothing_that_counts_is_no_loss_and_no_gradient(head):
     output = loss(head, [[0.0] * 4] * 2)
     output.loss.backward()
-    assert float(output.loss.detach()) == 0
+    assert output.loss.item() == 0
     assert float(output.weight) == 0
     assert not head.hidden.grad.any()
     assert not head.weight.grad.any()
@@ -59,4 +59,4 @@ def test_nothing_that_counts_is_no_loss_and_no_gradient(head):
 
 def test_uniform_logits_cost_the_logarithm_of_the_vocabulary():
     head = HeadOutput(torch.zeros(2, 4, 8), torch.zeros(10, 8), torch.zeros(()))
-    assert float(loss(head, [[1.0] * 4] * 2).loss) == pytest.approx(math.log(10))
+    assert loss(head, [[1.0] * 4] * 2).loss.item() == pytest.approx(math.log(10))

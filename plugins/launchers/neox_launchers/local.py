@@ -72,4 +72,7 @@ class LocalLauncher:
         defaults = {"PYTHONUNBUFFERED": "1"}
         if "OMP_NUM_THREADS" not in self._environ:
             defaults["OMP_NUM_THREADS"] = str(max(1, self._cores // job.world.size))
+        if "OMP_WAIT_POLICY" not in self._environ:
+            # Threads that spin at the end of each parallel loop slow a run several times as soon as anything else uses a core.
+            defaults["OMP_WAIT_POLICY"] = "PASSIVE"
         return defaults
