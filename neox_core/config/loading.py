@@ -22,12 +22,19 @@ class Entry:
     origin: Origin
 
 
+_INT = re.compile(r"^[-+]?\d+$|^0o[0-7]+$|^0x[0-9a-fA-F]+$")
 _FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
-_MERGE, _NULL, _TIMESTAMP = (f"tag:yaml.org,2002:{name}" for name in ("merge", "null", "timestamp"))
+_INT_TAG, _FLOAT_TAG, _MERGE, _NULL, _TIMESTAMP = (
+    f"tag:yaml.org,2002:{name}" for name in ("int", "float", "merge", "null", "timestamp")
+)
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with YAML 1.2's floats (`1e-5` is a number), without dates and without silent duplicates."""
+    """PyYAML's safe loader with YAML 1.2's numbers, without dates and without silent duplicates.
+
+    `1e-5` is a number, `010` is ten, `1:30` and `1_000` are text. Booleans stay those of YAML 1.1 (`yes` and `off` too), because
+    files for GPT-NeoX were written for it.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
@@ -42,6 +49,16 @@ class _Loader(yaml.SafeLoader):
             seen[key] = line
         return super().construct_mapping(node, deep)
 
+    def construct_whole_number(self, node: yaml.ScalarNode) -> int:
+        """The value of what `_INT` matches; `int(text, 0)` would refuse leading zeros."""
+        text = self.construct_scalar(node)
+        try:
+            return int(text, 0) if text.startswith(("0x", "0o")) else int(text)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{text[:40]!r} is not a whole number", node.start_mark
+            ) from error
+
 
 class _Dumper(yaml.SafeDumper):
     """Writes what `_Loader` reads back: quotes text that it would take for a number; writes repeated values in full."""
@@ -52,10 +69,12 @@ class _Dumper(yaml.SafeDumper):
 
 for _resolver in (_Loader, _Dumper):
     _resolver.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in known if tag != _TIMESTAMP]
+        first: [(tag, pattern) for tag, pattern in known if tag not in (_INT_TAG, _FLOAT_TAG, _TIMESTAMP)]
         for first, known in _resolver.yaml_implicit_resolvers.items()
     }
-    _resolver.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+    _resolver.add_implicit_resolver(_INT_TAG, _INT, list("-+0123456789"))
+    _resolver.add_implicit_resolver(_FLOAT_TAG, _FLOAT, list("-+.0123456789"))
+_Loader.add_constructor(_INT_TAG, _Loader.construct_whole_number)
 
 
 def dump_yaml(values: Mapping[str, Any]) -> str:

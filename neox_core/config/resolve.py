@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from neox_core.config.args import NeoXArgs
+from neox_core.config.deepspeed_names import GPT_NEOX_NAMES
 from neox_core.config.groups import (
     BatchSettings,
     DeepSpeedSettings,
@@ -22,8 +23,8 @@ from neox_core.errors import Problem, SettingsError
 
 T = TypeVar("T")
 
-OWN_KEYS = {"bf16", "fp16", "optimizer", "scheduler"}
-"""Keys of DeepSpeed's configuration that other settings decide, also where they leave them out."""
+OWN_KEYS = {"bf16", "bfloat16", "fp16", "optimizer", "scheduler"}
+"""Keys of DeepSpeed's configuration that other settings decide, also where they leave them out; `bfloat16` is the old name of `bf16`."""
 
 
 def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
@@ -207,9 +208,8 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision) -> dict[s
     if precision == "bf16":
         json["bf16"] = {**(args.bf16 or {}), "enabled": True}
     if precision == "fp16":
-        json["fp16"] = {key: value for key, value in (args.fp16 or {}).items() if key not in ("type", "fp16")} | {
-            "enabled": True
-        }
+        given = {name: value for name, value in (args.fp16 or {}).items() if name not in GPT_NEOX_NAMES["fp16"]}
+        json["fp16"] = {**given, "enabled": True}
     extra = settings["deepspeed_extra_args"] or {}
     clashes = sorted(set(extra) & (set(json) | OWN_KEYS))
     if clashes:

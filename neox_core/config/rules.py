@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, GPT_NEOX_NAMES
 from neox_core.config.world import World
-from neox_core.errors import Problem
+from neox_core.errors import Problem, nearest
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
@@ -32,6 +34,24 @@ def heads_divide_width(args: NeoXArgs, world: World) -> Iterator[Problem]:
             keys=("num_attention_heads", "num_kv_heads"),
             message=f"num_attention_heads {args.num_attention_heads} is not a multiple of num_kv_heads {kv_heads}",
             remedy="each key/value head serves the same number of query heads",
+        )
+
+
+def rotary_turns_pairs(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Rotary positions turn the leading dimensions of a head in pairs."""
+    heads = args.num_attention_heads
+    if args.pos_emb.casefold() != "rotary" or args.hidden_size % heads:
+        return
+    head_dim = args.hidden_size // heads
+    rotated = int(head_dim * args.rotary_pct)
+    if rotated == 0 or rotated % 2:
+        pairs = max(rotated // 2, 1)
+        share = min(math.ceil(2 * pairs / head_dim * 10_000) / 10_000, 1.0)
+        yield Problem(
+            keys=("rotary_pct", "hidden_size", "num_attention_heads"),
+            message=f"rotary_pct {args.rotary_pct} turns {rotated} of the {head_dim} dimensions of a head (hidden_size "
+            f"{args.hidden_size} / num_attention_heads {heads}), which is not an even number > 0",
+            remedy=f"rotary_pct: {share} turns {2 * pairs}" if head_dim > 1 else "use fewer heads",
         )
 
 
@@ -99,7 +119,7 @@ def parallelism_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
                 remedy=f"set {key}: 1",
             )
     stage = (args.zero_optimization or {}).get("stage", 0)
-    if stage not in (0, 1):
+    if isinstance(stage, bool) or stage not in (0, 1):
         yield Problem(
             keys=("zero_optimization",),
             message=f"stage {stage!r}: this version has stages 0 and 1",
@@ -117,12 +137,39 @@ def precision_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
         )
 
 
+def deepspeed_knows_the_names(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """DeepSpeed has each option of the dictionaries that are handed to it."""
+    for key, names in DEEPSPEED_NAMES.items():
+        given = set(getattr(args, key) or {}) - GPT_NEOX_NAMES.get(key, frozenset())
+        for name in sorted(given - names):
+            close = nearest(name, names)
+            yield Problem(
+                keys=(key,),
+                message=f"{name!r} is not an option of DeepSpeed's {key}",
+                remedy=f"did you mean '{close}'?" if close else "remove it",
+            )
+
+
+def overflow_is_checked(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """A step whose gradient is not finite is skipped, in bfloat16 too."""
+    checked = (args.bf16 or {}).get("check_grad_overflow", True)
+    if checked is not True:
+        yield Problem(
+            keys=("bf16",),
+            message=f"check_grad_overflow: {checked!r} would let steps with gradients that are not finite spoil the weights",
+            remedy="leave it out; max_skipped_steps says when a run gives up",
+        )
+
+
 RULES: tuple[Rule, ...] = (
     heads_divide_width,
+    rotary_turns_pairs,
     positions_cover_samples,
     rates_are_ordered,
     saving_has_a_place,
     data_is_named_once,
     parallelism_is_available,
     precision_is_available,
+    deepspeed_knows_the_names,
+    overflow_is_checked,
 )

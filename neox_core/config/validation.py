@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -89,6 +89,8 @@ def allowed(group: type[Settings], key: str) -> str:
 
 def type_in_words(annotation: Any) -> str:
     """A type as a user would say it."""
+    if typing.get_origin(annotation) is Annotated:
+        annotation = typing.get_args(annotation)[0]
     simple = {
         int: "a whole number",
         float: "a number",
@@ -104,11 +106,17 @@ def type_in_words(annotation: Any) -> str:
         return f"one of {', '.join(map(str, arguments))}"
     if origin in (typing.Union, types.UnionType):
         return " or ".join(type_in_words(argument) for argument in arguments)
-    if origin is list:
-        return f"a list of {_plural(type_in_words(arguments[0]))}"
+    if origin in (list, tuple):
+        fixed = origin is tuple and arguments[-1] is not ...
+        return _items_in_words(arguments) if fixed else f"a list of {_plural(type_in_words(arguments[0]))}"
     if origin is dict:
         return "a mapping"
     return str(annotation)
+
+
+def _items_in_words(items: Sequence[Any]) -> str:
+    words = [type_in_words(item) for item in items]
+    return f"{len(words)} {_plural(words[0])}" if len(set(words)) == 1 < len(words) else f"[{', '.join(words)}]"
 
 
 def _plural(words: str) -> str:

@@ -71,7 +71,16 @@ class LanguageModel(nn.Module):
         return output
 
     def new_caches(self, batch: int, length: int) -> list[LayerCache]:
-        """Empty caches of all layers for generating up to `length` tokens of `batch` sequences."""
+        """Empty caches of all layers for generating up to `length` tokens of `batch` sequences.
+
+        Raises:
+            UserError: a layer's mixer has no cache.
+        """
+        for block in self._blocks():
+            if not hasattr(block.attention, "new_cache"):
+                raise UserError(
+                    f"attention of layer {block.layer} ({type(block.attention).__name__}) cannot generate: it has no cache"
+                )
         return [cast("Mixer", block.attention).new_cache(batch, length) for block in self._blocks()]
 
     def _blocks(self) -> Iterator[Block]:

@@ -47,7 +47,7 @@ class HookFailure:
 
     plugin: str
     hook: str
-    error: Exception
+    error: BaseException
 
 
 class PluginManager:
@@ -195,7 +195,13 @@ class PluginManager:
     def make(self, kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
         """Find a component and call its factory."""
         offer = self.find(kind, name)
-        return self.load(offer, offer.component.factory)(*args, **kwargs)
+        factory = self.load(offer, offer.component.factory)
+        try:
+            return factory(*args, **kwargs)
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ComponentError(f"{kind} '{name}' of {offer.source} cannot be made: {describe(error)}") from error
 
     def manifest(self) -> list[dict[str, str]]:
         """The plugins in use, as plain data that every rank must agree on and every checkpoint stores."""
@@ -240,7 +246,7 @@ class PluginManager:
                 result = implementation()
             except UserError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise UserError(
                     f"{plugin}: {hook} failed: {describe(error)}; do without it by -p no:{plugin}"
                 ) from error
@@ -252,7 +258,7 @@ class PluginManager:
         for plugin, implementation in self._implementations("neox_check", {"args": args, "world": world}):
             try:
                 problems += _problems(implementation())
-            except Exception as error:  # noqa: BLE001 - reported with all other problems
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - reported with all other problems
                 message = f"{plugin}: neox_check failed: {describe(error)}"
                 problems.append(Problem(message=message, remedy=f"do without it by -p no:{plugin}"))
         return problems
@@ -269,7 +275,7 @@ class PluginManager:
                 implementation()
             except UserError:
                 raise
-            except Exception as error:  # noqa: BLE001 - one logger's failure must not end a long run
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - one logger's failure must not end a long run
                 failures.append(HookFailure(plugin, hook, error))
                 self._hooks.unregister(name=plugin)
         return failures

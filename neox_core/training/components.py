@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from neox_core.config import LoggingSettings, ModelSettings, Resolved, RunnerSettings, TrainingSettings
 from neox_core.errors import Problem, UserError, did_you_mean
 from neox_core.model import tables
-from neox_core.plugins import Logger, PluginManager, State
+from neox_core.plugins import Attention, Feature, Logger, PluginManager, State
 from neox_core.training.schedule import check_schedule
 
 
@@ -31,7 +31,34 @@ def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Probl
     problems = [problem for key, check in checks for problem in _attempt(key, check, resolved)]
     problems += _attempt("optimizer", lambda: check_optimizer(resolved, plugins), resolved)
     problems += logger_problems(resolved, plugins)
+    if not problems:
+        problems += feature_problems(resolved, plugins)
     return problems
+
+
+def asked_features(model: ModelSettings) -> dict[str, Feature]:
+    """Features of sequence mixers that settings ask for, by key."""
+    asked = {
+        "pos_emb": Feature.ROPE if model.pos_emb.casefold() == "rotary" else None,
+        "num_kv_heads": Feature.GQA if model.num_kv_heads not in (None, model.num_attention_heads) else None,
+        "attention_dropout": Feature.DROPOUT if model.attention_dropout > 0 else None,
+    }
+    return {key: feature for key, feature in asked.items() if feature is not None}
+
+
+def feature_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    """A problem for each setting that none of the model's mixers heeds, and for mixers that this version cannot place."""
+    mixers = [plugins.find("attention", name).component for name in dict.fromkeys(resolved.layers)]
+    names = ", ".join(f"'{mixer.name}'" for mixer in mixers)
+    for key, feature in asked_features(resolved[ModelSettings]).items():
+        if not any(feature in mixer.supports for mixer in mixers):
+            message = f"{resolved.all_values()[key]!r} asks for {feature}, which attention {names} does not support"
+            remedy = "`neox plugins --kind attention` lists what each supports"
+            yield Problem(keys=(key,), message=message, remedy=remedy, origin=resolved.origins.get(key))
+    for mixer in mixers:
+        if isinstance(mixer, Attention) and mixer.replaces == "block":
+            message = f"'{mixer.name}' takes the place of a whole block, for which this version has no room"
+            yield Problem(keys=("attention_config",), message=message, origin=resolved.origins.get("attention_config"))
 
 
 def logger_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:

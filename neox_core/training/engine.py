@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from neox_core.checkpoint import Reader, load_fragments
@@ -78,9 +79,16 @@ class Engine:
         optimizer = make_optimizer(
             resolved, plugins, parameter_groups(parameters, resolved[OptimizerSettings].weight_decay)
         )
-        self._deepspeed, *_ = deepspeed.initialize(
-            model=TrainingModule(self.model, objective), optimizer=optimizer, config=dict(resolved.deepspeed)
-        )
+        module = TrainingModule(self.model, objective)
+        try:
+            self._deepspeed, *_ = deepspeed.initialize(
+                model=module, optimizer=optimizer, config=dict(resolved.deepspeed)
+            )
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, one['loc']))}: {one['input']!r}: {one['msg']}" for one in error.errors()
+            )
+            raise UserError(f"DeepSpeed refuses its configuration: {error.title}: {wrong}") from error
         clipping = resolved[OptimizerSettings].gradient_clipping
         self._core = make_core(self._deepspeed, parameters, clipping, dist.get_rank(), dist.get_world_size())
         mark("engine")

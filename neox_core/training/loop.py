@@ -59,6 +59,8 @@ class Training:
                 batches, step=self.progress.iteration, learning_rate=rate, notice=self.stop.received
             )
             self.progress = self.progress.after(result, batch.total)
+            if result.applied:
+                self.saver.look_at(self.engine)
             seconds, iteration, signal = time.monotonic() - start, self.progress.iteration, result.notice
             last = iteration == settings.train_iters or signal or is_multiple(iteration, settings.exit_interval)
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from neox_core.checkpoint.layout import SETTINGS
-from neox_core.checkpoint.manifest import Manifest
-from neox_core.checkpoint.search import find, require_none_later
 from neox_core.config import (
-    CheckpointSettings,
     DataSettings,
     NeoXArgs,
     Resolved,
     TokenizerSettings,
     World,
-    read_text,
 )
+from neox_core.data.blend import normalised_weights
+from neox_core.data.split import split_boundaries
 from neox_core.data.token_file import TokenFile
 from neox_core.data.tokenizer import Tokenizer, load_tokenizer
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.components import component_problems
+from neox_core.training.resuming import Notice, check_saving, checkpoint_to_resume
 
 T = TypeVar("T")
 
@@ -52,7 +51,7 @@ def open_tokenizer(args: NeoXArgs) -> Tokenizer | None:
 
 
 def check(
-    args: NeoXArgs, world: World, plugins: PluginManager, notice: Callable[[str], None]
+    args: NeoXArgs, world: World, plugins: PluginManager, notice: Notice
 ) -> tuple[Resolved, Tokenizer | None, Path | None]:
     """Resolve the settings and look at everything that the run will need.
 
@@ -98,6 +97,7 @@ def attempt(problems: list[Problem], key: str, args: NeoXArgs, work: Callable[[]
 def data_problems(resolved: Resolved) -> Iterator[Problem]:
     """What is wrong with the token files: absent, damaged, or with tokens that the embedding does not have."""
     data = resolved[DataSettings]
+    yield from parts_problems(resolved)
     named = [("data_path", data.data_path)] if data.data_path is not None else []
     for key in ("train_data_paths", "valid_data_paths", "test_data_paths"):
         named += [(key, prefix) for prefix in getattr(data, key) or ()]
@@ -117,6 +117,21 @@ def data_problems(resolved: Resolved) -> Iterator[Problem]:
             )
 
 
+def parts_problems(resolved: Resolved) -> Iterator[Problem]:
+    """What is wrong with `split` and the weights, whatever the files hold."""
+    data = resolved[DataSettings]
+    checks: list[tuple[str, Callable[[], object]]] = [("split", lambda: split_boundaries(data.split, 1))]
+    for part in ("train", "valid", "test"):
+        weights: list[float] | None = getattr(data, f"{part}_data_weights")
+        if weights is not None:
+            checks.append((f"{part}_data_weights", partial(normalised_weights, weights, len(weights))))
+    for key, check_part in checks:
+        try:
+            check_part()
+        except UserError as error:
+            yield Problem(keys=(key,), message=str(error), origin=resolved.origins.get(key))
+
+
 def largest_token(tokens: TokenFile) -> int:
     """The largest id near the beginning of a file."""
     largest, seen = 0, 0
@@ -126,65 +141,3 @@ def largest_token(tokens: TokenFile) -> int:
         if seen >= LOOKED_AT:
             break
     return largest
-
-
-def checkpoint_to_resume(resolved: Resolved, notice: Callable[[str], None]) -> Path | None:
-    """The checkpoint that `load` and `iteration` mean.
-
-    Raises:
-        UserError: it is asked for and not there, or damaged, or of another architecture.
-    """
-    settings, found = resolved[CheckpointSettings], None
-    if settings.load is not None:
-
-        def interrupted(path: Path) -> None:
-            notice(f"{path} has no manifest, as when a save is interrupted: passed over")
-
-        found = find(Path(settings.load), settings.iteration, on_interrupted=interrupted)
-        if found is None:
-            notice(f"load: there is no checkpoint in {settings.load} yet: training begins anew")
-        else:
-            check_same_model(found, resolved)
-    elif settings.iteration is not None:
-        raise UserError("iteration: names a checkpoint, but `load` does not say in which directory")
-    return found
-
-
-def check_saving(resolved: Resolved, checkpoint: Path | None) -> None:
-    """Whether the run may save where it is told to.
-
-    Raises:
-        UserError: there are later checkpoints than the one it begins with: those of another run, or of another branch of it.
-    """
-    settings = resolved[CheckpointSettings]
-    if settings.save is not None:
-        require_none_later(Path(settings.save), 0 if checkpoint is None else Manifest.read(checkpoint).iteration)
-
-
-def check_same_model(path: Path, resolved: Resolved) -> None:
-    """Compare the settings that make a model's shape with those that a checkpoint was saved with.
-
-    Raises:
-        UserError: the checkpoint is damaged, or was saved with other settings; all differences are named.
-    """
-    manifest = Manifest.read(path)
-    for name, difference in manifest.missing(path).items():
-        raise UserError(f"{path / name}: {difference}; resume from another checkpoint with `iteration`")
-    saved = {
-        entry.key: entry.value for entry in read_text(manifest.content(path, SETTINGS).decode(), str(path / SETTINGS))
-    }
-    differences = [
-        f"{key} {saved.get(key, field.default)!r} (now {getattr(resolved.groups[group], key)!r})"
-        for group in resolved.groups
-        for key, field in group.model_fields.items()
-        if must_match(field.json_schema_extra) and saved.get(key, field.default) != getattr(resolved.groups[group], key)
-    ]
-    if differences:
-        raise UserError(
-            f"{path} was saved with {', '.join(differences)}: use the same settings, or load from another directory"
-        )
-
-
-def must_match(extra: Any) -> bool:
-    """Whether a key's declaration says that a checkpoint's value must be the same."""
-    return isinstance(extra, dict) and extra.get("from_checkpoint") == "match"

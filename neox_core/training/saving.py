@@ -7,10 +7,13 @@ import time
 from pathlib import Path
 
 from neox_core.checkpoint import Group, Manifest, capture, prune, save
+from neox_core.checkpoint.group import together
 from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.plugins import PluginManager
 from neox_core.training.engine import Engine
+from neox_core.training.lock import DirectoryLock
 from neox_core.training.progress import Progress
+from neox_core.training.resuming import TOKENIZER
 from neox_core.training.run import Checkpoint
 
 
@@ -30,9 +33,26 @@ class Saver:
             "plugins.json": json.dumps(plugins.manifest(), indent=1),
         }
         self._facts = {"vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size}
+        self._looked_at = False
+        if self.enabled:
+            together(group, "Taking the directory of checkpoints", self._take_directory)
         vocab_file = resolved[TokenizerSettings].vocab_file
         if vocab_file is not None and group.rank == 0:
-            self._files["tokenizer.json"] = Path(vocab_file).read_bytes()
+            self._files[TOKENIZER] = Path(vocab_file).read_bytes()
+
+    def _take_directory(self) -> None:
+        self._lock = DirectoryLock(Path(str(self._settings.save))) if self._group.rank == 0 else None
+
+    def look_at(self, engine: Engine) -> None:
+        """Find out, once the optimizer has its state, whether all of it can be saved, instead of at the first checkpoint.
+
+        Raises:
+            UserError: it cannot.
+        """
+        if self.enabled and not self._looked_at:
+            self._looked_at = True
+            for _ in engine.fragments():
+                pass
 
     @property
     def enabled(self) -> bool:

@@ -14,9 +14,7 @@ from neox_core.errors import UserError
 from neox_core.model import LanguageModel
 from neox_core.parallel import ShardSpec
 from neox_core.plugins import PluginManager, Switches
-
-TOKENIZER = "tokenizer.json"
-"""Name of the tokenizer's definition inside a checkpoint."""
+from neox_core.training.resuming import TOKENIZER
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,25 @@ def test_a_copy_is_independent():
 
 PRINTABLE = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufeff￾￿"), max_size=12)
 TRICKY = st.sampled_from(
-    ["1e5", "1E-5", ".5", "5.", "yes", "null", "~", "", "=", "<<", "2024-01-01", "1_0", "a: b", "#x"]
+    [
+        "1e5",
+        "1E-5",
+        ".5",
+        "5.",
+        "yes",
+        "null",
+        "~",
+        "",
+        "=",
+        "<<",
+        "2024-01-01",
+        "1_0",
+        "010",
+        "0x1",
+        "1:30",
+        "a: b",
+        "#x",
+    ]
 )
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | PRINTABLE | TRICKY
 VALUES = st.recursive(

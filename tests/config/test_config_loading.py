@@ -41,6 +41,11 @@ def test_hyphens_are_underscores_in_keys_and_nowhere_else():
         ("-.inf", -math.inf),
         ("12", 12),
         ("0", 0),
+        ("010", 10),
+        ("-08", -8),
+        ("0x1F", 31),
+        ("0o17", 15),
+        ("010.50", 10.5),
     ],
 )
 def test_numbers_are_those_of_yaml_1_2(text, number):
@@ -49,9 +54,15 @@ def test_numbers_are_those_of_yaml_1_2(text, number):
     assert type(found) is type(number)
 
 
-@pytest.mark.parametrize("text", ["1.0e_8", "e5", "1e", "2024-01-01", "1.2.3", "'1e-5'"])
+@pytest.mark.parametrize(
+    "text", ["1.0e_8", "e5", "1e", "2024-01-01", "1.2.3", "'1e-5'", "1:30", "1:30.5", "1_000", "0b11", "-0x1"]
+)
 def test_what_is_no_number_is_text(text):
     assert values(f"lr: {text}")["lr"] == text.strip("'")
+
+
+def test_booleans_are_those_of_yaml_1_1():
+    assert values("a: yes\nb: Off\nc: true\nd: 'no'\n") == {"a": True, "b": False, "c": True, "d": "no"}
 
 
 def test_python_spelling_of_booleans_and_trailing_commas_are_read():
@@ -93,6 +104,8 @@ def test_a_value_may_repeat_another_one_with_changes():
         ("a: {[x]: 1}\n", "run.yml:1: not valid YAML: found unhashable key"),
         ("a: 1\n---\nb: 2\n", "run.yml:2: not valid YAML: but found another document"),
         ("a: !!python/name:os.system\n", "run.yml:1: not valid YAML: could not determine a constructor"),
+        ("\na: !!int b\n", "run.yml:2: not valid YAML: 'b' is not a whole number"),
+        (f"a: {'9' * 5000}\n", "run.yml:1: not valid YAML: '9999"),
         ("a: \x00\n", "run.yml: not valid YAML: unacceptable character #x0000"),
         ("fp16:\n  enabled: true\n  enabled: false\n", "the key 'enabled' is there twice, on lines 2 and 3"),
     ],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from neox_core.config import ModelSettings, NeoXArgs, World
+from neox_core.config.deepspeed_names import DEEPSPEED_NAMES
 from neox_core.config.resolve import expand_attention
 from neox_core.errors import SettingsError
 
@@ -277,7 +279,17 @@ def test_settings_of_deepspeed_reach_it():
 
 
 @pytest.mark.parametrize(
-    "key", ["gradient_clipping", "train_batch_size", "zero_optimization", "fp16", "bf16", "optimizer", "scheduler"]
+    "key",
+    [
+        "gradient_clipping",
+        "train_batch_size",
+        "zero_optimization",
+        "fp16",
+        "bf16",
+        "bfloat16",
+        "optimizer",
+        "scheduler",
+    ],
 )
 def test_what_has_a_key_of_its_own_cannot_be_an_extra_argument(key):
     (problem,) = problems(deepspeed_extra_args={key: {}, "comms_logger": {}})
@@ -330,6 +342,18 @@ def test_malformed_optimizers_are_refused(optimizer, message):
             "2 weights for 1 paths (give one weight for each path)",
         ),
         ({"zero_optimization": {"stage": 3}}, "stage 3: this version has stages 0 and 1 (set stage: 1)"),
+        ({"zero_optimization": {"stage": True}}, "stage True: this version has stages 0 and 1 (set stage: 1)"),
+        (
+            {"zero_optimization": {"reduce_buket_size": 1}},
+            "'reduce_buket_size' is not an option of DeepSpeed's zero_optimization (did you mean 'reduce_bucket_size'?)",
+        ),
+        ({"bf16": {"xyz": 2}}, "'xyz' is not an option of DeepSpeed's bf16 (remove it)"),
+        ({"fp16": {"hysterisis": 2}}, "'hysterisis' is not an option of DeepSpeed's fp16 (did you mean 'hysteresis'?)"),
+        ({"bf16": {"enable": True}}, "'enable' is not an option of DeepSpeed's bf16 (did you mean 'enabled'?)"),
+        (
+            {"bf16": {"check_grad_overflow": False}},
+            "check_grad_overflow: False would let steps with gradients that are",
+        ),
     ],
 )
 def test_each_rule_says_what_to_do(changes, message):
@@ -340,6 +364,51 @@ def test_each_rule_says_what_to_do(changes, message):
 @pytest.mark.parametrize("key", ["checkpoint_factor", "train_data_paths", "keep_last_n_checkpoints"])
 def test_null_is_as_good_as_nothing(key):
     assert resolve(**{key: None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"hidden_size": 10},
+            "rotary_pct 1.0 turns 5 of the 5 dimensions of a head (hidden_size 10 / num_attention_heads 2)",
+        ),
+        ({"rotary_pct": 0.1}, "rotary_pct 0.1 turns 0 of the 8 dimensions"),
+        ({"rotary_pct": 0.4}, "rotary_pct 0.4 turns 3 of the 8 dimensions"),
+        ({"pos_emb": "Rotary", "rotary_pct": 0.4}, "(rotary_pct: 0.25 turns 2)"),
+        ({"num_attention_heads": 16}, "(use fewer heads)"),
+    ],
+)
+def test_rotary_positions_turn_an_even_number_of_dimensions(changes, message):
+    (problem,) = problems(**{"pos_emb": "rotary", **changes})
+    assert "rotary_pct, hidden_size, num_attention_heads: " in problem
+    assert message in problem
+
+
+@given(st.integers(2, 512), st.floats(0, 1, exclude_min=True))
+def test_the_rotary_share_that_is_proposed_is_accepted(head_dim, share):
+    given = {"pos_emb": "rotary", "num_attention_heads": 1, "hidden_size": head_dim}
+    try:
+        resolve(**given, rotary_pct=share)
+    except SettingsError as error:
+        (problem,) = error.problems
+        assert resolve(**given, rotary_pct=float(re.search(r"rotary_pct: (\S+) turns", problem.remedy)[1]))
+
+
+def test_other_positions_do_not_turn():
+    assert resolve(pos_emb="learned", rotary_pct=0.4)
+
+
+def test_the_names_are_those_of_the_installed_deepspeed():
+    from deepspeed.runtime.precision_config import DeepSpeedBF16Config, DeepSpeedFP16Config
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+
+    models = {"zero_optimization": DeepSpeedZeroConfig, "fp16": DeepSpeedFP16Config, "bf16": DeepSpeedBF16Config}
+    found = {
+        key: {name for field, info in model.model_fields.items() for name in (field, info.alias or field)}
+        for key, model in models.items()
+    }
+    assert found == DEEPSPEED_NAMES
 
 
 def test_problems_of_all_rules_and_derivations_come_together():

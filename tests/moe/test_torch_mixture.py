@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from neox_moe.torch_mixture import TorchMixture
-from training_models import context, model, tokens
+from training_models import context, model, resolve, tokens
 
-from neox_core.errors import UserError
+from neox_core.errors import SettingsError
 from neox_core.model import MLP
 
 
@@ -78,6 +78,6 @@ def test_the_auxiliary_loss_is_trained_on_but_not_reported(workers):
     assert free[1] != pytest.approx(costly[1], rel=1e-3), "the gradient is that of both"
 
 
-def test_more_experts_for_a_token_than_there_are_is_refused():
-    with pytest.raises(UserError, match="moe_top_k: 3 is more than moe_num_experts 2"):
-        mixture(moe_num_experts=2, moe_top_k=3)
+def test_more_experts_for_a_token_than_there_are_is_refused_with_the_settings():
+    with pytest.raises(SettingsError, match="moe_top_k 3 is more than moe_num_experts 2"):
+        resolve(moe_num_experts=2, moe_top_k=3)

@@ -47,7 +47,18 @@ def test_each_group_decays_by_its_own():
     assert exempt.tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("wrong", [{"lr": 0}, {"lr": "fast"}, {"eps": 0}, {"betas": [0.9]}, {"beta1": 0.9}])
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"lr": lr} for lr in (0, "fast", NAN, INF)),
+        *({"eps": eps} for eps in (0, NAN, INF)),
+        *({"betas": betas} for betas in ([0.9], [0.9, 1], [-0.1, 0.9], [NAN, 0.9], [0.9, NAN])),
+        {"beta1": 0.9},
+    ],
+)
 def test_options_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValidationError):
         AdamParams(**wrong)

@@ -12,6 +12,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from neox_core.config.presets import SUFFIXES
+
 ROOT = Path(__file__).resolve().parents[2]
 
 IMPORT_THE_CORE = """
@@ -66,6 +68,24 @@ def test_constraints_pin_every_requirement_to_a_version_that_fits(pyproject: dic
     for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), text
+
+
+@pytest.mark.parametrize(
+    ("name", "too_old"), [("tokenizers", "0.20.0"), ("torch", "2.5.1")], ids=["encode_batch_fast", "torch"]
+)
+def test_versions_without_what_is_used_are_not_allowed(pyproject: dict[str, Any], name: str, too_old: str) -> None:
+    requirements = {found.name: found for found in map(Requirement, pyproject["project"]["dependencies"])}
+    assert not requirements[name].specifier.contains(too_old)
+
+
+def test_every_extra_but_that_of_developers_belongs_to_a_component(pyproject: dict[str, Any]) -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("plugins/*/neox_*/plugin.py"))
+    for extra in set(pyproject["project"]["optional-dependencies"]) - {"dev"}:
+        assert f'extra="{extra}"' in sources
+
+
+def test_presets_are_all_that_ships_as_presets() -> None:
+    assert {path.suffix for path in (ROOT / "configs").rglob("*") if path.is_file()} <= set(SUFFIXES)
 
 
 def test_the_citation_is_of_this_version(pyproject: dict[str, Any]) -> None:

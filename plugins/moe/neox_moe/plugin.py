@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from neox_core.plugins import Component, MoE
+from neox_core.plugins import Component, MoE, resolve
+
+if TYPE_CHECKING:
+    from neox_core.config import NeoXArgs, World
+    from neox_core.errors import Problem
 
 
 def neox_components() -> Iterable[Component]:
@@ -18,3 +23,9 @@ def neox_components() -> Iterable[Component]:
             status="provisional",
         )
     ]
+
+
+def neox_check(args: NeoXArgs, world: World) -> Iterable[Problem]:
+    """A token has no more experts than there are."""
+    found: Iterable[Problem] = resolve("neox_moe.rules:problems")(args)
+    return found

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from neox_core.config import MixtureSettings
-from neox_core.errors import UserError
 from neox_core.model import MLP, LayerContext
 from neox_moe.settings import MoESettings
 
@@ -22,8 +21,6 @@ class TorchMixture(nn.Module):
         super().__init__()
         settings = context.resolved[MoESettings]
         self.num_experts, self.top_k = context.resolved[MixtureSettings].moe_num_experts, settings.moe_top_k
-        if self.top_k > self.num_experts:
-            raise UserError(f"moe_top_k: {self.top_k} is more than moe_num_experts {self.num_experts}; lower it")
         self.coefficient = settings.moe_loss_coeff
         self.router = context.linear(context.model.hidden_size, self.num_experts, bias=False, role="input")
         self.experts = nn.ModuleList(MLP(context) for _ in range(self.num_experts))

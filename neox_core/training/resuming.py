@@ -1,0 +1,138 @@
+"""Which checkpoint a run goes on from, whether it fits, and whether the run may save where it is told to; costs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from neox_core.checkpoint.layout import SETTINGS, STATE
+from neox_core.checkpoint.manifest import Manifest
+from neox_core.checkpoint.search import find, require_none_later
+from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, read_text
+from neox_core.errors import UserError
+
+Notice = Callable[[str], None]
+"""Told what a user should know but need not mend."""
+
+TOKENIZER = "tokenizer.json"
+"""Name of the tokenizer's definition inside a checkpoint."""
+
+ORDERING = (
+    "seed",
+    "seq_length",
+    "split",
+    "data_path",
+    "train_data_paths",
+    "train_data_weights",
+)
+"""Keys that decide which samples there are and in what order."""
+
+
+def checkpoint_to_resume(resolved: Resolved, notice: Notice) -> Path | None:
+    """The checkpoint that `load` and `iteration` mean, or None to begin anew.
+
+    Only a run that loads from where it saves may find nothing: it has not saved yet.
+
+    Raises:
+        UserError: it is asked for and not there, or damaged, or of another model.
+    """
+    settings = resolved[CheckpointSettings]
+    if settings.load is None:
+        if settings.iteration is not None:
+            raise UserError("iteration: names a checkpoint, but `load` does not say in which directory")
+        return None
+    directory = Path(settings.load)
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"{directory} is not a directory; name one that holds checkpoints")
+
+    def interrupted(path: Path) -> None:
+        notice(f"{path} has no manifest, as when a save is interrupted: passed over")
+
+    found = find(directory, settings.iteration, on_interrupted=interrupted)
+    if found is not None:
+        check_same_model(found, resolved)
+        tell_differences(found, resolved, notice)
+    elif settings.save is None or Path(settings.save).absolute() != directory.absolute():
+        raise UserError(
+            f"there is no checkpoint in {directory}; name a directory that holds one, or remove `load` to begin anew"
+        )
+    else:
+        notice(f"load: there is no checkpoint in {directory} yet: training begins anew")
+    return found
+
+
+def check_saving(resolved: Resolved, checkpoint: Path | None) -> None:
+    """Whether the run may save where it is told to.
+
+    Raises:
+        UserError: nothing can be written there, or there are later checkpoints than the one that the run begins with: those of
+            another run, or of another branch of it.
+    """
+    settings = resolved[CheckpointSettings]
+    if settings.save is None:
+        return
+    directory = Path(settings.save).absolute()
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        reason = "is not a directory" if not existing.is_dir() else "cannot be written to"
+        raise UserError(f"{settings.save}: {existing} {reason}; choose another directory")
+    require_none_later(Path(settings.save), 0 if checkpoint is None else Manifest.read(checkpoint).iteration)
+
+
+def check_same_model(path: Path, resolved: Resolved) -> None:
+    """Compare what makes a model (its settings, vocabulary and tokenizer) with what a checkpoint was saved with.
+
+    Raises:
+        UserError: the checkpoint is damaged, or is of another model; all differences are named.
+    """
+    manifest = Manifest.read(path)
+    for name, difference in manifest.missing(path).items():
+        raise UserError(f"{path / name}: {difference}; resume from another checkpoint with `iteration`")
+    differences = list(model_differences(saved_settings(path, manifest), resolved))
+    saved_rows = json.loads(manifest.content(path, STATE)).get("padded_vocab_size")
+    if saved_rows not in (None, resolved.padded_vocab_size):
+        differences.append(f"{saved_rows} rows of the embedding (now {resolved.padded_vocab_size})")
+    vocab_file = resolved[TokenizerSettings].vocab_file
+    if TOKENIZER in manifest.files and vocab_file is not None:
+        found = hashlib.sha256(Path(vocab_file).read_bytes()).hexdigest()
+        if found != manifest.files[TOKENIZER].sha256:
+            differences.append(f"another tokenizer than {vocab_file} (its own is {path / TOKENIZER})")
+    if differences:
+        raise UserError(
+            f"{path} was saved with {', '.join(differences)}: use the same settings, or load from another directory"
+        )
+
+
+def saved_settings(path: Path, manifest: Manifest) -> dict[str, Any]:
+    """The keys that were given when a checkpoint was saved."""
+    text = manifest.content(path, SETTINGS).decode()
+    return {entry.key: entry.value for entry in read_text(text, str(path / SETTINGS))}
+
+
+def model_differences(saved: Mapping[str, Any], resolved: Resolved) -> Iterator[str]:
+    """Keys that belong to the model and differ. Where the tokenizer's files lie may differ; its content is compared apart."""
+    for group, settings in resolved.groups.items():
+        for key, field in group.model_fields.items():
+            before, now = saved.get(key, field.default), getattr(settings, key)
+            if group is not TokenizerSettings and belongs_to_model(field.json_schema_extra) and before != now:
+                yield f"{key} {before!r} (now {now!r})"
+
+
+def belongs_to_model(extra: Any) -> bool:
+    """Whether a key's declaration says that a checkpoint decides its value."""
+    return isinstance(extra, dict) and extra.get("from_checkpoint") in ("match", "take")
+
+
+def tell_differences(path: Path, resolved: Resolved, notice: Notice) -> None:
+    """Say which changes since a checkpoint give the run other data than it would have gone on with."""
+    saved, values = saved_settings(path, Manifest.read(path)), resolved.all_values()
+    defaults = {key: field.default for group in resolved.groups for key, field in group.model_fields.items()}
+    changed = [key for key in ORDERING if saved.get(key, defaults[key]) != values[key]]
+    if changed:
+        notice(f"{', '.join(changed)} changed since {path}: the data does not go on where it was, but in another order")
+    elif saved.get("train_iters") != values["train_iters"]:
+        notice(f"train_iters changed since {path}: data that the run uses more than once goes on in another order")

@@ -1,0 +1,18 @@
+"""Rules over several keys of mixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from neox_core.config import NeoXArgs
+from neox_core.errors import Problem
+
+
+def problems(args: NeoXArgs) -> Iterator[Problem]:
+    """A token has no more experts than there are."""
+    if args.moe_top_k > args.moe_num_experts:
+        yield Problem(
+            keys=("moe_top_k", "moe_num_experts"),
+            message=f"moe_top_k {args.moe_top_k} is more than moe_num_experts {args.moe_num_experts}",
+            remedy="lower the one or raise the other",
+        )

@@ -1,0 +1,149 @@
+"""What a run may go on from, and where it may save: found before anything is launched."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from plugin_distributions import neox
+from plugin_runs import listing, write_config, write_data
+
+from neox_core.checkpoint import SoloGroup, save
+from neox_core.config import NeoXArgs, World, dump_yaml, read_file
+from neox_core.errors import UserError
+from neox_core.plugins import PluginManager
+from neox_core.training.lock import DirectoryLock
+from neox_core.training.resuming import check_saving, checkpoint_to_resume
+
+
+@pytest.fixture
+def resolve(tmp_path, monkeypatch):
+    """Resolves the tiny configuration with changes, in a directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path)
+
+    def resolved(**changes):
+        path = write_config(tmp_path, **changes)
+        return NeoXArgs(read_file(path), PluginManager()).resolve(World.local())
+
+    return resolved
+
+
+def write_checkpoint(resolved, directory, iteration=3, **files):
+    state = {"padded_vocab_size": resolved.padded_vocab_size}
+    save(
+        directory,
+        iteration=iteration,
+        fragments=[],
+        state=state,
+        files={"settings.yml": dump_yaml(resolved.values), **files},
+        random_state=None,
+        group=SoloGroup(),
+    )
+
+
+def test_nothing_to_load_is_an_error_unless_the_run_saves_there(resolve, tmp_path):
+    notices = []
+    assert checkpoint_to_resume(resolve(load="here", save="here"), notices.append) is None
+    assert notices == ["load: there is no checkpoint in here yet: training begins anew"]
+    for changes in ({"load": "tpyo", "save": "here"}, {"load": "tpyo"}):
+        with pytest.raises(UserError, match="there is no checkpoint in tpyo"):
+            checkpoint_to_resume(resolve(**changes), notices.append)
+
+
+def test_a_file_is_no_directory_of_checkpoints(resolve, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file is not a directory"):
+        checkpoint_to_resume(resolve(load="file", save="file"), print)
+    with pytest.raises(UserError, match=r"file is not a directory"):
+        check_saving(resolve(save="file/inside"), None)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_cannot_be_written_to_is_found_before_the_run(resolve, tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(UserError, match="closed cannot be written to"):
+        check_saving(resolve(save="closed/inside"), None)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"hidden_size": 32}, "hidden_size 16 \\(now 32\\)"),
+        ({"layernorm_epsilon": 1e-6}, "layernorm_epsilon 1e-05 \\(now 1e-06\\)"),
+        ({"vocab_size": 63, "make_vocab_size_divisible_by": 1}, "64 rows of the embedding \\(now 63\\)"),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused(resolve, tmp_path, change, named):
+    write_checkpoint(resolve(), tmp_path / "saved")
+    with pytest.raises(UserError, match=named):
+        checkpoint_to_resume(resolve(load="saved", **change), print)
+
+
+def test_another_tokenizer_is_refused(resolve, tmp_path):
+    (tmp_path / "mine.json").write_text("{}")
+    settings = {"vocab_file": "mine.json", "tokenizer_type": "HFTokenizer", "load": "saved"}
+    write_checkpoint(resolve(**settings), tmp_path / "saved", **{"tokenizer.json": "{}"})
+    assert checkpoint_to_resume(resolve(**settings), print) is not None
+    (tmp_path / "mine.json").write_text("{ }")
+    with pytest.raises(UserError, match=r"another tokenizer than mine\.json"):
+        checkpoint_to_resume(resolve(**settings), print)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"), [({"seed": 9}, "seed changed"), ({"train_iters": 7}, "train_iters changed"), ({}, None)]
+)
+def test_changes_of_the_data_are_told(resolve, tmp_path, change, named):
+    write_checkpoint(resolve(), tmp_path / "saved")
+    notices = []
+    checkpoint_to_resume(resolve(load="saved", **change), notices.append)
+    assert [notice.partition(" since")[0] for notice in notices] == ([named] if named else [])
+
+
+def test_a_directory_is_saved_into_by_one_run_at_a_time(tmp_path):
+    lock = DirectoryLock(tmp_path / "shared")
+    with pytest.raises(UserError, match=f"process {os.getpid()} on .* is saving into"):
+        DirectoryLock(tmp_path / "shared")
+    lock.release()
+    DirectoryLock(tmp_path / "shared").release()
+
+
+@pytest.mark.slow
+def test_a_second_run_into_a_directory_ends_at_once_and_harms_nothing(tmp_path):
+    write_data(tmp_path)
+    write_config(tmp_path, save="shared", load="shared")
+    lock = DirectoryLock(tmp_path / "shared")
+    before = listing(tmp_path / "shared")
+    done = neox("train", "tiny.yml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is saving into shared" in done.stderr
+    assert listing(tmp_path / "shared") == before
+    lock.release()
+    assert neox("train", "tiny.yml", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.slow
+def test_state_that_cannot_be_saved_is_found_after_the_first_step(tmp_path):
+    write_data(tmp_path)
+    write_config(tmp_path, save="saved", optimizer={"type": "counting", "params": {}})
+    (tmp_path / "counting.py").write_text(
+        "import types\n"
+        "from neox_core.plugins import Optimizer\n"
+        "def build(groups, params):\n"
+        "    import torch\n"
+        "    class Counting(torch.optim.SGD):\n"
+        "        def step(self):\n"
+        "            super().step()\n"
+        "            for group in self.param_groups:\n"
+        "                for p in group['params']:\n"
+        "                    self.state[p]['steps'] = 1\n"
+        "    return Counting(groups, lr=0.1)\n"
+        "def neox_components():\n"
+        "    return [Optimizer(name='counting', summary='counts in int', factory='counting:build')]\n"
+    )
+    done = neox("-p", "counting.py", "train", "tiny.yml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "its state 'steps' of embedding.weight is int, which cannot be saved" in done.stderr
+    (metrics,) = tmp_path.glob("runs/*/*/metrics.jsonl")
+    assert not any(json.loads(line)["event"] == "step" for line in metrics.read_text().splitlines())
