@@ -8,8 +8,8 @@ import yaml
 
 from neox_core.cli.tables import table
 from neox_core.cli.train import find_world
+from neox_core.cli.words import files_and_overrides, positive
 from neox_core.config import NeoXArgs, World, read_entries, switches_from
-from neox_core.config.presets import find_config
 from neox_core.errors import SettingsError
 from neox_core.plugins import CommandContext, PluginManager
 from neox_core.training.components import component_problems
@@ -22,15 +22,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
     for name, description in (("check", "report every problem"), ("show", "print every key with its value and origin")):
         verb = verbs.add_parser(name, help=description, description=description)
         verb.add_argument("words", nargs="+", metavar="FILE | KEY=VALUE")
-        verb.add_argument("--world-size", type=int, help="as if there were so many ranks")
+        verb.add_argument("--world-size", type=positive, help="as if there were so many ranks")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str], context: CommandContext) -> int:
     """Check or show; problems are raised."""
     options = parse(argv)
-    files = [find_config(word) for word in options.words if "=" not in word]
-    entries = read_entries(files, [word for word in options.words if "=" in word])
+    entries = read_entries(*files_and_overrides(options.words))
     plugins = PluginManager(switches_from(entries, context.switches))
     args = NeoXArgs(entries.values(), plugins)
     world = World.local(options.world_size) if options.world_size else find_world(args)

@@ -22,10 +22,13 @@ VARIABLES = {
     "NEOX_DISABLE_PLUGINS",
     "NEOX_TRACEBACK",
     "NEOX_TERMINAL",
-    "NEOX_DATA_PATH",
-    "NEOX_CHECKPOINT_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "DLTS_HOSTFILE",
+    "NO_COLOR",
+    "OMP_NUM_THREADS",
+    "OMP_WAIT_POLICY",
 }
-"""Environment variables that neox reads."""
+"""Environment variables that neox heeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,9 @@ def duplicates() -> Iterator[Finding]:
 
 
 def variables() -> Iterator[Finding]:
-    """Variables that look as if they were for neox, and are not."""
+    """Variables that neox heeds, and those that look as if they were for it and are not."""
     for name in sorted(os.environ):
-        if name.startswith("NEOX_"):
+        if name in VARIABLES or name.startswith("NEOX_"):
             note = "" if name in VARIABLES else " (neox reads no variable of this name)"
             yield Finding("variable", f"{name}={os.environ[name]}{note}")
 
@@ -115,9 +118,21 @@ def plugins(manager: PluginManager) -> Iterator[Finding]:
 
 def asked_for(words: list[str], context: CommandContext) -> Iterator[Finding]:
     """Whether the run that a configuration describes could start."""
-    from neox_core.cli.config import main as config
+    from neox_core.cli.train import find_world  # not before `requirements` has looked for what these import
+    from neox_core.cli.words import files_and_overrides
+    from neox_core.config import NeoXArgs, read_entries, switches_from
+    from neox_core.training import preflight
 
+    notices: list[str] = []
     try:
-        config(["check", *words], context)
+        entries = read_entries(*files_and_overrides(words))
+        manager = PluginManager(switches_from(entries, context.switches))
+        args = NeoXArgs(entries.values(), manager)
+        world = find_world(args)
+        resolved, _, checkpoint = preflight.check(args, world, manager, notices.append)
     except UserError as error:
         yield from (Finding("settings", line, bad=True) for line in str(error).splitlines())
+    else:
+        beginning = "begins anew" if checkpoint is None else f"goes on from {checkpoint}"
+        yield Finding("settings", f"in order: {world.size} ranks, {resolved.batch.total} samples a step; {beginning}")
+    yield from (Finding("note", notice) for notice in notices)

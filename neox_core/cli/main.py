@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -31,7 +32,7 @@ Train large autoregressive language models.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code is 0, or 2 for what the user can mend."""
+    """Run one verb; the exit code is 0, 2 for what the user can mend, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     traceback = "--traceback" in words
     if traceback:
@@ -39,14 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ["NEOX_TRACEBACK"] = "1"
     try:
         return run(words)
-    except UserError as error:
-        if traceback:
-            raise
-        report(error)
-        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (UserError, OSError) as error:
+        if traceback:
+            raise
+        report(error)
+        return UserError.exit_code if isinstance(error, OSError) else error.exit_code
 
 
 def run(words: list[str]) -> int:
@@ -133,11 +136,12 @@ def version() -> str:
     return f"neox {installed('neox-toolkit')}"
 
 
-def report(error: UserError) -> None:
-    """Print an error for people."""
+def report(error: UserError | OSError) -> None:
+    """Print an error for people; one of the system as `PATH: reason`."""
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
     label = "\x1b[1;31merror:\x1b[0m" if colour else "error:"
-    print("\n".join(f"{label} {line}" for line in str(error).splitlines()), file=sys.stderr)
+    print("\n".join(f"{label} {line}" for line in text.splitlines()), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,16 @@ from collections.abc import Iterable, Sequence
 from neox_core.cli.component_page import component_page, plugin_page
 from neox_core.cli.tables import table
 from neox_core.errors import UserError, did_you_mean
-from neox_core.plugins import Availability, CommandContext, Offer, Plugin, PluginManager, State, installed_plugins
+from neox_core.plugins import (
+    Availability,
+    CommandContext,
+    Offer,
+    Plugin,
+    PluginManager,
+    Source,
+    State,
+    installed_plugins,
+)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -19,13 +28,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("words", nargs="*", metavar="show NAME", help="everything about one component or plugin")
     parser.add_argument("--kind", help="only components of this kind")
-    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="JSON instead of a table: components, and all plugins")
     parser.add_argument(
         "--probe", action="store_true", help="also ask each component whether it can run on this machine"
     )
-    parser.add_argument("--timing", action="store_true", help="how long each plugin took to load")
+    form.add_argument("--timing", action="store_true", help="how long each plugin took to load")
     parser.add_argument("--failed", action="store_true", help="only what does not work")
-    parser.add_argument("--requirements", action="store_true", help="the distributions, as pip takes them")
+    form.add_argument("--requirements", action="store_true", help="the distributions, as pip takes them")
     parser.add_argument("--no-import", action="store_true", help="what the metadata says, without importing any plugin")
     options = parser.parse_args(argv)
     if options.words and (options.words[0] != "show" or len(options.words) != 2):
@@ -58,7 +68,14 @@ def listing(plugins: PluginManager, options: argparse.Namespace) -> str:
     if options.failed:
         rows = [(offer, found) for offer, found in rows if not found.ok]
     if options.json:
-        return json.dumps([as_data(offer, found) for offer, found in rows], indent=1)
+        found_plugins = [plugin for plugin in plugins.plugins if not (options.failed and plugin.availability.ok)]
+        return json.dumps(
+            {
+                "components": [as_data(offer, found) for offer, found in rows],
+                "plugins": [plugin_as_data(plugin) for plugin in found_plugins],
+            },
+            indent=1,
+        )
     sections = [section(kind, [row for row in rows if row[0].component.kind == kind]) for kind in kinds]
     if not rows:
         return nothing(plugins, options)
@@ -124,7 +141,7 @@ def sentence(found: Availability) -> str:
 
 def as_data(offer: Offer, found: Availability) -> dict[str, object]:
     """One component as JSON has it."""
-    component, source = offer.component, offer.source
+    component = offer.component
     return {
         "kind": component.kind,
         "name": component.name,
@@ -138,12 +155,32 @@ def as_data(offer: Offer, found: Availability) -> dict[str, object]:
         "settings": list(component.settings),
         "params": component.params,
         "extra": component.extra,
-        "source": {
-            "distribution": source.distribution,
-            "version": source.version,
-            "entry_point": source.entry_point,
-            "file": source.file,
-        },
+        "source": source_as_data(offer.source),
+    }
+
+
+def plugin_as_data(plugin: Plugin) -> dict[str, object]:
+    """One plugin as JSON has it, also one that is off or broken."""
+    found = plugin.availability
+    return {
+        "source": source_as_data(plugin.source),
+        "state": found.state,
+        "reason": found.reason,
+        "remedy": found.remedy,
+        "hooks": list(plugin.hooks),
+        "verbs": [command.name for command in plugin.commands],
+        "seconds": plugin.seconds,
+    }
+
+
+def source_as_data(source: Source) -> dict[str, object]:
+    """Where a plugin comes from as JSON has it."""
+    return {
+        "distribution": source.distribution,
+        "version": source.version,
+        "entry_point": source.entry_point,
+        "module": source.module,
+        "file": source.file,
     }
 
 
@@ -167,11 +204,7 @@ def metadata_listing(as_json: bool) -> str:
     """The installed plugins as their metadata names them; nothing is imported, so components are not known."""
     sources = installed_plugins()
     if as_json:
-        rows = [
-            {"distribution": s.distribution, "version": s.version, "entry_point": s.entry_point, "module": s.module}
-            for s in sources
-        ]
-        return json.dumps(rows, indent=1)
+        return json.dumps({"plugins": [{"source": source_as_data(source)} for source in sources]}, indent=1)
     return table([["PLUGIN", "VERSION", "MODULE"], *([s.qualified, s.version, s.module] for s in sources)])
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import sys
 import time
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from neox_core.checkpoint.manifest import Manifest
+from neox_core.cli.words import files_and_overrides
 from neox_core.config import (
     Entry,
     LoggingSettings,
@@ -23,7 +26,7 @@ from neox_core.config import (
     read_entries,
     switches_from,
 )
-from neox_core.config.presets import find_config
+from neox_core.errors import Problem, SettingsError
 from neox_core.launch import Job, Launcher, LaunchPlan, free_port, plan_world
 from neox_core.plugins import CommandContext, PluginManager
 from neox_core.training import preflight
@@ -66,8 +69,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     """Run a training job to its end; returns its exit code."""
     begun = time.time()
     options = parse(argv)
-    files = [find_config(word) for word in options.words if "=" not in word]
-    overrides = [word for word in options.words if "=" in word]
+    files, overrides = files_and_overrides(options.words)
     entries = read_entries(files, overrides)
     plugins = PluginManager(switches_from(entries, context.switches))
     prepared = prepare(entries, plugins, default_name=files[0].stem if files else "run")
@@ -89,8 +91,8 @@ def prepare(entries: dict[str, Entry], plugins: PluginManager, *, default_name: 
     args = NeoXArgs(entries.values(), plugins)
     world = find_world(args)
     resolved, tokenizer, checkpoint = preflight.check(args, world, plugins, notice)
-    name = resolved[LoggingSettings].run_name or default_name
-    run_dir = Path(resolved[LoggingSettings].runs_dir).absolute() / name / time.strftime("%Y-%m-%dT%H-%M-%S")
+    name = run_name(resolved) or default_name
+    run_dir = new_directory(Path(resolved[LoggingSettings].runs_dir).absolute() / name)
     handover = Handover(
         name=name,
         run_dir=str(run_dir),
@@ -114,6 +116,24 @@ def prepare(entries: dict[str, Entry], plugins: PluginManager, *, default_name: 
     return Prepared(
         resolved=resolved, plugins=plugins, handover=handover, job=job, launcher=launcher, plan=launcher.plan(job)
     )
+
+
+def run_name(resolved: Resolved) -> str | None:
+    """The run's name as the settings have it.
+
+    Raises:
+        SettingsError: the run's directory would lie outside `runs_dir`.
+    """
+    name = resolved[LoggingSettings].run_name
+    if name is not None and (Path(name).is_absolute() or ".." in Path(name).parts):
+        message = f"'{name}' leads out of the directory of runs; write a name without `..` and without a leading `/`"
+        raise SettingsError([Problem(keys=("run_name",), message=message, origin=resolved.origins.get("run_name"))])
+    return name
+
+
+def new_directory(parent: Path) -> Path:
+    """A name for the directory of a run that starts now; microseconds tell apart what starts in the same second."""
+    return parent / datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")
 
 
 def find_world(args: NeoXArgs) -> World:
@@ -142,26 +162,31 @@ def port(args: NeoXArgs, world: World) -> int:
 
 
 def launch(prepared: Prepared, begun: float) -> int:
-    """Write the run's directory and start the ranks."""
+    """Write the run's directory, which no other run has, and start the ranks."""
     run_dir, plan = prepared.job.run_dir, prepared.plan
     for _ in prepared.plugins.call("neox_before_launch", job=prepared.job, plan=plan):
         pass
-    run_dir.mkdir(parents=True, exist_ok=True)
+    run_dir.mkdir(parents=True)
     handover = replace(prepared.handover, begun=begun, launched=time.time())
     (run_dir / FILE_NAME).write_text(handover.to_json(), encoding="utf-8")
     (run_dir / "resolved.yml").write_text(dump_yaml(prepared.resolved.all_values()), encoding="utf-8")
     (run_dir / "deepspeed.json").write_text(json.dumps(prepared.resolved.deepspeed, indent=1), encoding="utf-8")
     (run_dir / "plugins.json").write_text(json.dumps(prepared.plugins.manifest(), indent=1), encoding="utf-8")
     (run_dir / "plan.txt").write_text(f"{plan}\n", encoding="utf-8")
-    write_status(run_dir, {"state": "running"})
+    here = {"pid": os.getpid(), "host": socket.gethostname(), "started": begun}
+    write_status(run_dir, {"state": "running", **here})
     code = prepared.launcher.run(plan)
     write_status(run_dir, {"state": "done" if code == 0 else "stopped" if code > 128 else "failed", "exit_code": code})
     return code
 
 
 def write_status(run_dir: Path, status: dict[str, object]) -> None:
-    """Say how the run is, for whoever looks at its directory."""
-    (run_dir / "status.json").write_text(json.dumps(status) + "\n", encoding="utf-8")
+    """Say how the run is, for whoever looks at its directory. What cannot be written is told and changes nothing else."""
+    path = run_dir / "status.json"
+    try:
+        path.write_text(json.dumps(status) + "\n", encoding="utf-8")
+    except OSError as error:
+        notice(f"{path} cannot be written: {error.strerror}")
 
 
 def notice(text: str) -> None:

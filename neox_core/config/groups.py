@@ -198,7 +198,7 @@ class ScheduleSettings(Settings, group="schedule"):
 
 
 class BatchSettings(Settings, group="batch"):
-    """Samples in a step; one, two or all three of these, the rest is computed."""
+    """Samples in a step: at least one of the first two; what is not given is computed."""
 
     train_batch_size: int | None = setting(
         None, "Samples in one optimizer step, over all ranks", origin="deepspeed", gt=0

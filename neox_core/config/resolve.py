@@ -9,13 +9,7 @@ from typing import Any, TypeVar
 
 from neox_core.config.args import NeoXArgs
 from neox_core.config.deepspeed_names import GPT_NEOX_NAMES
-from neox_core.config.groups import (
-    BatchSettings,
-    DeepSpeedSettings,
-    MixtureSettings,
-    ModelSettings,
-    OptimizerSettings,
-)
+from neox_core.config.groups import BatchSettings, MixtureSettings, ModelSettings
 from neox_core.config.resolved import Batch, OptimizerChoice, Precision, Resolved
 from neox_core.config.rules import DEFAULT_LR, RULES
 from neox_core.config.world import World
@@ -24,7 +18,7 @@ from neox_core.errors import Problem, SettingsError
 T = TypeVar("T")
 
 OWN_KEYS = {"bf16", "bfloat16", "fp16", "optimizer", "scheduler"}
-"""Keys of DeepSpeed's configuration that other settings decide, also where they leave them out; `bfloat16` is the old name of `bf16`."""
+"""Keys of DeepSpeed's configuration that other settings decide, also where they leave them out; `bfloat16` is an old `bf16`."""
 
 
 def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
@@ -41,9 +35,8 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
             return None
 
     groups = args.groups
-    model, deepspeed, mixture = groups[ModelSettings], groups[DeepSpeedSettings], groups[MixtureSettings]
+    model, mixture = groups[ModelSettings], groups[MixtureSettings]
     assert isinstance(model, ModelSettings)
-    assert isinstance(deepspeed, DeepSpeedSettings)
     assert isinstance(mixture, MixtureSettings)
     batch = derive(lambda: resolve_batch(args, world))
     precision = derive(lambda: resolve_precision(args))
@@ -88,7 +81,7 @@ def resolve_batch(args: NeoXArgs, world: World) -> Batch:
     """Micro batch, accumulation and total from whichever of the three are given.
 
     Raises:
-        SettingsError: none is given, or they do not multiply to whole numbers.
+        SettingsError: neither micro nor total is given, or they do not multiply to whole numbers.
     """
     ranks = max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1)
     if world.size % ranks:
@@ -96,7 +89,8 @@ def resolve_batch(args: NeoXArgs, world: World) -> Batch:
         message = f"{world.size} ranks cannot be cut into groups of {ranks}"
         raise SettingsError([Problem(keys=keys, message=message, remedy=f"use a multiple of {ranks} ranks")])
     parallel = world.size // ranks
-    total, micro, accumulation = (getattr(args, key) for key in BatchSettings.model_fields)
+    total, micro = args.train_batch_size, args.train_micro_batch_size_per_gpu
+    accumulation = args.gradient_accumulation_steps
     if total is None and micro is None:
         message = "the batch size is not given"
         sizes = ("train_batch_size", "train_micro_batch_size_per_gpu")
@@ -188,8 +182,7 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision) -> dict[s
     Raises:
         SettingsError: an extra argument repeats a key that is set here.
     """
-    settings = {key: getattr(args, key) for key in OptimizerSettings.model_fields | DeepSpeedSettings.model_fields}
-    zero = {"stage": 0, **(settings["zero_optimization"] or {})}
+    zero = {"stage": 0, **(args.zero_optimization or {})}
     if precision != "fp32" and zero["stage"] == 0:
         # DeepSpeed has other optimizers for reduced precision without ZeRO: the one for bfloat16 takes an empty step when it is
         # made, which shifts Adam's count, and none reports the gradient's norm. On one rank stage 1 is the same.
@@ -198,19 +191,19 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision) -> dict[s
         "train_batch_size": batch.total,
         "train_micro_batch_size_per_gpu": batch.micro,
         "gradient_accumulation_steps": batch.accumulation,
-        "gradient_clipping": float(settings["gradient_clipping"]),
+        "gradient_clipping": float(args.gradient_clipping),
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
-        "steps_per_print": settings["steps_per_print"],
-        "wall_clock_breakdown": settings["wall_clock_breakdown"],
+        "steps_per_print": args.steps_per_print,
+        "wall_clock_breakdown": args.wall_clock_breakdown,
     }
     if precision == "bf16":
         json["bf16"] = {**(args.bf16 or {}), "enabled": True}
     if precision == "fp16":
         given = {name: value for name, value in (args.fp16 or {}).items() if name not in GPT_NEOX_NAMES["fp16"]}
         json["fp16"] = {**given, "enabled": True}
-    extra = settings["deepspeed_extra_args"] or {}
+    extra = args.deepspeed_extra_args or {}
     clashes = sorted(set(extra) & (set(json) | OWN_KEYS))
     if clashes:
         message = f"{', '.join(clashes)}: also set by a key of its own"

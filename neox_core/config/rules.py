@@ -150,15 +150,27 @@ def deepspeed_knows_the_names(args: NeoXArgs, world: World) -> Iterator[Problem]
             )
 
 
-def overflow_is_checked(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """A step whose gradient is not finite is skipped, in bfloat16 too."""
-    checked = (args.bf16 or {}).get("check_grad_overflow", True)
-    if checked is not True:
+def fp16_is_not_bfloat16(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Old files for GPT-NeoX ask for bfloat16 within the fp16 dictionary; that would train in fp16."""
+    kind = (args.fp16 or {}).get("type", "fp16")
+    if kind != "fp16":
         yield Problem(
-            keys=("bf16",),
-            message=f"check_grad_overflow: {checked!r} would let steps with gradients that are not finite spoil the weights",
-            remedy="leave it out; max_skipped_steps says when a run gives up",
+            keys=("fp16",),
+            message=f"type: {kind!r} is not 'fp16'",
+            remedy="for bfloat16 write precision: bfloat16 in place of the fp16 dictionary",
         )
+
+
+def overflow_is_checked(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """A step whose gradient is not finite is skipped, in bfloat16 too; with ZeRO 1 its norm tells."""
+    for key, name in (("bf16", "check_grad_overflow"), ("zero_optimization", "compute_grad_norm")):
+        checked = (getattr(args, key) or {}).get(name, True)
+        if checked is not True:
+            yield Problem(
+                keys=(key,),
+                message=f"{name}: {checked!r} would let steps with gradients that are not finite spoil the weights",
+                remedy="leave it out; max_skipped_steps says when a run gives up",
+            )
 
 
 RULES: tuple[Rule, ...] = (
@@ -171,5 +183,6 @@ RULES: tuple[Rule, ...] = (
     parallelism_is_available,
     precision_is_available,
     deepspeed_knows_the_names,
+    fp16_is_not_bfloat16,
     overflow_is_checked,
 )

@@ -20,7 +20,9 @@ class Settings(BaseModel):
     declares each key.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
     group_name: ClassVar[str] = ""
 

@@ -19,7 +19,10 @@ TAIL_LINES = 20
 
 
 class Log:
-    """The whole lines that a process wrote, without live text: appended to a file where there is one, the last of them kept."""
+    """The whole lines that a process wrote, without live text: appended to a file where there is one, the last of them kept.
+
+    A file that can no longer be written, as on a full disk, is given up and told of once: the process goes on.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -32,8 +35,14 @@ class Log:
         """Append a line, given without its end; of one that was redrawn in place, what stood there last."""
         line = line.rpartition(CLEAR)[2]
         self.tail.append(line)
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.write(line + b"\n")
+        except OSError as error:
+            self.close()
+            self._file = None
+            Screen().say(f"note: {self.path}: {error.strerror}: the rest of this log is lost".encode())
 
     def close(self) -> None:
         """Close the file; the tail stays."""

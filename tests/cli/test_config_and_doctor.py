@@ -48,6 +48,34 @@ def test_doctor_fails_when_what_is_asked_for_cannot_work(place):
     assert "did you mean 'layernorm'?" in done.stdout
 
 
+def test_doctor_looks_at_the_data_too(place):
+    done = neox("doctor", "tiny.yml", "data_path=nowhere", cwd=place)
+    assert done.returncode == 1
+    assert "x settings" in done.stdout
+    assert "nowhere" in done.stdout
+
+
+def test_doctor_says_what_a_run_would_go_on_from(place):
+    done = neox("doctor", "tiny.yml", "save=new", "load=new", cwd=place)
+    assert done.returncode == 0, done.stdout
+    assert "there is no checkpoint in new yet" in done.stdout
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "x"])
+def test_a_world_has_ranks(place, size):
+    done = neox("config", "check", "tiny.yml", f"--world-size={size}", cwd=place)
+    assert done.returncode == 2
+    assert f"{size} is not a whole number > 0" in done.stderr
+
+
+@pytest.mark.parametrize("verb", [["config", "check"], ["doctor"], ["train", "--dry-run"]])
+def test_an_existing_file_is_a_file_whatever_its_name(place, verb):
+    (place / "tiny.yml").rename(place / "lr=1.yml")
+    done = neox(*verb, "lr=1.yml", cwd=place)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_doctor_mentions_variables_that_nobody_reads(place):
-    done = neox("doctor", cwd=place, NEOX_PLUGIN="x")
+    done = neox("doctor", cwd=place, NEOX_PLUGIN="x", DLTS_HOSTFILE="hosts")
+    assert "DLTS_HOSTFILE=hosts\n" in done.stdout
     assert "NEOX_PLUGIN=x (neox reads no variable of this name)" in done.stdout

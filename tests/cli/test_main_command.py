@@ -53,6 +53,33 @@ def test_a_verb_that_cannot_be_imported_is_named(tmp_path):
     assert "the verb 'odd' of odd is broken: no_such_module:main: ModuleNotFoundError" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("body", "code", "stderr"),
+    [
+        ("raise KeyboardInterrupt", 130, ""),
+        ("open('a_file/x')", 2, "error: a_file/x: Not a directory\n"),
+        ("raise OSError('the disk is on fire')", 2, "error: the disk is on fire\n"),
+    ],
+)
+def test_what_the_system_or_the_user_ends_has_no_traceback(tmp_path, body, code, stderr):
+    (tmp_path / "a_file").touch()
+    (tmp_path / "odd.py").write_text(
+        f"def main(argv, context):\n    {body}\n"
+        "def neox_commands(commands):\n    commands.add('odd', 'odd:main', help='ends')\n"
+    )
+    done = neox("-p", "odd.py", "odd", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (code, stderr)
+
+
+def test_traceback_shows_where_the_system_refused(tmp_path):
+    (tmp_path / "here").touch()
+    (tmp_path / "odd.py").write_text(
+        "def main(argv, context):\n    open('here/x')\n"
+        "def neox_commands(commands):\n    commands.add('odd', 'odd:main', help='ends')\n"
+    )
+    assert "Traceback" in neox("--traceback", "-p", "odd.py", "odd", cwd=tmp_path).stderr
+
+
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
     import subprocess
     import sys

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 
+import pytest
 from plugin_distributions import neox
 from plugin_runs import listing, write_config, write_data
 
-from neox_core.config import NeoXArgs
+from neox_core.cli.train import launch, new_directory, prepare, write_status
+from neox_core.config import NeoXArgs, read_entries
 from neox_core.plugins import PluginManager
 
 
@@ -43,3 +46,59 @@ def test_a_run_leaves_what_it_was_in_its_directory(tmp_path):
     assert (again.returncode, again.stdout) == (0, "")
     assert "training is complete: checkpoints/global_step6" in again.stderr
     assert len(list((tmp_path / "runs" / "tiny").iterdir())) == 1
+
+
+def test_starts_of_the_same_moment_have_directories_of_their_own(tmp_path):
+    assert len({new_directory(tmp_path) for _ in range(1000)}) > 100
+    names = [new_directory(tmp_path).name for _ in range(3)]
+    assert names == sorted(names)
+
+
+def test_a_run_never_shares_a_directory(tmp_path, monkeypatch):
+    write_data(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    prepared = prepare(read_entries([write_config(tmp_path)], []), PluginManager(), default_name="tiny")
+    prepared.job.run_dir.mkdir(parents=True)
+    with pytest.raises(FileExistsError):
+        launch(prepared, begun=0.0)
+    assert not list(prepared.job.run_dir.iterdir())
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/../../b", "/elsewhere", ".."])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
+    write_data(tmp_path)
+    write_config(tmp_path)
+    done = neox("train", "tiny.yml", f"run_name={name}", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"run_name: '{name}' leads out of the directory of runs" in done.stderr
+
+
+def test_a_file_where_the_runs_should_be_is_told_in_a_sentence(tmp_path):
+    write_data(tmp_path)
+    write_config(tmp_path)
+    (tmp_path / "runs").touch()
+    done = neox("train", "tiny.yml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Not a directory" in done.stderr
+
+
+def test_a_status_says_whose_run_it_is_while_it_lasts(tmp_path):
+    write_data(tmp_path)
+    write_config(tmp_path)
+    (tmp_path / "look.py").write_text(
+        "import json, pathlib\n"
+        "def neox_train_start(run):\n"
+        "    pathlib.Path('seen.json').write_text((run.directory / 'status.json').read_text())\n"
+    )
+    done = neox("-p", "look.py", "train", "tiny.yml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert seen["state"] == "running"
+    assert seen["host"] == os.uname().nodename
+    assert seen["pid"] > 1 and seen["started"] > 1e9
+
+
+def test_a_status_that_cannot_be_written_is_told(tmp_path, capsys):
+    write_status(tmp_path / "gone", {"state": "done"})
+    assert "status.json cannot be written: No such file or directory" in capsys.readouterr().err

@@ -56,6 +56,15 @@ def test_a_text_ends_with_its_document_and_at_the_last_position(trained_director
     assert len(list(generate(trained.model, prompt[:1], count=100, limit=32, **options))) == 31
 
 
+def test_a_terminal_that_lacks_a_letter_gets_another(trained_directory):
+    words = ["--prompt", "caf\u00e9", "--maximum-tokens", "1"]
+    done = neox(
+        "generate", "checkpoints", *words, cwd=trained_directory, PYTHONIOENCODING="ascii:strict", PYTHONUTF8="1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("caf?")
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -63,6 +72,9 @@ def test_a_text_ends_with_its_document_and_at_the_last_position(trained_director
         (["checkpoints", "--iteration", "7"], "checkpoints/global_step7"),
         (["checkpoints", "--maximum-tokens", "0"], "--maximum-tokens: 0"),
         (["checkpoints", "--top-p", "2"], "top_p: 2.0"),
+        (["checkpoints", "--temperature", "nan"], "temperature: nan"),
+        (["checkpoints", "--temperature", "inf"], "temperature: inf"),
+        (["checkpoints", "--prompt", "a\udcff"], "write the prompt in UTF-8"),
     ],
 )
 def test_mistakes_are_said_in_a_sentence(trained_directory, words, part):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 from hypothesis import given
@@ -50,6 +51,9 @@ def problems(values: dict) -> list[str]:
         ("train_data_paths", "x", "'x' is not a list of texts or null"),
         ("train_data_paths", ["x", 1], "['x', 1] is not a list of texts or null"),
         ("train_data_weights", ["x"], "['x'] is not a list of numbers or null"),
+        ("train_data_weights", [math.nan], "[nan] is not a list of numbers or null"),
+        ("weight_decay", math.nan, "nan is not a number >= 0"),
+        ("gradient_clipping", math.inf, "inf is not a number >= 0"),
         ("optimizer", "adam", "'adam' is not a mapping or null"),
         ("precision", "bf61", "'bf61' is not one of fp32, fp16, bfloat16 or null"),
         ("precision", "bfloat32", "(did you mean 'bfloat16'?)"),

@@ -347,6 +347,11 @@ def test_malformed_optimizers_are_refused(optimizer, message):
             {"zero_optimization": {"reduce_buket_size": 1}},
             "'reduce_buket_size' is not an option of DeepSpeed's zero_optimization (did you mean 'reduce_bucket_size'?)",
         ),
+        (
+            {"zero_optimization": {"compute_grad_norm": False}},
+            "compute_grad_norm: False would let steps with gradients",
+        ),
+        ({"fp16": {"type": "bfloat16"}}, "type: 'bfloat16' is not 'fp16' (for bfloat16 write precision: bfloat16"),
         ({"bf16": {"xyz": 2}}, "'xyz' is not an option of DeepSpeed's bf16 (remove it)"),
         ({"fp16": {"hysterisis": 2}}, "'hysterisis' is not an option of DeepSpeed's fp16 (did you mean 'hysteresis'?)"),
         ({"bf16": {"enable": True}}, "'enable' is not an option of DeepSpeed's bf16 (did you mean 'enabled'?)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -57,3 +58,11 @@ def test_a_line_without_end_is_not_held_back_for_ever(tmp_path):
     logged([b"\r50%" * (CHUNK // 8)] * 4, log)
     assert len(log.tail) == 2
     assert (tmp_path / "log").stat().st_size == 4 * 4 * (CHUNK // 8) + 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_full_disk_costs_the_log_and_not_the_run(capfdbinary):
+    log = Log(Path("/dev/full"))
+    assert logged([b"one\ntwo\n"], log) == b"one\ntwo\n"
+    assert list(log.tail) == [b"one", b"two"]
+    assert capfdbinary.readouterr().err.count(b"No space left on device") == 1

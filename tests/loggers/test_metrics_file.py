@@ -60,7 +60,7 @@ def test_losses_read_back_exactly(tmp_path_factory, loss):
     )  # fmt: skip
     step = Step(iteration=1, loss=loss, learning_rate=0.1, grad_norm=None, tokens=1, samples=1, seconds=1.0)
     life(JsonLines(directory / "metrics.jsonl"), run, [step])
-    [(_, value)] = curve(directory / "metrics.jsonl", "loss")
+    [(_, value)] = curve([directory / "metrics.jsonl"], "loss")
     assert value == loss or (math.isnan(value) and math.isnan(loss))
 
 
@@ -106,23 +106,23 @@ def test_a_reader_leaves_out_the_line_that_is_being_written(path, make_run, make
     life(JsonLines(path), make_run(), [make_step(1)])
     with path.open("a") as file:
         file.write('{"event": "step"')
-    assert curve(path, "loss") == [(1, 4.5)]
+    assert curve([path], "loss") == [(1, 4.5)]
 
 
-def test_a_resume_undoes_the_steps_after_it_and_the_last_value_wins(path, make_run, make_step):
-    life(JsonLines(path), make_run(), [make_step(i, loss=float(i)) for i in (1, 2, 3, 4, 5)])
-    life(JsonLines(path), make_run(start_iteration=2), [make_step(i, loss=10.0 * i) for i in (3, 4)])
-    assert curve(path, "loss") == [(1, 1.0), (2, 2.0), (3, 30.0), (4, 40.0)]
-    assert sum(event["event"] == "step" for event in read(path)) == 7
+def test_a_resume_undoes_the_steps_after_it_and_the_last_value_wins(tmp_path, make_run, make_step):
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    life(JsonLines(first), make_run(), [make_step(i, loss=float(i)) for i in (1, 2, 3, 4, 5)])
+    life(JsonLines(second), make_run(start_iteration=2), [make_step(i, loss=10.0 * i) for i in (3, 4)])
+    assert curve([first, second], "loss") == [(1, 1.0), (2, 2.0), (3, 30.0), (4, 40.0)]
 
 
 def test_curves_of_metrics_and_of_evaluations(path, make_run, make_step, validation):
     steps = [make_step(1, metrics={"z_loss": 0.5}), make_step(2, grad_norm=None, evaluations=(validation,))]
     life(JsonLines(path), make_run(), steps)
-    assert curve(path, "z_loss") == [(1, 0.5)]
-    assert curve(path, "grad_norm") == [(1, 1.25)]
-    assert curve(path, "loss", split="validation") == [(2, 2.0)]
-    assert curve(path, "loss", split="test") == []
+    assert curve([path], "z_loss") == [(1, 0.5)]
+    assert curve([path], "grad_norm") == [(1, 1.25)]
+    assert curve([path], "loss", split="validation") == [(2, 2.0)]
+    assert curve([path], "loss", split="test") == []
 
 
 def test_the_factory_writes_in_the_runs_directory(tmp_path, make_run):

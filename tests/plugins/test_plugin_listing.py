@@ -24,7 +24,7 @@ def listed(installed, tmp_path):
 def test_every_offer_is_listed_with_state_and_source(listed):
     rows = {
         (row["source"]["distribution"], row["kind"], row["name"]): row
-        for row in json.loads(listed("plugins", "--json"))
+        for row in json.loads(listed("plugins", "--json"))["components"]
     }
     ema = rows["acme-neox", "attention", "ema"]
     assert (ema["state"], ema["source"]["version"]) == ("conflict", "1.2.0")
@@ -36,8 +36,27 @@ def test_every_offer_is_listed_with_state_and_source(listed):
     assert {rows["broken-neox", "attention", name]["state"] for name in PROBES} == {"ok"}
 
 
+def test_json_has_the_plugins_without_components_too(listed):
+    found = json.loads(listed("-p", "no:acme-neox", "plugins", "--json"))["plugins"]
+    plugins = {f"{row['source']['distribution']}:{row['source']['entry_point']}": row for row in found}
+    assert plugins["broken-neox:import_error"]["state"] == "broken"
+    assert "ModuleNotFoundError" in plugins["broken-neox:import_error"]["reason"]
+    assert plugins["future-neox:future"]["remedy"] == "pip install --upgrade 'future-neox'"
+    assert plugins["acme-neox:acme"]["state"] == "disabled"
+    (commands,) = [row for row in found if "generate" in row["verbs"]]
+    assert commands["seconds"] > 0
+
+
+@pytest.mark.parametrize("other", ["--timing", "--requirements"])
+def test_json_goes_with_the_listing_alone(tmp_path, other):
+    done = neox("plugins", "--json", other, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "not allowed with argument --json" in done.stderr
+
+
 def test_probes_run_when_they_are_asked_for(listed):
-    rows = {row["name"]: row for row in json.loads(listed("plugins", "--json", "--probe", "--kind", "attention"))}
+    found = json.loads(listed("plugins", "--json", "--probe", "--kind", "attention"))
+    rows = {row["name"]: row for row in found["components"]}
     for name, reason in PROBES.items():
         assert rows[name]["state"] == "incompatible"
         assert rows[name]["reason"].startswith(reason)

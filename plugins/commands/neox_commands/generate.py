@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,10 +48,26 @@ def main(argv: list[str], context: CommandContext) -> int:
     from neox_commands.sampling import Sampling
 
     sampling = Sampling(temperature=options.temperature, top_k=options.top_k, top_p=options.top_p)
-    prompts = [sys.stdin.read() if prompt == "-" else prompt for prompt in options.prompt] or [""]
+    prompts = [read_prompt(word) for word in options.prompt] or [""]
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # the model may write what the terminal's encoding lacks
     for number, text in enumerate(continuations(options, context, sampling, prompts)):
         print(("" if number == 0 else "\n---\n") + text, flush=True)
     return 0
+
+
+def read_prompt(word: str) -> str:
+    """The prompt that a word of the command line is, or that stdin has.
+
+    Raises:
+        UserError: its bytes are no text.
+    """
+    try:
+        prompt = sys.stdin.read() if word == "-" else word
+        prompt.encode()
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        raise UserError(f"--prompt {word!a}: {error.reason} at {error.start}; write the prompt in UTF-8") from error
+    return prompt
 
 
 def continuations(

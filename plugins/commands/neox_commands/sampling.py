@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,8 +28,8 @@ class Sampling:
     top_p: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise UserError(f"temperature: {self.temperature} is not a number >= 0")
+        if not 0 <= self.temperature < math.inf:
+            raise UserError(f"temperature: {self.temperature} is not a finite number >= 0")
         if self.top_k < 0:
             raise UserError(f"top_k: {self.top_k} is not a whole number >= 0")
         if not 0 <= self.top_p <= 1:

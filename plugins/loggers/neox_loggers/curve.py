@@ -1,9 +1,10 @@
-"""Reading `metrics.jsonl` back: one value a step, whatever number of times the run was resumed."""
+"""Reading `metrics.jsonl` back: one value a step, whatever number of times the run was started."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,19 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def curve(path: Path, name: str, *, split: str | None = None) -> list[tuple[int, float]]:
+def curve(paths: Iterable[Path], name: str, *, split: str | None = None) -> list[tuple[int, float]]:
     """The values of `name` by iteration, as the run that went on had them.
 
-    A "start" event undoes what earlier lives of the run wrote about later iterations, and of two values for one
+    A "start" event undoes what earlier starts of the run wrote about later iterations, and of two values for one
     iteration the last counts.
 
     Args:
-        path: a `metrics.jsonl`.
+        paths: the `metrics.jsonl` of each start, the earliest first: `sorted(Path("runs/NAME").glob("*/metrics.jsonl"))`.
         name: a field of the events ("loss", "learning_rate") or one of their metrics. Events without it are left out.
         split: None for the curve of the steps; "validation" or "test" for that of the evaluations.
     """
     values: dict[int, float] = {}
-    for event in read(path):
+    for event in chain.from_iterable(map(read, paths)):
         if event["event"] == "start":
             values = {iteration: value for iteration, value in values.items() if iteration <= event["iteration"]}
         elif event["event"] == ("step" if split is None else "evaluation") and event.get("split") == split:

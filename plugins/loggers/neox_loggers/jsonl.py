@@ -2,8 +2,8 @@
 
 The events are "start", "step" (each step), "evaluation", "checkpoint" and "end"; each has "time", in seconds since
 1970. Floats are written so that they read back exactly; nan and infinities, for which JSON has no number, are the
-strings "nan", "inf" and "-inf", which `float` understands. A resumed run appends: lines of steps that a crash undid
-stay, and the "iteration" of the "start" event that follows says from where it was done again (`curve` heeds that).
+strings "nan", "inf" and "-inf", which `float` understands. Each start of a run writes a file of its own, in the
+directory of that start; the "iteration" of its "start" event says after which step it began. `curve` joins such files.
 """
 
 from __future__ import annotations
