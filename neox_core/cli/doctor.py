@@ -26,6 +26,7 @@ VARIABLES = {
     "DLTS_HOSTFILE",
     "NO_COLOR",
     "OMP_NUM_THREADS",
+    "GOMP_SPINCOUNT",
     "OMP_WAIT_POLICY",
 }
 """Environment variables that neox heeds."""

@@ -91,11 +91,12 @@ class Lines:
         self._kill_at = kill_at
 
     def __enter__(self) -> Lines:
+        self._others = sys.gettrace()  # such as that of the coverage measurement
         sys.settrace(self._call)
         return self
 
     def __exit__(self, *error: object) -> None:
-        sys.settrace(None)
+        sys.settrace(self._others)
 
     def _call(self, frame: Any, event: str, argument: Any) -> Any:
         path = Path(frame.f_code.co_filename)

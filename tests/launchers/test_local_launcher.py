@@ -71,7 +71,7 @@ def test_a_plan_has_a_command_for_each_rank(tmp_path):
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": "1234",
         "OMP_NUM_THREADS": "4",
-        "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "10000",
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -87,6 +87,7 @@ def test_threads_share_the_cores_unless_the_user_set_them(tmp_path):
     crowded = job(tmp_path, world=World.local(8))
     assert launcher(cores=2).plan(crowded).commands[0].environment["OMP_NUM_THREADS"] == "1"
     assert "OMP_NUM_THREADS" not in launcher(OMP_NUM_THREADS="3").plan(crowded).commands[0].environment
+    assert "GOMP_SPINCOUNT" not in launcher(OMP_WAIT_POLICY="active").plan(crowded).commands[0].environment
     own = job(tmp_path, environment={"OMP_NUM_THREADS": "5"})
     assert launcher().plan(own).commands[0].environment["OMP_NUM_THREADS"] == "5"
 
