@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from launching import eventually, is_running, launch
@@ -200,13 +201,19 @@ def test_nothing_outlives_a_launcher_that_is_killed(tmp_path):
 
 
 def test_leaves_no_child_and_no_handler_behind():
+    others = children()  # such as the ranks that other tests keep
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1)]
     command = Command(argv=("/bin/true",), host="localhost", rank=0)
     supervise(LaunchPlan(launcher="test", commands=(command,)))
     after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1)]
     assert after == before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() == others
+
+
+def children() -> set[str]:
+    """Process ids of this process's children, zombies included."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {pid for task in tasks for pid in (task / "children").read_text().split()}
 
 
 def test_a_program_that_is_not_there_is_a_user_error_and_stops_what_was_started(tmp_path):

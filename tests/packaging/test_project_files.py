@@ -57,7 +57,10 @@ def test_directories_that_must_not_be_packages_are_none(pattern: str) -> None:
 
 
 def test_importing_all_of_the_core_imports_no_plugin() -> None:
-    subprocess.run([sys.executable, "-c", IMPORT_THE_CORE], cwd=ROOT, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_THE_CORE], cwd=ROOT, timeout=120, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_constraints_pin_every_requirement_to_a_version_that_fits(pyproject: dict[str, Any]) -> None:
