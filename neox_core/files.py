@@ -46,6 +46,12 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left unfinished beside `path`; only for whoever alone writes it."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
 def publish(temporary: Path, path: Path) -> None:
     """Give a finished, already synced file its name, replacing what was there, and make the new name durable."""
     temporary.replace(path)

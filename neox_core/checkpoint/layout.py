@@ -16,7 +16,7 @@ import shutil
 from enum import Enum, auto
 from pathlib import Path
 
-from neox_core.files import sync_directory, write_file
+from neox_core.files import remove_leftovers, sync_directory, write_file
 
 LATEST = "latest"
 MANIFEST = "manifest.json"
@@ -70,8 +70,10 @@ def checkpoints(directory: Path, wanted: Condition = Condition.COMPLETE) -> dict
 
 
 def point_latest(path: Path) -> None:
-    """Let `latest`, beside the checkpoint `path`, name it."""
-    write_file(path.parent / LATEST, f"{path.name}\n")
+    """Let `latest`, beside the checkpoint `path`, name it. Only one process at a time may call this for a directory."""
+    latest = path.parent / LATEST
+    remove_leftovers(latest)
+    write_file(latest, f"{path.name}\n")
 
 
 def remove(path: Path) -> None:

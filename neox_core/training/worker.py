@@ -35,6 +35,9 @@ from neox_core.training.schedule import make_schedule
 from neox_core.training.startup import Startup
 from neox_core.training.stopping import StopRequests
 
+FAREWELL = timedelta(seconds=2)
+"""How long rank 0 keeps the rendezvous up for those that have not left it yet."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one rank to its end; the exit code is 0, 128 + n after signal n, 2 for what a user can mend, 1 when a rank is gone."""
@@ -79,7 +82,7 @@ def work(handover_file: Path, stop: StopRequests) -> int:
 
 @contextlib.contextmanager
 def rendezvous(place: Rendezvous, wait: timedelta = WAIT) -> Iterator[Store]:
-    """The store in which the ranks meet; rank 0 holds it.
+    """The store in which the ranks meet; rank 0 holds it, and leaves it last, so that each can still read why they part.
 
     Raises:
         UserError: they have not all come in time, or there is no way to rank 0.
@@ -91,7 +94,14 @@ def rendezvous(place: Rendezvous, wait: timedelta = WAIT) -> Iterator[Store]:
     except RuntimeError as error:
         where, reason = f"{place.master_addr}:{place.master_port}", str(error).partition("\n")[0]
         raise UserError(f"master_port: rank {place.rank} cannot meet the others at {where}: {reason}") from error
-    yield store
+    try:
+        yield store
+    finally:
+        with contextlib.suppress(RuntimeError):  # who is gone already needs no farewell
+            if place.rank == 0:
+                store.wait([f"left/{rank}" for rank in range(1, place.world_size)], FAREWELL)
+            else:
+                store.set(f"left/{place.rank}", "")
 
 
 @contextlib.contextmanager

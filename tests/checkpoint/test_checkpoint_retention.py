@@ -79,3 +79,10 @@ def test_pruning_keeps_the_newest_and_what_may_be_under_way(complete, interrupte
             f"global_step{iteration}" for iteration in sorted((complete | interrupted) - left)
         ]
         assert prune(directory, keep_last) == []
+
+
+def test_what_killed_processes_left_beside_latest_is_cleared_away(tmp_path):
+    save_iteration(tmp_path, 1)
+    (tmp_path / ".latest.123.tmp").write_text("glob")
+    prune(tmp_path, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["global_step1", "latest"]
