@@ -30,18 +30,37 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One mistake: the keys it is about, a sentence that names value and allowed values, and what to do about it."""
+    """One mistake: the keys it is about, a sentence that names value and allowed values, and what to do about it.
+
+    A `limitation` is no mistake in the settings, but something that this machine or this version cannot do: `neox train` refuses
+    it, `neox config check` only tells it, since settings are often checked elsewhere than they are used.
+    """
 
     message: str
     keys: tuple[str, ...] = ()
     remedy: str | None = None
     origin: Origin | None = None
+    limitation: bool = False
 
     def __str__(self) -> str:
         where = f"{self.origin}: " if self.origin else ""
         about = f"{', '.join(self.keys)}: " if self.keys else ""
         remedy = f" ({self.remedy})" if self.remedy else ""
         return f"{where}{about}{self.message}{remedy}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a user should know about a setting but need not mend."""
+
+    message: str
+    keys: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.origin}: " if self.origin else ""
+        about = f"{', '.join(self.keys)}: " if self.keys else ""
+        return f"{where}{about}{self.message}"
 
 
 class SettingsError(UserError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from neox_core.config.groups import CORE_GROUPS
+from neox_core.config.keys import Key
 from neox_core.config.settings import Settings
 from neox_core.plugins import PluginManager, describe, resolve
 
@@ -59,6 +60,19 @@ class Ownership:
             for key in owner.group.model_fields:
                 found[key] = (*found.get(key, ()), owner)
         return found
+
+    @cached_property
+    def keys(self) -> Mapping[str, Key]:
+        """What is known about each key, in the order of the groups; of a key with several owners, what the first one says."""
+        return {
+            name: Key.of(owners[0].group, name, owners[0].provider) for name, owners in self.by_key.items()
+        }
+
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """Earlier spelling -> key; a spelling that is a key today is that key."""
+        found = {alias: key.name for key in self.keys.values() for alias in key.aliases}
+        return {alias: name for alias, name in found.items() if alias not in self.by_key}
 
     @property
     def groups(self) -> list[type[Settings]]:

@@ -12,6 +12,9 @@ FromCheckpoint = Literal["take", "match", "keep"]
 KeyOrigin = Literal["neox", "gpt-neox", "megatron", "deepspeed", "deepspeed-launcher"]
 """Whose key it is: who defined the name and its meaning."""
 
+Changes = Literal["numerics", "speed", "nothing"]
+"""What differs between two runs that differ in a key: what they compute, how fast and in how much memory, or neither."""
+
 
 class Settings(BaseModel):
     """A group of keys of the flat configuration; frozen once made, and no key beside the declared ones.
@@ -21,7 +24,13 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        defer_build=True,  # most runs give keys of some groups only
     )
 
     group_name: ClassVar[str] = ""
@@ -37,8 +46,32 @@ def setting(
     *,
     from_checkpoint: FromCheckpoint = "keep",
     origin: KeyOrigin = "neox",
+    changes: Changes = "numerics",
+    unused: str | None = None,
+    pending: bool = False,
+    aliases: tuple[str, ...] = (),
     **constraints: Any,
 ) -> Any:
-    """Declare one key: default (`...` when there is none), description, and pydantic's constraints (`gt`, `ge`, `le`, ...)."""
-    extra: dict[str, Any] = {"from_checkpoint": from_checkpoint, "origin": origin}
-    return Field(default, description=description, json_schema_extra=extra, **constraints)
+    """Declare one key.
+
+    Args:
+        default: its value where it is not given; `...` when it must be.
+        description: what it means, in a phrase, with units.
+        from_checkpoint: what happens to it when settings are taken from a checkpoint.
+        origin: whose key it is.
+        changes: what differs between runs that differ in it.
+        unused: why it has no effect, for a key that is accepted only so that files which have it go on working.
+        pending: whether this version does not heed it yet. Another value than the default is then told where it would change
+            speed or nothing, and refused by `neox train` where it would change numerics.
+        aliases: earlier spellings of the key, which are read with a notice.
+        constraints: pydantic's (`gt`, `ge`, `le`, ...).
+    """
+    facts: dict[str, Any] = {
+        "from_checkpoint": from_checkpoint,
+        "origin": origin,
+        "changes": changes,
+        "unused": unused,
+        "pending": pending,
+        "aliases": list(aliases),
+    }
+    return Field(default, description=description, json_schema_extra=facts, **constraints)

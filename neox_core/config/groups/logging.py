@@ -1,0 +1,16 @@
+"""What is told, and where a run's files are."""
+
+from __future__ import annotations
+
+from neox_core.config.settings import Settings, setting
+
+
+class LoggingSettings(Settings, group="logging"):
+    """What is told, and where a run's files are."""
+
+    loggers: list[str] | None = setting(
+        None, "Loggers by name; none: the default ones and those whose key is set", origin="neox"
+    )
+    log_interval: int = setting(100, "Steps between lasting lines", origin="megatron", gt=0)
+    run_name: str | None = setting(None, "Name of the run; none: that of the first configuration file", origin="neox")
+    runs_dir: str = setting("runs", "Directory under which each run gets its own", origin="neox")

@@ -1,0 +1,23 @@
+"""Machines, and how ranks are started on them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from neox_core.config.settings import Settings, setting
+
+
+class RunnerSettings(Settings, group="runner"):
+    """Machines, and how ranks are started on them."""
+
+    launcher: str = setting("local", "Launcher, by name", origin="deepspeed-launcher")
+    hostfile: str | None = setting(None, "File with lines `host slots=N`", origin="deepspeed-launcher")
+    include: str | None = setting(None, "Hosts and slots to use: `host:0,1@host`", origin="deepspeed-launcher")
+    exclude: str | None = setting(None, "Hosts and slots not to use", origin="deepspeed-launcher")
+    num_nodes: int = setting(-1, "Use so many hosts of the hostfile; -1: all", origin="deepspeed-launcher", ge=-1)
+    num_gpus: int | None = setting(None, "Ranks on each host, on CPUs too", origin="deepspeed-launcher", gt=0)
+    master_addr: str | None = setting(None, "Address of rank 0", origin="deepspeed-launcher")
+    master_port: int = setting(29500, "Its port; 0: any free one", origin="deepspeed-launcher", ge=0, le=65535)
+    device: Literal["cpu", "cuda"] | None = setting(
+        None, "Kind of device; none: GPUs where there are some", origin="neox"
+    )

@@ -1,0 +1,19 @@
+"""The learning rate over time."""
+
+from __future__ import annotations
+
+from neox_core.config.settings import Settings, setting
+
+
+class ScheduleSettings(Settings, group="schedule"):
+    """The learning rate over time."""
+
+    lr_decay_style: str = setting("linear", "Schedule, by name", origin="megatron")
+    lr_decay_iters: int | None = setting(
+        None, "Steps over which the rate falls; none: train_iters", origin="megatron", gt=0
+    )
+    lr_decay_fraction: float | None = setting(
+        None, "The same as a share of train_iters, where lr_decay_iters is not given", origin="gpt-neox", gt=0, le=1
+    )
+    min_lr: float = setting(0.0, "Lower bound of the rate", origin="megatron", ge=0)
+    warmup: float = setting(0.01, "Share of the decay steps over which the rate rises", origin="megatron", ge=0, le=1)

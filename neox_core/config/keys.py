@@ -1,0 +1,55 @@
+"""What is known about one key: its owner, type, default, range, meaning, and whose key it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from neox_core.config.settings import Changes, FromCheckpoint, KeyOrigin, Settings
+
+REQUIRED: Any = ...
+"""The default of a key that must be given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key of the flat configuration, as its group declares it; the arguments are those of `setting`.
+
+    Args:
+        name: its name, with underscores.
+        group: the group that owns it.
+        provider: the distribution with its version that brings the group, or `neox_core`.
+    """
+
+    name: str
+    group: type[Settings]
+    provider: str
+    default: Any
+    description: str
+    from_checkpoint: FromCheckpoint
+    origin: KeyOrigin
+    changes: Changes
+    unused: str | None
+    pending: bool
+    aliases: tuple[str, ...]
+
+    @classmethod
+    def of(cls, group: type[Settings], name: str, provider: str) -> Key:
+        """The key `name` of `group`. Keys declared by pydantic's own `Field` have the defaults of `setting`."""
+        field = group.model_fields[name]
+        facts = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        given: dict[str, Any] = {"from_checkpoint": "keep", "origin": "neox", "changes": "numerics", "unused": None}
+        given |= {"pending": False, "aliases": ()} | facts
+        return cls(
+            name=name,
+            group=group,
+            provider=provider,
+            default=REQUIRED if field.is_required() else field.get_default(call_default_factory=True),
+            description=field.description or "",
+            from_checkpoint=given["from_checkpoint"],
+            origin=given["origin"],
+            changes=given["changes"],
+            unused=given["unused"],
+            pending=given["pending"],
+            aliases=tuple(given["aliases"]),
+        )
