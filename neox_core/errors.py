@@ -33,13 +33,15 @@ class Problem:
     """One mistake: the keys it is about, a sentence that names value and allowed values, and what to do about it.
 
     A `limitation` is no mistake in the settings, but something that this machine or this version cannot do: `neox train` refuses
-    it, `neox config check` only tells it, since settings are often checked elsewhere than they are used.
+    it, `neox config check` only tells it, since settings are often checked elsewhere than they are used. `others`
+    are further places that it is about.
     """
 
     message: str
     keys: tuple[str, ...] = ()
     remedy: str | None = None
     origin: Origin | None = None
+    others: tuple[Origin, ...] = ()
     limitation: bool = False
 
     def __str__(self) -> str:

@@ -10,19 +10,13 @@ from typing import TYPE_CHECKING
 from neox_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from neox_core.checkpoint.group import Group as Group
-    from neox_core.checkpoint.group import SoloGroup as SoloGroup
-    from neox_core.checkpoint.group import TorchGroup as TorchGroup
-    from neox_core.checkpoint.manifest import DamagedCheckpoint as DamagedCheckpoint
-    from neox_core.checkpoint.manifest import Manifest as Manifest
-    from neox_core.checkpoint.random_state import capture as capture
-    from neox_core.checkpoint.random_state import restore as restore
-    from neox_core.checkpoint.reader import Reader as Reader
-    from neox_core.checkpoint.reader import load_fragments as load_fragments
+    from neox_core.checkpoint.group import Group as Group, SoloGroup as SoloGroup, TorchGroup as TorchGroup
+    from neox_core.checkpoint.manifest import DamagedCheckpoint as DamagedCheckpoint, Manifest as Manifest
+    from neox_core.checkpoint.random_state import capture as capture, restore as restore
+    from neox_core.checkpoint.reader import Reader as Reader, load_fragments as load_fragments
     from neox_core.checkpoint.retention import prune as prune
     from neox_core.checkpoint.saving import save as save
-    from neox_core.checkpoint.search import find as find
-    from neox_core.checkpoint.search import require_none_later as require_none_later
+    from neox_core.checkpoint.search import find as find, require_none_later as require_none_later
 
 __getattr__ = lazy_names(
     __name__,

@@ -12,8 +12,9 @@ from neox_core.plugins import Command, CommandContext, CommandMain, PluginManage
 
 COMMANDS = (
     Command("train", "neox_core.cli.train:main", "train a model"),
+    Command("deepy", "neox_core.cli.deepy:main", "GPT-NeoX's entry point"),
     Command("plugins", "neox_core.cli.plugins:main", "what is installed, what works here, and why not"),
-    Command("config", "neox_core.cli.config:main", "check and show settings"),
+    Command("config", "neox_core.cli.config.main:main", "check, explain, compare and convert settings"),
     Command("doctor", "neox_core.cli.doctor:main", "look at this environment"),
 )
 
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as error:
         if traceback:
             raise
+        from neox_core.cli.report import report
+
         report(error)
         return UserError.exit_code if isinstance(error, OSError) else error.exit_code
 
@@ -134,14 +137,6 @@ def version() -> str:
     from importlib.metadata import version as installed
 
     return f"neox {installed('neox-toolkit')}"
-
-
-def report(error: UserError | OSError) -> None:
-    """Print an error for people; one of the system as `PATH: reason`."""
-    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-    label = "\x1b[1;31merror:\x1b[0m" if colour else "error:"
-    print("\n".join(f"{label} {line}" for line in text.splitlines()), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -13,21 +13,20 @@ from datetime import datetime
 from pathlib import Path
 
 from neox_core.checkpoint.manifest import Manifest
-from neox_core.cli.words import files_and_overrides
+from neox_core.cli.world import find_world
 from neox_core.config import (
     Entry,
     LoggingSettings,
     NeoXArgs,
     Resolved,
     RunnerSettings,
-    TrainingSettings,
     World,
     dump_yaml,
-    read_entries,
     switches_from,
 )
+from neox_core.config.command_line import Parser, read_settings
 from neox_core.errors import Problem, SettingsError
-from neox_core.launch import Job, Launcher, LaunchPlan, free_port, plan_world
+from neox_core.launch import Job, Launcher, LaunchPlan, free_port
 from neox_core.plugins import CommandContext, PluginManager
 from neox_core.training import preflight
 from neox_core.training.handover import FILE_NAME, Handover
@@ -51,26 +50,25 @@ class Prepared:
     def already_done(self) -> bool:
         """Whether the checkpoint to resume from is that of the last step."""
         checkpoint = self.handover.checkpoint
-        iterations = self.resolved[TrainingSettings].train_iters
+        iterations = self.resolved.train_iters
         return checkpoint is not None and Manifest.read(Path(checkpoint)).iteration >= iterations
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """The command line: configuration files and overrides in any order."""
-    parser = argparse.ArgumentParser(prog="neox train", description="Train a model.")
+    """The command line: configuration files, overrides and flags in any order."""
+    parser = Parser(prog="neox train", description="Train a model.")
     parser.add_argument(
         "words", nargs="+", metavar="FILE | KEY=VALUE", help="configuration files or presets, and overrides"
     )
     parser.add_argument("--dry-run", action="store_true", help="check everything and print what would be started")
-    return parser.parse_intermixed_args(argv)
+    return parser.parse(argv)
 
 
 def main(argv: list[str], context: CommandContext) -> int:
     """Run a training job to its end; returns its exit code."""
     begun = time.time()
     options = parse(argv)
-    files, overrides = files_and_overrides(options.words)
-    entries = read_entries(files, overrides)
+    files, entries = read_settings(options.words, options)
     plugins = PluginManager(switches_from(entries, context.switches))
     prepared = prepare(entries, plugins, default_name=files[0].stem if files else "run")
     if options.dry_run:
@@ -134,19 +132,6 @@ def run_name(resolved: Resolved) -> str | None:
 def new_directory(parent: Path) -> Path:
     """A name for the directory of a run that starts now; microseconds tell apart what starts in the same second."""
     return parent / datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")
-
-
-def find_world(args: NeoXArgs) -> World:
-    """Hosts, slots and device as the runner settings say; `DLTS_HOSTFILE` names a hostfile too."""
-    hostfile = args.hostfile or os.environ.get("DLTS_HOSTFILE")
-    return plan_world(
-        hostfile=Path(hostfile) if hostfile else None,
-        include=args.include,
-        exclude=args.exclude,
-        num_nodes=args.num_nodes,
-        num_gpus=args.num_gpus,
-        device=args.device,
-    )
 
 
 def default_address(world: World) -> str:

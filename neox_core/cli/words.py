@@ -1,21 +1,12 @@
-"""The words that name a run's settings: configuration files and overrides, in any order."""
+"""What several verbs take from the command line."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from neox_core.config.presets import find_config
+from neox_core.config.command_line import files_and_overrides
 
-
-def files_and_overrides(words: list[str]) -> tuple[list[Path], list[str]]:
-    """The files and presets among `words`, and the `KEY=VALUE` among them; an existing file is a file whatever its name.
-
-    Raises:
-        UserError: a word is neither.
-    """
-    overrides = [word for word in words if "=" in word and not Path(word).is_file()]
-    return [find_config(word) for word in words if word not in overrides], overrides
+__all__ = ["files_and_overrides", "positive"]
 
 
 def positive(text: str) -> int:

@@ -2,94 +2,160 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from neox_core.config.derived import DERIVED
+from neox_core.config.fitting import fitted
 from neox_core.config.groups import PluginSettings
 from neox_core.config.loading import Entry, apply_override, dump_yaml, merge, read_file
+from neox_core.config.older import translate
 from neox_core.config.ownership import Ownership
 from neox_core.config.settings import Settings
 from neox_core.config.validation import claimed_twice, group_problems, unknown_key
 from neox_core.config.world import World
-from neox_core.errors import Origin, Problem, SettingsError, did_you_mean
+from neox_core.errors import Notice, Origin, Problem, SettingsError, did_you_mean
 from neox_core.plugins import PluginManager, Switches
 
 if TYPE_CHECKING:
     from neox_core.config.resolved import Resolved
 
+_IN_PYTHON = Origin(source="set in Python")
+
 
 class NeoXArgs:
     """The settings that a user gave, each with its origin; everything else has its default.
 
-    `args.num_layers` reads a key (or its default), `args.num_layers = 4` sets and validates it. `resolve` gives the frozen value
-    that a run uses.
+    `args.num_layers` reads a key (or its default), `args.num_layers = 4` sets and validates it. Computed values
+    (`args.deepspeed_config`) read as attributes too, but are never set or saved. Any other attribute that is set is kept, and is no
+    setting. `resolve` gives the frozen value that a run uses.
 
     Args:
-        entries: the given keys.
+        entries: the given keys, in GPT-NeoX's older names and forms too.
         plugins: whose settings groups are known beside the core's.
+        world: the ranks for which computed values are read; None: as many as `global_num_gpus` says, or one.
 
     Raises:
         SettingsError: unknown keys, wrong types or values; all of them at once.
     """
 
-    def __init__(self, entries: Iterable[Entry] = (), plugins: PluginManager | None = None) -> None:
-        vars(self)["_entries"] = {entry.key: entry for entry in entries}
-        vars(self)["_ownership"] = Ownership.of(plugins)
-        vars(self)["plugins"] = plugins
-        vars(self)["_groups"] = self._validated()
+    plugins: PluginManager | None
+    world: World | None
+    notices: tuple[Notice, ...]  # what was said about the given keys when they were read
+
+    def __init__(
+        self, entries: Iterable[Entry] = (), plugins: PluginManager | None = None, *, world: World | None = None
+    ) -> None:
+        state = vars(self)
+        state["plugins"], state["world"] = plugins, world
+        state["_ownership"] = Ownership.of(plugins)
+        state["_entries"], state["notices"] = {}, ()
+        self._take(entries)
 
     @classmethod
     def from_ymls(
-        cls, paths: Iterable[str | Path], *, overrides: Iterable[str] = (), plugins: PluginManager | None = None
+        cls,
+        paths: Iterable[str | Path],
+        overwrite_values: Mapping[str, Any] | None = None,
+        *,
+        overrides: Iterable[str] = (),
+        plugins: PluginManager | None = None,
     ) -> NeoXArgs:
-        """The keys of several files together, then `key=value` overrides, strictly left to right."""
-        return cls(read_entries(paths, overrides).values(), plugins)
+        """The keys of several files together, then `overwrite_values`, then `key=value` overrides, strictly left to right.
+
+        Args:
+            paths: YAML or JSON files; a key that two of them give is an error.
+            overwrite_values: keys that replace those of the files.
+            overrides: texts such as `optimizer.params.lr=1e-4`.
+            plugins: whose settings groups are known; None: the installed plugins, as the environment and the files choose them.
+        """
+        entries = read_entries(paths)
+        origin = Origin(source="overwrite_values")
+        for key, value in (overwrite_values or {}).items():
+            entries[key.replace("-", "_")] = Entry(key.replace("-", "_"), value, origin)
+        for override in overrides:
+            apply_override(entries, override)
+        return cls(entries.values(), _installed(entries) if plugins is None else plugins)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, plugins: PluginManager | None = None) -> NeoXArgs:
-        """The keys of a dictionary."""
+        """The keys of a dictionary; `plugins` as in `from_ymls`."""
         origin = Origin(source="dictionary")
-        given = [Entry(key.replace("-", "_"), value, origin) for key, value in values.items()]
-        return cls(merge([given]).values(), plugins)
+        entries = merge([[Entry(key.replace("-", "_"), value, origin) for key, value in values.items()]])
+        return cls(entries.values(), _installed(entries) if plugins is None else plugins)
 
-    def _validated(self) -> dict[type[Settings], Settings]:
-        problems: list[Problem] = []
-        owners = self._ownership.by_key
-        for key, entry in self._entries.items():
-            if key not in owners:
-                problems.append(unknown_key(entry, self._ownership))
-            elif len(owners[key]) > 1:
-                problems.append(claimed_twice(entry, owners[key]))
-        groups = {}
-        for group in self._ownership.groups:
-            given = {key: self._entries[key] for key in group.model_fields if key in self._entries}
-            try:
-                groups[group] = group.model_validate({key: entry.value for key, entry in given.items()})
-            except ValidationError as error:
-                problems.extend(group_problems(error, group, given))
-        if problems:
-            raise SettingsError(problems)
-        return groups
+    # From deepy.py's command line to the ranks
 
-    # The flat namespace
+    @classmethod
+    def consume_deepy_args(cls, input_args: Sequence[str] | None = None) -> NeoXArgs:
+        """The settings that deepy.py's command line names; see `neox_core.config.deepy`, as for the next three."""
+        from neox_core.config.deepy import consume_deepy_args
+
+        return consume_deepy_args(cls, input_args)
+
+    def get_deepspeed_main_args(self) -> list[str]:
+        """The words for `deepspeed.launcher.runner.main`, with the settings for each rank among them."""
+        from neox_core.config.deepy import get_deepspeed_main_args
+
+        return get_deepspeed_main_args(self)
+
+    @classmethod
+    def consume_neox_args(
+        cls, overwrite_values: Mapping[str, Any] | None = None, input_args: Sequence[str] | None = None
+    ) -> NeoXArgs:
+        """The settings that a rank was started with, and which rank it is."""
+        from neox_core.config.deepy import consume_neox_args
+
+        return consume_neox_args(cls, overwrite_values, input_args)
+
+    def configure_distributed_args(self) -> None:
+        """Tell torch.distributed, by its environment variables, which rank this process is."""
+        from neox_core.config.deepy import configure_distributed_args
+
+        configure_distributed_args(self)
+
+    # Reading and setting keys
 
     def __getattr__(self, key: str) -> Any:
         if key.startswith("_"):  # asked of a copy that is being made, in which nothing is there yet
             raise AttributeError(key)
         owners = self._ownership.by_key.get(key)
-        if not owners:
-            raise AttributeError(f"there is no setting '{key}'; {did_you_mean(key, list(self._ownership.by_key))}")
-        return getattr(self._groups[owners[0].group], key)
+        if owners:
+            return getattr(self._groups[owners[0].group], key)
+        if key in DERIVED:
+            return DERIVED[key].compute(self, self.resolve())
+        raise AttributeError(f"there is no setting '{key}'; {did_you_mean(key, [*self._ownership.by_key, *DERIVED])}")
 
     def __setattr__(self, key: str, value: Any) -> None:
-        self.update_value(key, value)
+        if key in self._ownership.by_key:
+            self.update_value(key, value)
+        elif key in DERIVED:
+            raise AttributeError(f"{key} is computed from {DERIVED[key].source}; set those")
+        else:
+            vars(self)[key] = value
 
     def __contains__(self, key: str) -> bool:
         """Whether the key was given, rather than left to its default."""
         return key in self._entries
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same keys were given with the same values."""
+        return isinstance(other, NeoXArgs) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment] # it can be changed
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NeoXArgs:
+        """A copy that can be changed alone; the plugins are the same ones."""
+        twin = copy.copy(self)
+        shared = {"plugins", "_ownership", "_groups"}  # never changed in place
+        vars(twin).update({name: copy.deepcopy(v, memo) for name, v in vars(self).items() if name not in shared})
+        return twin
 
     def update_value(self, key: str, value: Any) -> None:
         """Set a key. A value that is refused leaves everything as it was.
@@ -97,17 +163,115 @@ class NeoXArgs:
         Raises:
             SettingsError: there is no such key, or it does not take the value.
         """
-        before, key = dict(self._entries), key.replace("-", "_")
-        self._entries[key] = Entry(key, value, Origin(source="set in Python"))
-        try:
-            vars(self)["_groups"] = self._validated()
-        except SettingsError:
-            vars(self)["_entries"] = before
-            raise
+        key = key.replace("-", "_")
+        self._take([*(entry for entry in self._entries.values() if entry.key != key), Entry(key, value, _IN_PYTHON)])
+
+    def _take(self, entries: Iterable[Entry]) -> None:
+        """Make these entries the given ones, if all of them are right."""
+        translation = translate(entries, self._ownership)
+        fitted_entries = {key: self._fitted(entry) for key, entry in translation.entries.items()}
+        problems = [*translation.problems, *self._key_problems(fitted_entries)]
+        groups = self._typed(fitted_entries, problems)
+        if problems:
+            raise SettingsError(problems)
+        state = vars(self)
+        state["_entries"], state["_groups"] = fitted_entries, groups
+        state["notices"] = (*self.notices, *translation.notices, *self._without_effect(fitted_entries))
+
+    def _fitted(self, entry: Entry) -> Entry:
+        key = self._ownership.by_key.get(entry.key)
+        if not key:
+            return entry
+        value = fitted(entry.value, key[0].group.model_fields[entry.key].annotation)
+        return entry if value is entry.value else Entry(entry.key, value, entry.origin, entry.inner)
+
+    def _key_problems(self, entries: Mapping[str, Entry]) -> list[Problem]:
+        owners = self._ownership.by_key
+        unknown = [unknown_key(entry, self._ownership) for entry in entries.values() if entry.key not in owners]
+        conflicts = [
+            claimed_twice(entry, owners[entry.key]) for entry in entries.values() if len(owners.get(entry.key, ())) > 1
+        ]
+        return unknown + conflicts
+
+    def _typed(self, entries: Mapping[str, Entry], problems: list[Problem]) -> dict[type[Settings], Settings]:
+        """The groups with these values; what a group refuses is added to `problems`."""
+        groups: dict[type[Settings], Settings] = {}
+        for group in self._ownership.groups:
+            given = {key: entries[key] for key in group.model_fields if key in entries}
+            if not given and not group.has_required_keys():
+                groups[group] = group.model_construct()  # valid by itself, which is not checked on each start
+                continue
+            try:
+                groups[group] = group.model_validate({key: entry.value for key, entry in given.items()})
+            except ValidationError as error:
+                problems.extend(group_problems(error, group, given))
+        return groups
+
+    def _without_effect(self, entries: Mapping[str, Entry]) -> list[Notice]:
+        """What is said of keys that nothing reads, once."""
+        said = {key for notice in self.notices for key in notice.keys}
+        keys = self._ownership.keys
+        return [
+            Notice(keys=(entry.key,), message=f"has no effect: {keys[entry.key].unused}", origin=entry.origin)
+            for entry in entries.values()
+            if keys[entry.key].unused and entry.value != keys[entry.key].default and entry.key not in said
+        ]
+
+    # Validating
+
+    def validate_keys(self) -> bool:
+        """True. Each given key has one owner, or there would be no such settings; kept for programs that ask.
+
+        Raises:
+            SettingsError: a plugin that was registered since claims a key too.
+        """
+        return self._hold(self._key_problems(self._entries))
+
+    def validate_types(self) -> bool:
+        """True when each value has the type and range of its key.
+
+        Raises:
+            SettingsError: they have not.
+        """
+        problems: list[Problem] = []
+        self._typed(self._entries, problems)
+        return self._hold(problems)
+
+    def validate_values(self) -> bool:
+        """True when the values fit together and the world.
+
+        Raises:
+            SettingsError: they do not.
+        """
+        self.resolve()
+        return True
+
+    def _hold(self, problems: Sequence[Problem]) -> bool:
+        if problems:
+            raise SettingsError(problems)
+        return True
+
+    # Giving out
 
     def origin(self, key: str) -> Origin | None:
         """Where a key was given; None when it has its default."""
         return self._entries[key].origin if key in self._entries else None
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The given keys with their origins, in today's names."""
+        return tuple(self._entries.values())
+
+    @property
+    def ownership(self) -> Ownership:
+        """Which group owns which key."""
+        ownership: Ownership = self._ownership
+        return ownership
+
+    @property
+    def groups(self) -> Mapping[type[Settings], Settings]:
+        """The typed groups."""
+        return dict(self._groups)
 
     def to_dict(self) -> dict[str, Any]:
         """The given keys and their values."""
@@ -117,16 +281,27 @@ class NeoXArgs:
         """Write the given keys to a file that `from_ymls` reads back."""
         Path(path).write_text(dump_yaml(self.to_dict()), encoding="utf-8")
 
-    @property
-    def groups(self) -> Mapping[type[Settings], Settings]:
-        """The typed groups."""
-        return dict(self._groups)
+    def print(self) -> None:
+        """Write every key with its value to standard output, the given ones first."""
+        values = {key: getattr(self, key) for key in self._ownership.by_key}
+        lines = [
+            f"  {key} {'.' * max(3, 40 - len(key))} {values[key]!r}{' (given)' if key in self else ''}"
+            for key in sorted(values, key=lambda key: (key not in self, key))
+        ]
+        sys.stdout.write("\n".join(["settings:", *lines, ""]))
 
-    def resolve(self, world: World, vocabulary: int | None = None) -> Resolved:
+    def enable_logging(self) -> None:
+        """Copy what this process writes from now on to `log_dir`/HOST_stdout.txt and HOST_stderr.txt, where log_dir is given."""
+        from neox_core.config.console_copy import copy_output
+
+        if self.log_dir is not None:
+            copy_output(Path(self.log_dir))
+
+    def resolve(self, world: World | None = None, vocabulary: int | None = None) -> Resolved:
         """The frozen value that a run on `world` uses, with everything derived.
 
         Args:
-            world: the run's hosts, slots and device.
+            world: the run's hosts, slots and device; None: `self.world`, or as many CPU ranks as `global_num_gpus` says, or one.
             vocabulary: number of token ids that the tokenizer has, where there is one.
 
         Raises:
@@ -134,7 +309,11 @@ class NeoXArgs:
         """
         from neox_core.config.resolve import resolve
 
-        return resolve(self, world, vocabulary)
+        return resolve(self, world or self.world or World.local(self.global_num_gpus or 1), vocabulary)
+
+
+def _installed(entries: Mapping[str, Entry]) -> PluginManager:
+    return PluginManager(switches_from(entries, Switches.from_environment(os.environ)))
 
 
 def read_entries(paths: Iterable[str | Path], overrides: Iterable[str] = ()) -> dict[str, Entry]:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from neox_core.config.compatibility import reproduces
 from neox_core.errors import Origin, Problem, SettingsError, UserError
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key of a configuration, spelt with underscores, its value and where it was written."""
+    """One key of a configuration, spelt with underscores, its value and where it was written.
+
+    `inner` says where the keys within a mapping were written, by their dotted path (`params.lr`); `hyphenated`, whether the key
+    was spelt with hyphens.
+    """
 
     key: str
     value: Any
     origin: Origin
+    inner: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)
+    hyphenated: bool = field(default=False, compare=False, repr=False)
 
 
 _INT = re.compile(r"^[-+]?\d+$|^0o[0-7]+$|^0x[0-9a-fA-F]+$")
@@ -98,7 +105,7 @@ def read_file(path: Path) -> list[Entry]:
         UserError: there is no such file, or it is not a mapping in YAML or JSON.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; give the path of a YAML or JSON file") from error
     except UnicodeDecodeError as error:
@@ -120,7 +127,8 @@ def read_text(text: str, source: str) -> list[Entry]:
         if not isinstance(root, yaml.MappingNode):
             found = type(root).__name__.removesuffix("Node").lower()
             raise UserError(f"{source}:{root.start_mark.line + 1}: expected lines `key: value`, found a {found}")
-        return [_entry(loader, key, value, text, source) for key, value in root.value]
+        lines = text.splitlines()
+        return [_entry(loader, key, value, lines, source) for key, value in root.value]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise UserError(f"{source}:{line}: not valid YAML: {error.problem}") from error
@@ -128,13 +136,26 @@ def read_text(text: str, source: str) -> list[Entry]:
         raise UserError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
-def _entry(loader: _Loader, key_node: yaml.Node, value_node: yaml.Node, text: str, source: str) -> Entry:
+def _entry(loader: _Loader, key_node: yaml.Node, value_node: yaml.Node, lines: Sequence[str], source: str) -> Entry:
     key = loader.construct_object(key_node, deep=True)
     line = key_node.start_mark.line
     if not isinstance(key, str):
         raise UserError(f"{source}:{line + 1}: the key {key!r} is not a word")
     value = loader.construct_object(value_node, deep=True)
-    return Entry(key.replace("-", "_"), value, Origin(source=source, line=line + 1, text=text.splitlines()[line]))
+
+    def origin(line: int) -> Origin:
+        return Origin(source=source, line=line + 1, text=lines[line])
+
+    inner = {path: origin(line) for path, line in _inner_lines(value_node)}
+    return Entry(key.replace("-", "_"), value, origin(line), inner, "-" in key)
+
+
+def _inner_lines(node: yaml.Node, path: str = "") -> Iterator[tuple[str, int]]:
+    """The dotted path and line of each key within a mapping."""
+    for key_node, value_node in node.value if isinstance(node, yaml.MappingNode) else ():
+        inner = f"{path}{key_node.value}"
+        yield inner, key_node.start_mark.line
+        yield from _inner_lines(value_node, f"{inner}.")
 
 
 def merge(files: Iterable[Sequence[Entry]]) -> dict[str, Entry]:
@@ -145,14 +166,27 @@ def merge(files: Iterable[Sequence[Entry]]) -> dict[str, Entry]:
     """
     merged: dict[str, Entry] = {}
     problems = []
-    for entry in (entry for entries in files for entry in entries):
+    given = [entry for entries in files for entry in entries]
+    compat = next((entry.value for entry in given if entry.key == "compat"), None)
+    for entry in given:
         first = merged.setdefault(entry.key, entry)
-        if first is not entry:
-            message = f"is given twice, in {first.origin} ({first.value!r}) and {entry.origin} ({entry.value!r})"
-            problems.append(Problem(keys=(entry.key,), message=message, remedy="remove one", origin=entry.origin))
+        if first is entry:
+            continue
+        if entry.hyphenated and reproduces(compat, "hyphen-duplicates"):
+            merged[entry.key] = entry
+        else:
+            problems.append(given_twice(first, entry))
     if problems:
         raise SettingsError(problems)
     return merged
+
+
+def given_twice(first: Entry, second: Entry) -> Problem:
+    """The problem of a key with two values."""
+    message = f"is given twice, in {first.origin} ({first.value!r}) and {second.origin} ({second.value!r})"
+    return Problem(
+        keys=(second.key,), message=message, remedy="remove one", origin=second.origin, others=(first.origin,)
+    )
 
 
 def apply_override(entries: dict[str, Entry], text: str) -> None:
@@ -169,10 +203,12 @@ def apply_override(entries: dict[str, Entry], text: str) -> None:
     except yaml.YAMLError as error:
         raise UserError(f"'{text}': the value is not valid YAML: {' '.join(str(error).split())}") from error
     key, *rest = path.split(".")
-    key = key.replace("-", "_")
+    key, origin, inner = key.replace("-", "_"), Origin(source=f"command line ({text})"), {}
     if rest:
-        value = _with_inner(entries[key].value if key in entries else {}, rest, value, text)
-    entries[key] = Entry(key, value, Origin(source=f"command line ({text})"))
+        before = entries.get(key, Entry(key, {}, origin))
+        value = _with_inner(before.value, rest, value, text)
+        inner = {**before.inner, ".".join(rest): origin}
+    entries[key] = Entry(key, value, origin, inner)
 
 
 def _with_inner(outer: Any, path: list[str], value: Any, text: str) -> dict[str, Any]:

@@ -64,9 +64,7 @@ class Ownership:
     @cached_property
     def keys(self) -> Mapping[str, Key]:
         """What is known about each key, in the order of the groups; of a key with several owners, what the first one says."""
-        return {
-            name: Key.of(owners[0].group, name, owners[0].provider) for name, owners in self.by_key.items()
-        }
+        return {name: Key.of(owners[0].group, name, owners[0].provider) for name, owners in self.by_key.items()}
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:

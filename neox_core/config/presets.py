@@ -1,4 +1,4 @@
-"""Finding a configuration by path or by the name of a shipped preset."""
+"""Finding a configuration by path, by name in a directory, or by the name of a shipped preset."""
 
 from __future__ import annotations
 
@@ -27,20 +27,26 @@ def preset_names() -> list[str]:
     )
 
 
-def find_config(name: str) -> Path:
-    """The file that a user means: an existing path, else a preset (`125M`, `pythia/70M`; the suffix may be left out).
+def find_config(name: str, directory: Path | None = None) -> Path:
+    """The file that a user means: an existing path, else a preset (`125M`, `pythia/70M`); the suffix may be left out of both.
+
+    Args:
+        name: what was written.
+        directory: where to look for it; None: here, and then among the presets.
 
     Raises:
-        UserError: there is neither.
+        UserError: it is not there.
     """
-    given = Path(name)
-    if given.is_file():
-        return given
-    for directory in preset_directories():
+    for place in [Path(), *preset_directories()] if directory is None else [directory]:
         for suffix in ("", *SUFFIXES):
-            path = directory / f"{name}{suffix}"
+            path = place / f"{name}{suffix}"
             if path.is_file():
                 return path
-    raise UserError(
-        f"{name}: there is no such file, and no preset of this name; {did_you_mean(given.stem, preset_names())}"
-    )
+    if directory is None:
+        message, known = f"{name}: there is no such file, and no preset of this name", preset_names()
+    elif directory.is_dir():
+        message = f"{directory / name}: there is no such file"
+        known = [path.stem for path in directory.iterdir() if path.suffix in SUFFIXES]
+    else:
+        raise UserError(f"{directory}: there is no such directory; give that of the configuration files")
+    raise UserError(f"{message}; {did_you_mean(Path(name).stem, known)}")

@@ -1,4 +1,4 @@
-"""Deriving a run's settings: batch arithmetic, precision, layers, vocabulary, and DeepSpeed's configuration."""
+"""Deriving a run's settings: batch arithmetic, precision, layers, vocabulary and optimizer."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from neox_core.config.args import NeoXArgs
-from neox_core.config.deepspeed_names import GPT_NEOX_NAMES
+from neox_core.config.deepspeed_json import deepspeed_json
 from neox_core.config.groups import BatchSettings, MixtureSettings, ModelSettings
 from neox_core.config.resolved import Batch, OptimizerChoice, Precision, Resolved
-from neox_core.config.rules import DEFAULT_LR, RULES
+from neox_core.config.rules import DEFAULT_LR, NOTICES, RULES
 from neox_core.config.world import World
-from neox_core.errors import Problem, SettingsError
+from neox_core.errors import Notice, Problem, SettingsError
 
 T = TypeVar("T")
 
-OWN_KEYS = {"bf16", "bfloat16", "fp16", "optimizer", "scheduler"}
-"""Keys of DeepSpeed's configuration that other settings decide, also where they leave them out; `bfloat16` is an old `bf16`."""
-
 
 def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
-    """The frozen value that a run uses; every problem is found before any is reported."""
+    """The frozen value that a run uses; every problem is found before any is reported.
+
+    What this machine or this version cannot do does not keep settings from resolving; it is among `Resolved.limitations`.
+    """
     problems: list[Problem] = [problem for rule in RULES for problem in rule(args, world)]
+    notices: list[Notice] = [notice for rule in NOTICES for notice in rule(args, world)]
     if args.plugins is not None:
         problems.extend(args.plugins.check(args, world))
 
@@ -42,10 +43,14 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
     precision = derive(lambda: resolve_precision(args))
     layers = derive(lambda: expand_attention(model.attention_config, model.num_layers))
     optimizer = derive(lambda: resolve_optimizer(args))
-    json = derive(lambda: deepspeed_json(args, batch, precision)) if batch and precision else None
+    json = None
+    if batch and precision and optimizer:
+        json = derive(lambda: deepspeed_json(args, batch, precision, optimizer, notices))
     known = max((size for size in (vocabulary, model.vocab_size) if size is not None), default=None)
-    if problems or batch is None or precision is None or layers is None or optimizer is None or json is None:
-        raise SettingsError(replace(p, origin=p.origin or _first_origin(args, p.keys)) for p in problems)
+    problems = [replace(problem, origin=problem.origin or _first_origin(args, problem.keys)) for problem in problems]
+    mistakes = [problem for problem in problems if not problem.limitation]
+    if mistakes or batch is None or precision is None or layers is None or optimizer is None or json is None:
+        raise SettingsError(problems)
     return Resolved(
         world=world,
         batch=batch,
@@ -59,6 +64,8 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
         values=args.to_dict(),
         origins={key: origin for key in args.to_dict() if (origin := args.origin(key))},
         groups=groups,
+        limitations=tuple(problems),
+        notices=tuple(replace(notice, origin=notice.origin or _first_origin(args, notice.keys)) for notice in notices),
     )
 
 
@@ -174,38 +181,3 @@ def resolve_optimizer(args: NeoXArgs) -> OptimizerChoice:
         message, remedy = f"params.lr: {lr!r} is not a number > 0", "it is the largest learning rate, such as 0.001"
         raise SettingsError([Problem(keys=("optimizer",), message=message, remedy=remedy)])
     return OptimizerChoice(name.casefold(), params, float(lr))
-
-
-def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision) -> dict[str, Any]:
-    """DeepSpeed's configuration: what we resolved, then `deepspeed_extra_args`.
-
-    Raises:
-        SettingsError: an extra argument repeats a key that is set here.
-    """
-    zero = {"stage": 0, **(args.zero_optimization or {})}
-    if precision != "fp32" and zero["stage"] == 0:
-        # DeepSpeed has other optimizers for reduced precision without ZeRO: the one for bfloat16 takes an empty step when it is
-        # made, which shifts Adam's count, and none reports the gradient's norm. On one rank stage 1 is the same.
-        zero["stage"] = 1
-    json: dict[str, Any] = {
-        "train_batch_size": batch.total,
-        "train_micro_batch_size_per_gpu": batch.micro,
-        "gradient_accumulation_steps": batch.accumulation,
-        "gradient_clipping": float(args.gradient_clipping),
-        "zero_optimization": zero,
-        "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,
-        "steps_per_print": args.steps_per_print,
-        "wall_clock_breakdown": args.wall_clock_breakdown,
-    }
-    if precision == "bf16":
-        json["bf16"] = {**(args.bf16 or {}), "enabled": True}
-    if precision == "fp16":
-        given = {name: value for name, value in (args.fp16 or {}).items() if name not in GPT_NEOX_NAMES["fp16"]}
-        json["fp16"] = {**given, "enabled": True}
-    extra = args.deepspeed_extra_args or {}
-    clashes = sorted(set(extra) & (set(json) | OWN_KEYS))
-    if clashes:
-        message = f"{', '.join(clashes)}: also set by a key of its own"
-        raise SettingsError([Problem(keys=("deepspeed_extra_args",), message=message, remedy="keep one of the two")])
-    return json | extra

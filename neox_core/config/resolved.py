@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
+from neox_core.config.compatibility import reproduces
+from neox_core.config.groups import CompatibilitySettings, TrainingSettings
 from neox_core.config.settings import Settings
 from neox_core.config.world import World
-from neox_core.errors import Origin
+from neox_core.errors import Notice, Origin, Problem
 
 Precision = Literal["fp32", "fp16", "bf16"]
 
@@ -62,6 +64,8 @@ class Resolved:
         deepspeed: the configuration that is handed to DeepSpeed.
         values: the given keys; making settings of them again gives the same value.
         origins: where they were given.
+        limitations: what keeps a run with these settings from starting here, though they are right.
+        notices: what a user should know and need not mend.
     """
 
     world: World
@@ -76,10 +80,21 @@ class Resolved:
     values: Mapping[str, Any]
     origins: Mapping[str, Origin] = field(repr=False)
     groups: Mapping[type[Settings], Settings] = field(repr=False)
+    limitations: tuple[Problem, ...] = field(default=(), repr=False)
+    notices: tuple[Notice, ...] = field(default=(), repr=False)
 
     def __getitem__(self, group: type[G]) -> G:
         """The typed group."""
         return cast("G", self.groups[group])
+
+    @property
+    def train_iters(self) -> int:
+        """Optimizer steps in all; 0 where only `train_epochs` says how long."""
+        return self[TrainingSettings].train_iters or 0
+
+    def reproduces(self, defect: str) -> bool:
+        """Whether this run brings back one of GPT-NeoX's defects, by its name in the table of `neox_core.config.compatibility`."""
+        return reproduces(self[CompatibilitySettings].compat, defect)
 
     def all_values(self) -> dict[str, Any]:
         """Every key with its value, defaults included, by key."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, GPT_NEOX_NAMES
 from neox_core.config.world import World
-from neox_core.errors import Problem, nearest
+from neox_core.errors import Notice, Problem, nearest
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
@@ -77,11 +77,33 @@ def rates_are_ordered(args: NeoXArgs, world: World) -> Iterator[Problem]:
         )
 
 
-def saving_has_a_place(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """Wishes about checkpoints need a directory."""
-    for key in ("checkpoint_factor", "extra_save_iters", "keep_last_n_checkpoints"):
-        if getattr(args, key) is not None and args.save is None:
-            yield Problem(keys=(key, "save"), message=f"{key} is set, but save is not", remedy="add `save: DIRECTORY`")
+def length_is_given_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """A run is so many steps or so many epochs long."""
+    keys = ("train_iters", "train_epochs")
+    if args.train_iters is None and args.train_epochs is None:
+        yield Problem(keys=keys, message="the length of the run is not given", remedy="give one of them")
+    if args.train_iters is not None and args.train_epochs is not None:
+        message = f"train_iters {args.train_iters} and train_epochs {args.train_epochs} are both given"
+        yield Problem(keys=keys, message=message, remedy="keep one of them")
+
+
+def checkpoints_are_spaced(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """A number of steps between checkpoints, or, on a log scale, what their step is multiplied by."""
+    factor = args.checkpoint_factor
+    if factor is None:
+        return
+    if args.checkpoint_scale == "log" and factor <= 1:
+        yield Problem(
+            keys=("checkpoint_factor", "checkpoint_scale"),
+            message=f"{factor} is not > 1, as checkpoint_scale: log needs",
+            remedy="checkpoint_factor: 2 saves after steps 1, 2, 4, 8, ...",
+        )
+    if args.checkpoint_scale == "linear" and not isinstance(factor, int):
+        yield Problem(
+            keys=("checkpoint_factor", "checkpoint_scale"),
+            message=f"{factor} is not a whole number of steps",
+            remedy="round it, or set checkpoint_scale: log",
+        )
 
 
 def data_is_named_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -98,6 +120,7 @@ def data_is_named_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
             keys=("train_data_paths", "data_path"),
             message="no training data is given",
             remedy="add `data_path: PREFIX`, or `train_data_paths: [PREFIX]`; `neox data prepare` makes such files",
+            limitation=True,
         )
     for part in ("train", "valid", "test"):
         paths, weights = getattr(args, f"{part}_data_paths") or [], getattr(args, f"{part}_data_weights")
@@ -117,14 +140,49 @@ def parallelism_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
                 keys=(key,),
                 message=f"{getattr(args, key)}: this version trains with data parallelism only",
                 remedy=f"set {key}: 1",
+                limitation=True,
             )
-    stage = (args.zero_optimization or {}).get("stage", 0)
-    if isinstance(stage, bool) or stage not in (0, 1):
+
+
+def zero_has_a_stage(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """ZeRO's dictionary says its stage: one of 0 to 3, or those that DeepSpeed's autotuner is to try."""
+    if args.zero_optimization is None:
+        return
+    stage = args.zero_optimization.get("stage")
+    keys = ("zero_optimization",)
+    if args.autotuning is not None and (stage == "all" or isinstance(stage, list)):
         yield Problem(
-            keys=("zero_optimization",),
-            message=f"stage {stage!r}: this version has stages 0 and 1",
-            remedy="set stage: 1",
+            keys=("autotuning", "zero_optimization"),
+            message=f"stage {stage!r} is for DeepSpeed's autotuner, which this version does not run",
+            remedy="give one stage",
+            limitation=True,
         )
+    elif isinstance(stage, bool) or not isinstance(stage, int) or stage not in range(4):
+        missing = "has no stage" if stage is None else f"stage {stage!r} is not one of 0, 1, 2, 3"
+        yield Problem(keys=keys, message=missing, remedy="add a stage, such as stage: 1")
+    elif stage > 1:
+        message = f"stage {stage}: this version has stages 0 and 1"
+        yield Problem(keys=keys, message=message, remedy="set stage: 1", limitation=True)
+
+
+def pending_keys_are_told(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """What would change the numbers computed is not left out in silence."""
+    for key, value in _pending(args):
+        if args.ownership.keys[key].changes == "numerics":
+            yield Problem(
+                keys=(key,),
+                message=f"{value!r}: this version does not have it yet",
+                remedy="remove it to train without",
+                limitation=True,
+            )
+
+
+def _pending(args: NeoXArgs) -> Iterator[tuple[str, Any]]:
+    """Keys that are given, differ from their default and are not heeded by this version."""
+    for key, value in args.to_dict().items():
+        known = args.ownership.keys[key]
+        if known.pending and value != known.default:
+            yield key, value
 
 
 def precision_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -133,7 +191,8 @@ def precision_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
         yield Problem(
             keys=("precision" if args.precision else "fp16",),
             message="fp16 cannot be trained on a CPU: DeepSpeed refuses it",
-            remedy="use precision: bfloat16 or fp32",
+            remedy="use precision: bfloat16 or fp32, such as `neox train ... precision=bfloat16 fp16=null`",
+            limitation=True,
         )
 
 
@@ -178,11 +237,41 @@ RULES: tuple[Rule, ...] = (
     rotary_turns_pairs,
     positions_cover_samples,
     rates_are_ordered,
-    saving_has_a_place,
+    length_is_given_once,
+    checkpoints_are_spaced,
     data_is_named_once,
     parallelism_is_available,
+    zero_has_a_stage,
     precision_is_available,
     deepspeed_knows_the_names,
     fp16_is_not_bfloat16,
     overflow_is_checked,
+    pending_keys_are_told,
 )
+
+# What is only told
+
+NoticeRule = Callable[["NeoXArgs", World], Iterable[Notice]]
+
+
+def pending_keys_without_numbers(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """Keys that this version does not heed, and without which the same numbers are computed."""
+    for key, _ in _pending(args):
+        if args.ownership.keys[key].changes != "numerics":
+            yield Notice(keys=(key,), message="has no effect in this version")
+
+
+def saving_has_a_place(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """Wishes about checkpoints need a directory."""
+    for key in ("checkpoint_factor", "extra_save_iters", "keep_last_n_checkpoints"):
+        if key in args and getattr(args, key) is not None and args.save is None:
+            yield Notice(keys=(key,), message="has no effect without save: DIRECTORY")
+
+
+def backend_fits_the_device(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """nccl is for GPUs."""
+    if args.distributed_backend == "nccl" and "distributed_backend" in args and world.device == "cpu":
+        yield Notice(keys=("distributed_backend",), message="there is no GPU here: gloo in place of nccl")
+
+
+NOTICES: tuple[NoticeRule, ...] = (pending_keys_without_numbers, saving_has_a_place, backend_fits_the_device)

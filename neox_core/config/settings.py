@@ -39,6 +39,11 @@ class Settings(BaseModel):
         super().__init_subclass__(**kwargs)
         cls.group_name = group or cls.group_name
 
+    @classmethod
+    def has_required_keys(cls) -> bool:
+        """Whether some key must be given."""
+        return any(field.is_required() for field in cls.model_fields.values())
+
 
 def setting(
     default: Any,

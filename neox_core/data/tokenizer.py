@@ -135,8 +135,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> HFTokenizer:
     Id 0 ends a document, id 1 is padding, the 256 bytes follow, so that any text can be encoded, and decodes to itself. Raises
     `UserError` for a vocabulary that has no room for those.
     """
-    from tokenizers import Tokenizer as Backend
-    from tokenizers import decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer as Backend, decoders, models, pre_tokenizers, trainers
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     special = [END_OF_DOCUMENT, PADDING]

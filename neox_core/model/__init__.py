@@ -7,23 +7,19 @@ from typing import TYPE_CHECKING
 from neox_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from neox_core.model.block import Block as Block
-    from neox_core.model.block import Carry as Carry
+    from neox_core.model.block import Block as Block, Carry as Carry
     from neox_core.model.converter import WeightConverter as WeightConverter
-    from neox_core.model.head import Head as Head
-    from neox_core.model.head import HeadOutput as HeadOutput
-    from neox_core.model.init import Initialiser as Initialiser
-    from neox_core.model.init import initialise as initialise
-    from neox_core.model.init import initialiser as initialiser
-    from neox_core.model.init import tag as tag
-    from neox_core.model.mixer import LayerCache as LayerCache
-    from neox_core.model.mixer import LayerContext as LayerContext
-    from neox_core.model.mixer import Mixer as Mixer
+    from neox_core.model.head import Head as Head, HeadOutput as HeadOutput
+    from neox_core.model.init import (
+        Initialiser as Initialiser,
+        initialise as initialise,
+        initialiser as initialiser,
+        tag as tag,
+    )
+    from neox_core.model.mixer import LayerCache as LayerCache, LayerContext as LayerContext, Mixer as Mixer
     from neox_core.model.mlp import MLP as MLP
     from neox_core.model.model import LanguageModel as LanguageModel
-    from neox_core.model.objective import Batch as Batch
-    from neox_core.model.objective import LossOutput as LossOutput
-    from neox_core.model.objective import Objective as Objective
+    from neox_core.model.objective import Batch as Batch, LossOutput as LossOutput, Objective as Objective
     from neox_core.model.positions import Positions as Positions
 
 __getattr__ = lazy_names(

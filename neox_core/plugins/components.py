@@ -102,11 +102,17 @@ class Attention(Component):
     replaces: Literal["core", "block"] = "core"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer(Component):
-    """`factory(groups: list[dict[str, Any]], params: <params model>) -> torch.optim.Optimizer`."""
+    """`factory(groups: list[dict[str, Any]], params: <params model>) -> torch.optim.Optimizer`.
 
-    __slots__ = ()
+    Args:
+        zero: stages of ZeRO at which a test proved that it computes the same as without. ZeRO hands an optimizer flat pieces of
+            parameters; at other stages a run has to ask for it by `zero_allow_untested_optimizer`.
+    """
+
     kind: ClassVar[str] = "optimizer"
+    zero: frozenset[int] = frozenset()
 
 
 class MoE(Component):

@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING
 from neox_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from neox_core.training.engine import Engine as Engine
-    from neox_core.training.engine import StepResult as StepResult
-    from neox_core.training.run import Checkpoint as Checkpoint
-    from neox_core.training.run import Evaluation as Evaluation
-    from neox_core.training.run import Run as Run
-    from neox_core.training.run import Step as Step
+    from neox_core.training.engine import Engine as Engine, StepResult as StepResult
+    from neox_core.training.run import Checkpoint as Checkpoint, Evaluation as Evaluation, Run as Run, Step as Step
     from neox_core.training.schedule import ScheduleShape as ScheduleShape
-    from neox_core.training.trained import Trained as Trained
-    from neox_core.training.trained import load_trained as load_trained
+    from neox_core.training.trained import Trained as Trained, load_trained as load_trained
 
 __getattr__ = lazy_names(
     __name__,

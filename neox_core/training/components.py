@@ -2,38 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
-from neox_core.config import LoggingSettings, ModelSettings, Resolved, RunnerSettings, TrainingSettings
+from neox_core.config import (
+    LoggingSettings,
+    ModelSettings,
+    Resolved,
+    RunnerSettings,
+    ScheduleSettings,
+    TrainingSettings,
+)
 from neox_core.errors import Problem, UserError, did_you_mean
 from neox_core.model import tables
 from neox_core.plugins import Attention, Feature, Logger, PluginManager, State
-from neox_core.training.schedule import check_schedule
+from neox_core.training.gpt_neox_names import is_gpt_neox_name
+from neox_core.training.schedule import DECAYS, check_schedule
 
 
 def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Problem]:
-    """A problem for each component that the settings name and that cannot be had."""
+    """A problem for each component that the settings name and that cannot be had.
+
+    It is a limitation where GPT-NeoX has such a component and this version has not, or where it is here but cannot run on this
+    machine; a name that nobody has is a mistake.
+    """
     model, training = resolved[ModelSettings], resolved[TrainingSettings]
-    checks: list[tuple[str, Callable[[], Any]]] = [
-        ("attention_config", lambda: [plugins.find("attention", name) for name in dict.fromkeys(resolved.layers)]),
-        ("moe_type", lambda: [plugins.find("moe", name) for name in dict.fromkeys(resolved.mixtures) if name]),
-        ("norm", lambda: tables.check("norm", model.norm, plugins)),
-        ("pos_emb", lambda: tables.check("position", model.pos_emb, plugins)),
-        ("activation", lambda: tables.check("activation", model.activation, plugins)),
-        ("train_impl", lambda: plugins.find("objective", training.train_impl)),
-        ("launcher", lambda: plugins.find("launcher", resolved[RunnerSettings].launcher)),
-        ("lr_decay_style", lambda: check_schedule(resolved, plugins)),
+    named: list[tuple[str, str, Iterable[str]]] = [
+        ("attention_config", "attention", resolved.layers),
+        ("moe_type", "moe", filter(None, resolved.mixtures)),
+        ("norm", "norm", [model.norm]),
+        ("pos_emb", "position", [model.pos_emb]),
+        ("activation", "activation", [model.activation]),
+        ("train_impl", "objective", [training.train_impl]),
+        ("launcher", "launcher", [resolved[RunnerSettings].launcher]),
+        ("lr_decay_style", "schedule", [resolved[ScheduleSettings].lr_decay_style]),
+        ("optimizer", "optimizer", [resolved.optimizer.name]),
     ]
-    problems = [problem for key, check in checks for problem in _attempt(key, check, resolved)]
-    problems += _attempt("optimizer", lambda: check_optimizer(resolved, plugins), resolved)
+    problems = [
+        problem
+        for key, kind, names in named
+        for name in dict.fromkeys(names)
+        for problem in _named(key, kind, name, resolved, plugins)
+    ]
     problems += logger_problems(resolved, plugins)
     if not problems:
+        problems += option_problems(resolved, plugins)
         problems += feature_problems(resolved, plugins)
     return problems
+
+
+def _named(key: str, kind: str, name: str, resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    """The problem of one name, where there is one."""
+    origin = resolved.origins.get(key)
+    known = component_names(kind, plugins)
+    if name.casefold() not in known and is_gpt_neox_name(kind, name):
+        message = f"{kind} {name!r}: this version does not have it yet"
+        remedy = f"there is: {', '.join(known)}" if known else None
+        yield Problem(keys=(key,), message=message, remedy=remedy, origin=origin, limitation=True)
+        return
+    try:
+        _check(kind, name, resolved, plugins)
+    except UserError as error:
+        limitation = _cannot_run_here(kind, name, plugins)
+        yield Problem(keys=(key,), message=str(error), origin=origin, limitation=limitation)
+
+
+def component_names(kind: str, plugins: PluginManager) -> list[str]:
+    """Every name of a kind that the core has or a plugin offers."""
+    own = DECAYS if kind == "schedule" else tables.TABLES.get(kind, {})
+    return sorted({*own, *(offer.component.name for offer in plugins.offers(kind))})
+
+
+def _check(kind: str, name: str, resolved: Resolved, plugins: PluginManager) -> None:
+    if kind in tables.TABLES:
+        tables.check(kind, name, plugins)
+    elif kind == "schedule":
+        check_schedule(resolved, plugins)
+    else:
+        plugins.find(kind, name)
+
+
+def _cannot_run_here(kind: str, name: str, plugins: PluginManager) -> bool:
+    """Whether a component is offered, but lacks a requirement or does not suit this machine."""
+    plain = name.rpartition("/")[2].casefold()
+    offers = [offer for offer in plugins.offers(kind) if offer.component.name == plain]
+    states = {plugins.availability(offer, probe=True).state for offer in offers}
+    return bool(states) and states <= {State.MISSING, State.INCOMPATIBLE}
 
 
 def asked_features(model: ModelSettings) -> dict[str, Feature]:
@@ -58,7 +114,8 @@ def feature_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Pro
     for mixer in mixers:
         if isinstance(mixer, Attention) and mixer.replaces == "block":
             message = f"'{mixer.name}' takes the place of a whole block, for which this version has no room"
-            yield Problem(keys=("attention_config",), message=message, origin=resolved.origins.get("attention_config"))
+            origin = resolved.origins.get("attention_config")
+            yield Problem(keys=("attention_config",), message=message, origin=origin, limitation=True)
 
 
 def logger_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
@@ -67,34 +124,27 @@ def logger_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Prob
     names = list(selected_loggers(resolved, plugins))
     for name in dict.fromkeys(names):
         key = "loggers" if listed else enabled_by(name, plugins) or "loggers"
-        yield from _attempt(key, partial(plugins.find, "logger", name), resolved)
+        yield from _named(key, "logger", name, resolved, plugins)
         if names.count(name) > 1:
             message = f"'{name}' is listed {names.count(name)} times"
             yield Problem(keys=(key,), message=message, remedy="list it once", origin=resolved.origins.get(key))
 
 
-def _attempt(key: str, check: Callable[[], Any], resolved: Resolved) -> Iterator[Problem]:
-    try:
-        check()
-    except UserError as error:
-        yield Problem(keys=(key,), message=str(error), origin=resolved.origins.get(key))
-
-
-def check_optimizer(resolved: Resolved, plugins: PluginManager) -> None:
-    """Whether the optimizer can be had and takes its options.
-
-    Raises:
-        UserError: it cannot or does not.
-    """
+def option_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    """A problem when the optimizer does not take its options."""
     offer = plugins.find("optimizer", resolved.optimizer.name)
     if offer.component.params is None:
         return
-    model = plugins.load(offer, offer.component.params)
+    origin = resolved.origins.get("optimizer")
     try:
-        model.model_validate(dict(resolved.optimizer.params))
+        plugins.load(offer, offer.component.params).model_validate(dict(resolved.optimizer.params))
     except ValidationError as error:
-        complaints = [option_complaint(detail, list(model.model_fields)) for detail in error.errors()]
-        raise UserError(f"{resolved.optimizer.name}: {'; '.join(complaints)}") from error
+        options = list(plugins.load(offer, offer.component.params).model_fields)
+        complaints = "; ".join(option_complaint(detail, options) for detail in error.errors())
+        message = f"{resolved.optimizer.name}: {complaints}"
+        yield Problem(keys=("optimizer",), message=message, origin=origin)
+    except UserError as error:
+        yield Problem(keys=("optimizer",), message=str(error), origin=origin)
 
 
 def option_complaint(detail: Any, options: list[str]) -> str:
@@ -111,10 +161,10 @@ def selected_loggers(resolved: Resolved, plugins: PluginManager) -> Iterable[str
     if listed is not None:
         return listed
     values = resolved.all_values()
-    found = []
+    found, enabled = [], plugins.names("logger")
     for offer in plugins.offers("logger"):
         component = offer.component
-        if not isinstance(component, Logger) or plugins.availability(offer).state is State.DISABLED:
+        if not isinstance(component, Logger) or component.name not in enabled:
             continue
         if component.default or (component.enabled_by is not None and values.get(component.enabled_by)):
             found.append(component.name)

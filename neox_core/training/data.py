@@ -20,7 +20,7 @@ def open_datasets(resolved: Resolved) -> Datasets:
     """
     data, training = resolved[DataSettings], resolved[TrainingSettings]
     counts = SampleCounts.of_run(
-        train_iters=training.train_iters,
+        train_iters=resolved.train_iters,
         eval_interval=training.eval_interval,
         eval_iters=training.eval_iters,
         batch_size=resolved.batch.total,

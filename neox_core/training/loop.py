@@ -52,7 +52,7 @@ class Training:
         saved = self.progress.iteration
         signal = 0
 
-        while self.progress.iteration < settings.train_iters and not signal:
+        while self.progress.iteration < self.resolved.train_iters and not signal:
             start = time.monotonic()
             rate = self.schedule(self.progress.applied)
             result = self.engine.train_step(
@@ -62,7 +62,7 @@ class Training:
             if result.applied:
                 self.saver.look_at(self.engine)
             seconds, iteration, signal = time.monotonic() - start, self.progress.iteration, result.notice
-            last = iteration == settings.train_iters or signal or is_multiple(iteration, settings.exit_interval)
+            last = iteration == self.resolved.train_iters or signal or is_multiple(iteration, settings.exit_interval)
 
             evaluations = [] if signal else self.evaluations_after(iteration)
             self.notify("neox_step_end", step=self.step(result, rate, seconds, evaluations))
@@ -82,7 +82,7 @@ class Training:
     def evaluations_after(self, iteration: int) -> list[Evaluation]:
         """The passes that are due after a step: validation now and then and at the end, test at the very end."""
         settings = self.resolved[TrainingSettings]
-        at_end = iteration == settings.train_iters
+        at_end = iteration == self.resolved.train_iters
         due = ["validation"] if at_end or iteration % settings.eval_interval == 0 else []
         due += ["test"] if at_end else []
         number = (iteration - 1) // settings.eval_interval

@@ -73,6 +73,9 @@ def check(
     resolved = attempt(problems, "", args, lambda: args.resolve(world, vocabulary))
     if resolved is None:
         raise SettingsError(problems)
+    for remark in (*args.notices, *resolved.notices):
+        notice(str(remark))
+    problems += resolved.limitations
     problems += component_problems(resolved, plugins)
     problems += data_problems(resolved)
     checkpoint = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice))

@@ -19,8 +19,22 @@ from neox_core.training.run import Checkpoint
 
 def is_due(settings: CheckpointSettings, iteration: int) -> bool:
     """Whether the settings ask for a checkpoint after this step."""
-    every = settings.checkpoint_factor
-    return bool(every and iteration % every == 0) or iteration in (settings.extra_save_iters or ())
+    if iteration in (settings.extra_save_iters or ()):
+        return True
+    factor = settings.checkpoint_factor
+    if factor is None:
+        return False
+    if settings.checkpoint_scale == "log":
+        return is_whole_power(iteration, factor)
+    return iteration % factor == 0
+
+
+def is_whole_power(iteration: int, factor: float) -> bool:
+    """Whether the step is the whole part of a power of `factor`, which is > 1: 1, 2, 4, 8, ... for 2."""
+    power = 1.0
+    while int(power) < iteration:
+        power *= factor
+    return int(power) == iteration
 
 
 class Saver:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from neox_core.config import Resolved, ScheduleSettings, TrainingSettings
+from neox_core.config import Resolved, ScheduleSettings
 from neox_core.errors import UserError, did_you_mean
 from neox_core.plugins import PluginManager
 
@@ -23,17 +23,22 @@ class ScheduleShape:
         minimum: lower bound of the decay; the warm-up begins below it.
         warmup: steps of warm-up, not necessarily whole.
         end: step at which the decay ends.
+        clamped: whether the decay stays at its end.
     """
 
     peak: float
     minimum: float
     warmup: float
     end: int
+    clamped: bool = True
 
     def progress(self, steps: int) -> float:
-        """Share of the decay that is done, from 0 to 1; it stays 1 after the end."""
+        """Share of the decay that is done, from 0 to 1; it stays 1 after the end, if it is clamped."""
         length = self.end - self.warmup
-        return min(max(steps - self.warmup, 0.0) / length, 1.0) if length > 0 else 1.0
+        if length <= 0:
+            return 1.0
+        done = max(steps - self.warmup, 0.0) / length
+        return min(done, 1.0) if self.clamped else done
 
 
 DECAYS: dict[str, Callable[[ScheduleShape, float], float]] = {
@@ -55,9 +60,10 @@ def make_schedule(resolved: Resolved, plugins: PluginManager) -> Schedule:
         schedule: Schedule = plugins.make("schedule", settings.lr_decay_style, shape)
         return schedule
     decay = DECAYS[name]
+    least = 0 if resolved.reproduces("short-warmup") else 1  # a warm-up of less than one step is none
 
     def rate(steps: int) -> float:
-        if steps <= shape.warmup and shape.warmup >= 1:  # one of less than a step is none
+        if steps <= shape.warmup and shape.warmup > 0 and shape.warmup >= least:
             return shape.peak * max(1, steps) / shape.warmup
         return max(decay(shape, shape.progress(steps)), shape.minimum)
 
@@ -81,8 +87,9 @@ def check_schedule(resolved: Resolved, plugins: PluginManager) -> None:
 
 def shape_of(resolved: Resolved) -> ScheduleShape:
     """Peak, bounds and lengths from the settings."""
-    settings, train_iters = resolved[ScheduleSettings], resolved[TrainingSettings].train_iters
+    settings, train_iters = resolved[ScheduleSettings], resolved.train_iters
     end = settings.lr_decay_iters or train_iters
     if settings.lr_decay_iters is None and settings.lr_decay_fraction is not None:
         end = max(1, math.floor(train_iters * settings.lr_decay_fraction))
-    return ScheduleShape(resolved.optimizer.lr, settings.min_lr, settings.warmup * end, end)
+    clamped = not resolved.reproduces("cosine-rebound")
+    return ScheduleShape(resolved.optimizer.lr, settings.min_lr, settings.warmup * end, end, clamped)

@@ -191,7 +191,7 @@ def describe(handover: Handover, resolved: Resolved, engine: Engine, progress: P
         rank=dist.get_rank(),
         world_size=dist.get_world_size(),
         start_iteration=progress.iteration,
-        train_iters=resolved[TrainingSettings].train_iters,
+        train_iters=resolved.train_iters,
         parameters=engine.model.num_parameters(),
         flops_per_token=engine.model.flops_per_token(resolved[ModelSettings].seq_length),
         resumed_from=Path(handover.checkpoint) if handover.checkpoint else None,

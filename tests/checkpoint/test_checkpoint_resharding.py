@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoint_worlds import ROLES, SIZES, check_iteration, fragments, in_threads, pieces, save_iteration
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from neox_core.checkpoint import DamagedCheckpoint, Reader, SoloGroup, load_fragments, save
 from neox_core.errors import UserError

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from checkpoint_worlds import check_iteration, save_iteration
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from neox_core.checkpoint import find, prune
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from neox_commands.sampling import Sampling, nucleus
 
 from neox_core.errors import UserError

@@ -6,8 +6,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neox_core.config import ModelSettings, NeoXArgs, World
 from neox_core.config.deepspeed_names import DEEPSPEED_NAMES
@@ -30,6 +29,10 @@ def resolve(world: World | int = 1, vocabulary: int | None = None, **changes):
     values = {key: value for key, value in {**MODEL, **changes}.items() if value is not ...}
     world = World.local(world) if isinstance(world, int) else world
     return NeoXArgs.from_dict(values).resolve(world, vocabulary)
+
+
+def limitations(world: World | int = 1, **changes) -> list[str]:
+    return [str(problem) for problem in resolve(world, **changes).limitations]
 
 
 def problems(world: World | int = 1, **changes) -> list[str]:
@@ -136,13 +139,6 @@ def test_precision_table(given, expected):
 def test_two_precisions_are_refused(given):
     (problem,) = problems(World.local(1, "cuda"), **given)
     assert "are both asked for" in problem
-
-
-@pytest.mark.parametrize("given", [{"precision": "fp16"}, {"fp16": {"enabled": True}}])
-def test_fp16_needs_a_gpu(given):
-    (problem,) = problems(**given)
-    assert "fp16 cannot be trained on a CPU" in problem
-    assert "use precision: bfloat16 or fp32" in problem
 
 
 def test_fp16_options_reach_deepspeed_without_gpt_neox_own_words():
@@ -253,49 +249,6 @@ def test_the_vocabulary_is_the_tokenizers_or_what_is_asked_for_beyond(tokenizer,
 # DeepSpeed
 
 
-def test_the_default_deepspeed_configuration():
-    assert resolve(2).deepspeed == {
-        "train_batch_size": 4,
-        "train_micro_batch_size_per_gpu": 2,
-        "gradient_accumulation_steps": 1,
-        "gradient_clipping": 1.0,
-        "zero_optimization": {"stage": 0},
-        "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,
-        "steps_per_print": None,
-        "wall_clock_breakdown": False,
-    }
-
-
-def test_settings_of_deepspeed_reach_it():
-    found = resolve(
-        gradient_clipping=0.5,
-        zero_optimization={"stage": 1, "reduce_bucket_size": 100},
-        deepspeed_extra_args={"comms_logger": {"enabled": True}},
-    ).deepspeed
-    assert found["gradient_clipping"] == 0.5
-    assert found["zero_optimization"] == {"stage": 1, "reduce_bucket_size": 100}
-    assert found["comms_logger"] == {"enabled": True}
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "gradient_clipping",
-        "train_batch_size",
-        "zero_optimization",
-        "fp16",
-        "bf16",
-        "bfloat16",
-        "optimizer",
-        "scheduler",
-    ],
-)
-def test_what_has_a_key_of_its_own_cannot_be_an_extra_argument(key):
-    (problem,) = problems(deepspeed_extra_args={key: {}, "comms_logger": {}})
-    assert problem == f"dictionary: deepspeed_extra_args: {key}: also set by a key of its own (keep one of the two)"
-
-
 # Optimizer and rules
 
 
@@ -334,21 +287,31 @@ def test_malformed_optimizers_are_refused(optimizer, message):
         ({"num_kv_heads": 3}, "num_attention_heads 2 is not a multiple of num_kv_heads 3"),
         ({"seq_length": 9}, "max_position_embeddings 8 is less than seq_length 9"),
         ({"min_lr": 0.01}, "min_lr 0.01 is more than optimizer.params.lr 0.001"),
-        ({"checkpoint_factor": 10}, "checkpoint_factor is set, but save is not (add `save: DIRECTORY`)"),
+        (
+            {"checkpoint_factor": 0.5, "save": "s"},
+            "0.5 is not a whole number of steps (round it, or set checkpoint_scale",
+        ),
+        (
+            {"checkpoint_factor": 1, "checkpoint_scale": "log", "save": "s"},
+            "1 is not > 1, as checkpoint_scale: log needs",
+        ),
+        ({"train_iters": None}, "the length of the run is not given"),
+        ({"train_epochs": 2}, "train_iters 5 and train_epochs 2 are both given"),
         ({"train_data_paths": ["a"]}, "data_path and train_data_paths are both given"),
-        ({"data_path": ...}, "no training data is given"),
         (
             {"data_path": ..., "train_data_paths": ["a"], "train_data_weights": [1.0, 2.0]},
             "2 weights for 1 paths (give one weight for each path)",
         ),
-        ({"zero_optimization": {"stage": 3}}, "stage 3: this version has stages 0 and 1 (set stage: 1)"),
-        ({"zero_optimization": {"stage": True}}, "stage True: this version has stages 0 and 1 (set stage: 1)"),
+        ({"zero_optimization": {"stage": 4}}, "stage 4 is not one of 0, 1, 2, 3 (add a stage, such as stage: 1)"),
+        ({"zero_optimization": {"stage": True}}, "stage True is not one of 0, 1, 2, 3"),
+        ({"zero_optimization": {"stage": [0, 1]}}, "stage [0, 1] is not one of 0, 1, 2, 3"),
+        ({"zero_optimization": {"overlap_comm": True}}, "has no stage (add a stage, such as stage: 1)"),
         (
-            {"zero_optimization": {"reduce_buket_size": 1}},
+            {"zero_optimization": {"stage": 1, "reduce_buket_size": 1}},
             "'reduce_buket_size' is not an option of DeepSpeed's zero_optimization (did you mean 'reduce_bucket_size'?)",
         ),
         (
-            {"zero_optimization": {"compute_grad_norm": False}},
+            {"zero_optimization": {"stage": 1, "compute_grad_norm": False}},
             "compute_grad_norm: False would let steps with gradients",
         ),
         ({"fp16": {"type": "bfloat16"}}, "type: 'bfloat16' is not 'fp16' (for bfloat16 write precision: bfloat16"),
@@ -421,9 +384,47 @@ def test_problems_of_all_rules_and_derivations_come_together():
     assert len(found) == 4
 
 
-@pytest.mark.parametrize("key", ["pipe_parallel_size", "model_parallel_size"])
-def test_what_is_not_there_yet_is_refused(key):
-    assert any("this version trains with data parallelism only" in problem for problem in problems(2, **{key: 2}))
+# What is right, and cannot be run here
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pipe_parallel_size": 2}, "2: this version trains with data parallelism only (set pipe_parallel_size: 1)"),
+        ({"model_parallel_size": 2}, "2: this version trains with data parallelism only (set model_parallel_size: 1)"),
+        ({"zero_optimization": {"stage": 3}}, "stage 3: this version has stages 0 and 1 (set stage: 1)"),
+        (
+            {"zero_optimization": {"stage": [0, 1]}, "autotuning": {"enabled": True}},
+            "stage [0, 1] is for DeepSpeed's autotuner, which this version does not run",
+        ),
+        ({"data_path": ...}, "no training data is given"),
+        ({"precision": "fp16"}, "fp16 cannot be trained on a CPU"),
+        ({"fp16": {"enabled": True}}, "fp16 cannot be trained on a CPU"),
+        ({"use_mup": True}, "True: this version does not have it yet (remove it to train without)"),
+    ],
+)
+def test_what_cannot_be_run_here_resolves_and_says_so(changes, message):
+    assert any(message in limitation for limitation in limitations(2, **changes))
+
+
+def test_a_key_left_at_its_default_is_no_limitation():
+    assert limitations(use_mup=False, pipe_parallel_size=1) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"checkpoint_factor": 10}, "checkpoint_factor: has no effect without save: DIRECTORY"),
+        ({"distributed_backend": "nccl"}, "distributed_backend: there is no GPU here: gloo in place of nccl"),
+        ({"rope_fusion": True}, "rope_fusion: has no effect in this version"),
+    ],
+)
+def test_what_need_not_be_mended_is_told_once(changes, message):
+    assert [str(notice) for notice in resolve(**changes).notices] == [f"dictionary: {message}"]
+
+
+def test_nccl_is_right_where_there_is_a_gpu():
+    assert resolve(World.local(1, "cuda"), distributed_backend="nccl").notices == ()
 
 
 # The resolved value

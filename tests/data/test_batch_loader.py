@@ -6,8 +6,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neox_core.data.loader import BatchLoader, next_token_batch
 from neox_core.errors import UserError

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from neox_core.data.blend import Blend, blending_indices, normalised_weights, samples_of_each
 from neox_core.data.dataset import PackedDataset

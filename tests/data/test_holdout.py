@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from neox_core.data.corpora import distinct, load_corpus
 from neox_core.data.holdout import hold_out

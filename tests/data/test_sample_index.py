@@ -4,8 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from neox_core.data.sample_index import build_sample_index, num_epochs
 from neox_core.errors import UserError

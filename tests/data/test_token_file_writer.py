@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from neox_core.data.token_file import TokenFile
 from neox_core.data.token_file_writer import TokenFileWriter

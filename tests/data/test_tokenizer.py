@@ -5,8 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neox_core.data.tokenizer import CharLevelTokenizer, HFTokenizer, load_tokenizer, train_bpe
 from neox_core.errors import UserError

@@ -6,8 +6,7 @@ import re
 import socket
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neox_core.config.world import Host, World
 from neox_core.errors import UserError

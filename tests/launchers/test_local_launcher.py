@@ -8,8 +8,7 @@ import socket
 import sys
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from neox_launchers.local import LocalLauncher, build
 
 from neox_core.config.world import Host, World

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from neox_loggers.settings import TensorBoardSettings
+from neox_loggers.settings.tensorboard import TensorBoardSettings
 
 from neox_core.config import NeoXArgs, World
 from neox_core.training.run import Checkpoint, Evaluation, Run, Step

@@ -6,8 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from neox_loggers import jsonl
 from neox_loggers.curve import curve, read
 from neox_loggers.jsonl import JsonLines

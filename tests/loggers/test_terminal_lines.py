@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from neox_loggers.terminal import CLEAR, Terminal, columns_of
 
 from neox_core.errors import UserError

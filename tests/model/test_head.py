@@ -8,8 +8,7 @@ from torch.nn import functional
 from training_models import model, resolve, tokens
 
 from neox_core.config import ModelSettings
-from neox_core.model import Head, HeadOutput
-from neox_core.model import head as module
+from neox_core.model import Head, HeadOutput, head as module
 
 
 def losses_and_gradients(chunk_rows, monkeypatch, dtype=torch.float64):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import training_formulas as formula
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from training_models import model
 
 HEAD_DIM = 4

@@ -9,8 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch._C._distributed_c10d import HashStore, TCPStore
 
 from neox_core.config import Entry, Host, World

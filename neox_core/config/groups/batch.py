@@ -14,4 +14,6 @@ class BatchSettings(Settings, group="batch"):
     train_micro_batch_size_per_gpu: int | None = setting(
         None, "Samples in one forward pass of one rank", origin="deepspeed", gt=0
     )
-    gradient_accumulation_steps: int | None = setting(None, "Forward passes in one step", origin="deepspeed", gt=0)
+    gradient_accumulation_steps: int | None = setting(
+        None, "Forward passes in one step", origin="deepspeed", aliases=("gas",), gt=0
+    )

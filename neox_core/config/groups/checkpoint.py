@@ -2,19 +2,79 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from neox_core.config.settings import Settings, setting
 
 
 class CheckpointSettings(Settings, group="checkpoint"):
     """Saving and resuming."""
 
-    save: str | None = setting(None, "Directory for checkpoints; none: nothing is saved", origin="megatron")
-    load: str | None = setting(None, "Directory with checkpoints to resume from", origin="megatron")
-    checkpoint_factor: int | None = setting(
-        None, "Steps between checkpoints; none: only at the end", origin="gpt-neox", gt=0
+    # Saving
+
+    save: str | None = setting(
+        None, "Directory for checkpoints; none: nothing is saved", origin="megatron", changes="nothing"
     )
-    extra_save_iters: list[int] | None = setting(None, "Further steps after which to save", origin="gpt-neox")
-    keep_last_n_checkpoints: int | None = setting(None, "How many to keep; none: all", origin="gpt-neox", gt=0)
+    checkpoint_factor: int | float | None = setting(
+        None,
+        "Steps between checkpoints, or, on a log scale, by what their step is multiplied; none: only at the end",
+        origin="gpt-neox",
+        changes="nothing",
+        aliases=("save_interval",),
+        gt=0,
+    )
+    checkpoint_scale: Literal["linear", "log"] = setting(
+        "linear",
+        "linear: a checkpoint every checkpoint_factor steps; log: after the whole parts of its powers",
+        origin="gpt-neox",
+        changes="nothing",
+    )
+    extra_save_iters: list[int] | None = setting(
+        None, "Further steps after which to save", origin="gpt-neox", changes="nothing", aliases=("save_iters",)
+    )
+    keep_last_n_checkpoints: int | None = setting(
+        None, "How many to keep; none: all", origin="gpt-neox", changes="nothing", gt=0
+    )
+    no_save_optim: bool = setting(
+        False,
+        "Checkpoints without the state of the optimizer",
+        origin="megatron",
+        changes="nothing",
+        unused="a checkpoint is always complete",
+    )
+    no_save_rng: bool = setting(
+        False,
+        "Checkpoints without the state of the random generators",
+        origin="megatron",
+        changes="nothing",
+        pending=True,
+    )
+    s3_path: str | None = setting(
+        None, "`s3://BUCKET/PREFIX` to which checkpoints are copied", origin="gpt-neox", changes="nothing", pending=True
+    )
+    s3_chunk_size: int = setting(
+        104_857_600, "Bytes in one part of an upload to s3_path", origin="gpt-neox", changes="speed", pending=True, gt=0
+    )
+    checkpoint_validation_with_forward_pass: bool = setting(
+        False,
+        "Store the outputs of one forward pass with each checkpoint, and compare them after loading",
+        origin="gpt-neox",
+        changes="nothing",
+        pending=True,
+    )
+
+    # Resuming
+
+    load: str | None = setting(None, "Directory with checkpoints to resume from", origin="megatron")
     iteration: int | None = setting(
         None, "Step of the checkpoint to resume from; none: the newest", origin="gpt-neox", ge=0
+    )
+    finetune: bool = setting(
+        False, "Take the weights alone from `load`, and begin at step 0", origin="megatron", pending=True
+    )
+    no_load_optim: bool = setting(
+        False, "Resume without the state of the optimizer and the schedule", origin="megatron", pending=True
+    )
+    no_load_rng: bool = setting(
+        False, "Resume without the state of the random generators", origin="megatron", pending=True
     )

@@ -1,14 +1,16 @@
-"""Where the tokens are."""
+"""Where the tokens are, and how samples are made of them."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from neox_core.config.settings import Settings, setting
 
 
 class DataSettings(Settings, group="data"):
-    """Where the tokens are."""
+    """Where the tokens are, and how samples are made of them."""
+
+    # Files
 
     data_path: str | None = setting(None, "One token file, by its prefix, cut by `split`", origin="megatron")
     split: str = setting("969, 30, 1", "Parts of data_path for training, validation and test", origin="megatron")
@@ -20,5 +22,75 @@ class DataSettings(Settings, group="data"):
     )
     valid_data_weights: list[float] | None = setting(None, "Weight of each validation file", origin="gpt-neox")
     test_data_weights: list[float] | None = setting(None, "Weight of each test file", origin="gpt-neox")
-    data_impl: Literal["infer", "mmap"] = setting("infer", "Format of the token files", origin="megatron")
+    weight_by_num_documents: bool = setting(
+        False,
+        "Weigh files by their number of documents, in place of the given weights",
+        origin="gpt-neox",
+        pending=True,
+    )
+    weighted_sampler_alpha: float = setting(
+        1.0,
+        "Exponent of the share of documents for weight_by_num_documents; 0: every file alike",
+        origin="gpt-neox",
+        pending=True,
+        ge=0,
+    )
+    data_impl: Literal["infer", "mmap", "cached"] = setting(
+        "infer",
+        "Format of the token files",
+        origin="megatron",
+        changes="nothing",
+        unused="token files say their format themselves",
+    )
+    mmap_warmup: bool = setting(
+        False,
+        "Read token files once before training, so that they are in memory",
+        origin="megatron",
+        changes="speed",
+        pending=True,
+    )
+    use_shared_fs: bool = setting(
+        True,
+        "Whether all hosts see the same files; if not, each makes its own index",
+        origin="gpt-neox",
+        changes="nothing",
+        pending=True,
+    )
+
+    # Samples
+
+    dataset_impl: Literal["gpt2", "pairwise", "online"] = setting(
+        "gpt2",
+        "Samples of text, pairs of a good and a bad answer, or samples from a server",
+        origin="gpt-neox",
+        pending=True,
+    )
+    pack_impl: Literal["packed", "pack_until_overflow", "unpacked"] = setting(
+        "packed",
+        "A sample is a window over all documents, as many whole documents as fit, or one document",
+        origin="gpt-neox",
+        pending=True,
+    )
+    allow_chopped: bool = setting(
+        True, "Use documents longer than a sample, cut, where pack_impl is not packed", origin="gpt-neox", pending=True
+    )
     eod_mask_loss: bool = setting(False, "No loss where the input is the end-of-document token", origin="megatron")
+    short_seq_prob: float = setting(
+        0.1,
+        "Share of samples that are made shorter",
+        origin="megatron",
+        changes="nothing",
+        unused="every sample is seq_length tokens long",
+        ge=0,
+        le=1,
+    )
+    curriculum_learning: dict[str, Any] | None = setting(
+        None,
+        "Shorter samples at first: `enabled`, `curriculum_type: seqlen`, min_difficulty, max_difficulty, schedule_type, "
+        "schedule_config",
+        origin="deepspeed",
+        pending=True,
+    )
+    num_workers: int = setting(
+        2, "Processes that prepare batches, on each rank", origin="megatron", changes="speed", pending=True, ge=0
+    )

@@ -9,8 +9,17 @@ class LoggingSettings(Settings, group="logging"):
     """What is told, and where a run's files are."""
 
     loggers: list[str] | None = setting(
-        None, "Loggers by name; none: the default ones and those whose key is set", origin="neox"
+        None, "Loggers by name; none: the default ones and those whose key is set", changes="nothing"
     )
-    log_interval: int = setting(100, "Steps between lasting lines", origin="megatron", gt=0)
-    run_name: str | None = setting(None, "Name of the run; none: that of the first configuration file", origin="neox")
-    runs_dir: str = setting("runs", "Directory under which each run gets its own", origin="neox")
+    log_interval: int = setting(100, "Steps between lasting lines", origin="megatron", changes="nothing", gt=0)
+    log_dir: str | None = setting(
+        None,
+        "Directory for copies of what each host prints; none: no copies",
+        origin="gpt-neox",
+        changes="nothing",
+        pending=True,
+    )
+    run_name: str | None = setting(
+        None, "Name of the run; none: that of the first configuration file", changes="nothing"
+    )
+    runs_dir: str = setting("runs", "Directory under which each run gets its own", changes="nothing")

@@ -6,7 +6,28 @@ from neox_core.config.settings import Settings, setting
 
 
 class ParallelismSettings(Settings, group="parallelism"):
-    """How a model is cut over ranks."""
+    """How a model is cut over ranks, and how they talk."""
 
-    pipe_parallel_size: int = setting(0, "Pipeline stages; 0 and 1: none", origin="gpt-neox", ge=0)
-    model_parallel_size: int = setting(1, "Tensor-parallel ranks", origin="megatron", ge=0)
+    pipe_parallel_size: int = setting(0, "Pipeline stages; 0 and 1: none", origin="gpt-neox", changes="speed", ge=0)
+    pipe_partition_method: str = setting(
+        "type:transformer|mlp",
+        "Layers are dealt to stages by their number (`uniform`), their parameters (`parameters`), or the number of those "
+        "whose class matches (`type:REGEX`)",
+        origin="gpt-neox",
+        changes="speed",
+        pending=True,
+    )
+    model_parallel_size: int = setting(1, "Tensor-parallel ranks", origin="megatron", changes="speed", ge=0)
+    sequence_parallel: bool = setting(
+        False,
+        "Cut the activations between tensor-parallel layers along the sequence",
+        origin="megatron",
+        changes="speed",
+        pending=True,
+    )
+    distributed_backend: str = setting(
+        "nccl", "Backend of torch.distributed", origin="megatron", changes="speed", pending=True
+    )
+    fp32_allreduce: bool = setting(
+        False, "Sum gradients and tensor-parallel activations over ranks in fp32", origin="deepspeed", pending=True
+    )

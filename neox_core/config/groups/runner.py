@@ -10,14 +10,29 @@ from neox_core.config.settings import Settings, setting
 class RunnerSettings(Settings, group="runner"):
     """Machines, and how ranks are started on them."""
 
-    launcher: str = setting("local", "Launcher, by name", origin="deepspeed-launcher")
-    hostfile: str | None = setting(None, "File with lines `host slots=N`", origin="deepspeed-launcher")
-    include: str | None = setting(None, "Hosts and slots to use: `host:0,1@host`", origin="deepspeed-launcher")
-    exclude: str | None = setting(None, "Hosts and slots not to use", origin="deepspeed-launcher")
-    num_nodes: int = setting(-1, "Use so many hosts of the hostfile; -1: all", origin="deepspeed-launcher", ge=-1)
-    num_gpus: int | None = setting(None, "Ranks on each host, on CPUs too", origin="deepspeed-launcher", gt=0)
-    master_addr: str | None = setting(None, "Address of rank 0", origin="deepspeed-launcher")
-    master_port: int = setting(29500, "Its port; 0: any free one", origin="deepspeed-launcher", ge=0, le=65535)
+    launcher: str = setting("local", "Launcher, by name", origin="deepspeed-launcher", changes="nothing")
+    hostfile: str | None = setting(None, "File with lines `host slots=N`", origin="deepspeed-launcher", changes="speed")
+    include: str | None = setting(
+        None, "Hosts and slots to use: `host:0,1@host`", origin="deepspeed-launcher", changes="speed"
+    )
+    exclude: str | None = setting(None, "Hosts and slots not to use", origin="deepspeed-launcher", changes="speed")
+    num_nodes: int = setting(
+        -1, "Use so many hosts of the hostfile; -1: all", origin="deepspeed-launcher", changes="speed", ge=-1
+    )
+    num_gpus: int | None = setting(
+        None, "Ranks on each host, on CPUs too", origin="deepspeed-launcher", changes="speed", gt=0
+    )
+    global_num_gpus: int | None = setting(
+        None,
+        "Ranks in all, where settings are looked at without starting them; none: as many as there are",
+        origin="gpt-neox",
+        changes="nothing",
+        gt=0,
+    )
+    master_addr: str | None = setting(None, "Address of rank 0", origin="deepspeed-launcher", changes="nothing")
+    master_port: int = setting(
+        29500, "Its port; 0: any free one", origin="deepspeed-launcher", changes="nothing", ge=0, le=65535
+    )
     device: Literal["cpu", "cuda"] | None = setting(
-        None, "Kind of device; none: GPUs where there are some", origin="neox"
+        None, "Kind of device; none: GPUs where there are some", changes="speed"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from neox_core.config.settings import Settings, setting
 
 
@@ -17,3 +19,15 @@ class ScheduleSettings(Settings, group="schedule"):
     )
     min_lr: float = setting(0.0, "Lower bound of the rate", origin="megatron", ge=0)
     warmup: float = setting(0.01, "Share of the decay steps over which the rate rises", origin="megatron", ge=0, le=1)
+    override_lr_scheduler: bool = setting(
+        False, "On resuming, follow these settings where the checkpoint has others", origin="megatron", pending=True
+    )
+    use_checkpoint_lr_scheduler: bool = setting(
+        False, "On resuming, follow the checkpoint where these settings differ", origin="megatron", pending=True
+    )
+    scheduler: dict[str, Any] | None = setting(
+        None,
+        "One of DeepSpeed's schedules in place of all of these: its `type` and `params`",
+        origin="deepspeed",
+        pending=True,
+    )

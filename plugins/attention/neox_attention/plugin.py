@@ -19,3 +19,15 @@ def neox_components() -> Iterable[Component]:
             ),
         )
     ]
+
+
+def neox_settings() -> Iterable[str]:
+    """Keys that no component names yet."""
+    return [
+        "neox_attention.settings.window:WindowSettings",
+        "neox_attention.settings.sparse:SparseSettings",
+        "neox_attention.settings.gmlp:GMLPSettings",
+        "neox_attention.settings.mamba:MambaSettings",
+        "neox_attention.settings.rwkv:RWKVSettings",
+        "neox_attention.settings.transformer_engine:TransformerEngineSettings",
+    ]

@@ -1,6 +1,8 @@
-"""What this plugin offers: verbs of the command line beyond the core's."""
+"""What this plugin offers: verbs of the command line beyond the core's, and their keys."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from neox_core.plugins import Commands
 
@@ -9,3 +11,11 @@ def neox_commands(commands: Commands) -> None:
     """Add the verbs."""
     commands.add("data", "neox_commands.data:main", help="make token files from text")
     commands.add("generate", "neox_commands.generate:main", help="let a trained model write")
+
+
+def neox_settings() -> Iterable[str]:
+    """Keys of the verbs."""
+    return [
+        "neox_commands.settings.generation:GenerationSettings",
+        "neox_commands.settings.evaluation:EvaluationSettings",
+    ]

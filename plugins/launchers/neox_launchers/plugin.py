@@ -16,3 +16,12 @@ def neox_components() -> Iterable[Component]:
             factory="neox_launchers.local:build",
         )
     ]
+
+
+def neox_settings() -> Iterable[str]:
+    """Keys that no component names yet."""
+    return [
+        "neox_launchers.settings.deepspeed:DeepSpeedLauncherSettings",
+        "neox_launchers.settings.slurm:SlurmSettings",
+        "neox_launchers.settings.mpi:MPISettings",
+    ]

@@ -26,8 +26,17 @@ def neox_components() -> Iterable[Component]:
             name="tensorboard",
             summary="TensorBoard event files",
             factory="neox_loggers.tensorboard:build",
-            settings=("neox_loggers.settings:TensorBoardSettings",),
+            settings=("neox_loggers.settings.tensorboard:TensorBoardSettings",),
             extra="tensorboard",
             enabled_by="tensorboard_dir",
         ),
+    ]
+
+
+def neox_settings() -> Iterable[str]:
+    """Keys that no component names yet."""
+    return [
+        "neox_loggers.settings.wandb:WandbSettings",
+        "neox_loggers.settings.comet:CometSettings",
+        "neox_loggers.settings.profiler:ProfilerSettings",
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neox_loggers.measures import perplexity
-from neox_loggers.settings import TensorBoardSettings
+from neox_loggers.settings.tensorboard import TensorBoardSettings
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -17,3 +17,13 @@ def neox_components() -> Iterable[Component]:
             status="provisional",
         )
     ]
+
+
+def neox_settings() -> Iterable[str]:
+    """Keys that no component names yet."""
+    return [
+        "neox_objectives.settings.dpo:DPOSettings",
+        "neox_objectives.settings.kto:KTOSettings",
+        "neox_objectives.settings.reward:RewardSettings",
+        "neox_objectives.settings.reinforce:ReinforceSettings",
+    ]

@@ -1,4 +1,4 @@
-"""The keys that the loggers own."""
+"""Keys of TensorBoard."""
 
 from __future__ import annotations
 
@@ -13,4 +13,5 @@ class TensorBoardSettings(Settings, group="tensorboard"):
         "Directory for TensorBoard event files; each run writes to a folder of its name in it. None: no event files, "
         "or the run's own directory when `loggers` names tensorboard",
         origin="gpt-neox",
+        changes="nothing",
     )

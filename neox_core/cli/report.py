@@ -1,0 +1,117 @@
+"""Errors and notes for people: each once, in the order of files and lines, with the line that it is about and what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+from neox_core.errors import Notice, Origin, Problem, SettingsError, UserError
+
+_CODES = {"error": "1;31", "note": "1;36", "place": "1", "mark": "31", "remedy": "32", "gutter": "2"}
+_WIDTH = 110  # of a quoted line
+_VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s,:]+")
+
+
+class Paint:
+    """Colours for a stream: those of a terminal, unless NO_COLOR is set or the terminal has none."""
+
+    def __init__(self, stream: TextIO) -> None:
+        environment = os.environ
+        self._on = stream.isatty() and "NO_COLOR" not in environment and environment.get("TERM") != "dumb"
+
+    def __call__(self, style: str, text: str) -> str:
+        """The text in a style of the report."""
+        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self._on and text else text
+
+
+def report(error: UserError | OSError) -> None:
+    """Print an error to standard error; the problems of settings as blocks, one of the system as `PATH: reason`."""
+    paint = Paint(sys.stderr)
+    if isinstance(error, SettingsError):
+        lines = [line for problem in in_order(error.problems) for line in block(problem, paint)]
+        lines += counted(error.problems)
+    else:
+        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        lines = [f"{paint('error', 'error:')} {line}" for line in text.splitlines()]
+    print("\n".join(lines), file=sys.stderr)
+
+
+def print_notes(notes: Iterable[Notice | Problem]) -> None:
+    """Print to standard error what a user should know, each once; a limitation with its line and what to do."""
+    paint = Paint(sys.stderr)
+    for note in dict.fromkeys(notes):
+        if isinstance(note, Problem):
+            print("\n".join(block(note, paint, "note")), file=sys.stderr)
+        else:
+            print(f"{paint('note', 'note:')} {note}", file=sys.stderr)
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Each problem once: those in files by file and line, then those of the command line and the like, then those without place."""
+
+    def place(problem: Problem) -> tuple[bool, bool, str, int]:
+        origin = problem.origin
+        return origin is None, origin is None or origin.line is None, origin.source if origin else "", _line(origin)
+
+    return sorted(dict.fromkeys(problems), key=place)
+
+
+def counted(problems: Iterable[Problem]) -> Iterator[str]:
+    """The last line of a report, where there are several problems."""
+    number = len(set(problems))
+    if number > 1:
+        yield f"{number} problems"
+
+
+def block(problem: Problem, paint: Paint, label: str = "error") -> Iterator[str]:
+    """The lines about one problem: place, keys and message; the quoted lines; what to do."""
+    place = f"{paint('place', str(problem.origin))}: " if problem.origin else ""
+    about = f"{', '.join(problem.keys)}: " if any(problem.keys) else ""
+    yield f"{paint(label, f'{label}:')} {place}{about}{problem.message}"
+    origins = [origin for origin in (problem.origin, *problem.others) if origin is not None and origin.text is not None]
+    names = [str(origin.line) if len(origins) == 1 else str(origin) for origin in origins]
+    for origin, name in zip(origins, names, strict=True):
+        margin = max(map(len, names))
+        line, mark = quoted(origin, problem)
+        yield f"  {paint('gutter', f'{name:>{margin}} |')} {line}"
+        yield f"  {paint('gutter', f'{'':{margin}} |')} {paint('mark', mark)}"
+    if problem.remedy:
+        yield f"  {paint('remedy', problem.remedy)}"
+
+
+def quoted(origin: Origin, problem: Problem) -> tuple[str, str]:
+    """The line of a problem, cut to what is beside the mark where it is long, and the mark under its key or value."""
+    text = (origin.text or "").expandtabs(1).rstrip()
+    start, end = marked(text, problem)
+    first = 0 if len(text) <= _WIDTH else max(0, min(start - _WIDTH // 3, len(text) - _WIDTH))
+    if not first:
+        first = len(text) - len(text.lstrip())
+    shown = text[first : first + _WIDTH]
+    return shown, " " * (start - first) + "^" * (min(end, first + len(shown)) - start)
+
+
+def marked(text: str, problem: Problem) -> tuple[int, int]:
+    """Where in a line the value is that a message begins with; else its key; else everything."""
+    key = next((match for name in problem.keys if name and (match := _spelling(name).search(text))), None)
+    value = _VALUE.match(problem.message)
+    if value is not None and value[0] not in problem.keys:
+        after = key.end() if key else 0
+        word = value[0].strip("'\"")
+        found = re.search(rf"(?<!\w)(['\"]?){re.escape(word)}\1(?!\w)", text[after:]) if word else None
+        if found is not None and (key is not None or value[0] != word):
+            return after + found.start(), after + found.end()
+    if key is not None:
+        return key.span()
+    return len(text) - len(text.lstrip()), len(text)
+
+
+def _spelling(key: str) -> re.Pattern[str]:
+    """A key as it may be written: quoted or not, with hyphens or underscores."""
+    return re.compile(rf"(?<![\w-])(['\"]?){re.escape(key).replace('_', '[-_]')}\1(?![\w-])")
+
+
+def _line(origin: Origin | None) -> int:
+    return origin.line if origin is not None and origin.line is not None else 0

@@ -1,0 +1,137 @@
+"""Settings on a command line: files, `key=value` overrides, and the flags that GPT-NeoX's deepy.py has for some keys."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from neox_core.config.loading import Entry, apply_override, merge, read_file
+from neox_core.config.presets import find_config
+from neox_core.errors import Origin, Problem, SettingsError, UserError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag that sets a key.
+
+    Args:
+        names: as it is written, the one for messages last.
+        key: what it sets.
+        help: what the key means to whoever uses the flag.
+        options: what argparse is told beside that.
+    """
+
+    names: tuple[str, ...]
+    key: str
+    help: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def entry(self, value: object) -> Entry:
+        """The key with a value that this flag was given."""
+        return Entry(self.key, value, Origin(source=f"command line ({self.names[-1]})"))
+
+
+def _task(text: str) -> str:
+    """The name of an evaluation task; an override that follows the names would be taken for one more."""
+    if "=" in text:
+        raise argparse.ArgumentTypeError(f"{text} is not a task; write overrides before --eval_tasks")
+    return text
+
+
+FLAGS: tuple[Flag, ...] = (
+    Flag(("--wandb_group",), "wandb_group", "group of this run in Weights & Biases"),
+    Flag(("--wandb_run_name",), "wandb_run_name", "its name there"),
+    Flag(("--wandb_team",), "wandb_team", "the team that it belongs to there"),
+    Flag(("--eval_tasks",), "eval_tasks", "tasks to evaluate on", {"nargs": "+", "type": _task, "metavar": "TASK"}),
+    Flag(("--iteration",), "iteration", "step of the checkpoint to load; the newest by default", {"type": int}),
+    Flag(("--eval_results_prefix",), "eval_results_prefix", "what the file of evaluation results begins with"),
+    Flag(("-H", "--hostfile"), "hostfile", "file with a line `host slots=N` for each machine"),
+    Flag(("-i", "--sample_input_file"), "sample_input_file", "file with a prompt on each line, to generate from"),
+    Flag(("-o", "--sample_output_file"), "sample_output_file", "file to write generated text to"),
+    Flag(("--autotuning",), "autotuning_run", "let DeepSpeed search for a faster setup", {"choices": ("tune", "run")}),
+)
+"""All flags that stand for a key, in the order of the help text."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line with settings: `-d` and the flags beside what a verb adds; words may stand anywhere between them."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        group = self.add_argument_group("settings")
+        group.add_argument("-d", "--conf_dir", type=Path, metavar="DIR", help="directory of the configuration files")
+        for flag in FLAGS:
+            options = {"metavar": "X"} if not flag.options else flag.options
+            group.add_argument(*flag.names, dest=f"flag {flag.key}", help=flag.help, **options)
+
+    def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
+        """The command line; None is this process's own.
+
+        Raises:
+            UserError: it is none.
+        """
+        options, unknown = self.parse_known_intermixed_args(argv)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+            self.error(f"there is no option {name}; {did_you_mean(name, known)}")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print and exit for."""
+        raise UserError(f"{self.prog}: {message}; see `{self.prog} --help`")
+
+
+def read_settings(words: Sequence[str], options: argparse.Namespace) -> tuple[list[Path], dict[str, Entry]]:
+    """The files among `words`, and the raw keys that they, the overrides and the flags give, strictly in this order.
+
+    Args:
+        words: files, presets and overrides.
+        options: what a `Parser` made of the command line.
+
+    Raises:
+        UserError: a file is not there or cannot be read, a key is given twice, an override is malformed.
+    """
+    files, overrides = files_and_overrides(words, options.conf_dir)
+    entries = merge(read_file(file) for file in files)
+    for override in overrides:
+        apply_override(entries, override)
+    given = list(_given_flags(options))
+    if problems := list(_repeated(given, overrides)):
+        raise SettingsError(problems)
+    return files, entries | {entry.key: entry for entry in given}
+
+
+def files_and_overrides(words: Iterable[str], directory: Path | None = None) -> tuple[list[Path], list[str]]:
+    """The files and presets among `words`, and the `KEY=VALUE` among them; an existing file is a file whatever its name.
+
+    Args:
+        words: what was written.
+        directory: where the files are; None: here, or among the presets.
+
+    Raises:
+        UserError: a word is neither.
+    """
+    words = list(words)
+    place = directory or Path()
+    overrides = [word for word in words if "=" in word and not (place / word).is_file()]
+    return [find_config(word, directory) for word in words if word not in overrides], overrides
+
+
+def _given_flags(options: argparse.Namespace) -> Iterator[Entry]:
+    for flag in FLAGS:
+        value = getattr(options, f"flag {flag.key}")
+        if value is not None:
+            yield flag.entry(value)
+
+
+def _repeated(given: Iterable[Entry], overrides: Iterable[str]) -> Iterator[Problem]:
+    by_key = {entry.key: entry for entry in given}
+    for override in overrides:
+        key = override.partition("=")[0].partition(".")[0].replace("-", "_")
+        if key in by_key:
+            message = f"is given twice, by {by_key[key].origin} ({by_key[key].value!r}) and by {override}"
+            yield Problem(keys=(key,), message=message, remedy="remove one")

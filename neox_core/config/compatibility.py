@@ -1,0 +1,272 @@
+"""GPT-NeoX's defects: what it does, what neox does, and what `compat: gpt-neox` brings back.
+
+The table is read by the code that reproduces a defect, by the reference and by the tests. A name is asked for where the switch acts,
+by `Resolved.reproduces(name)`, so that nothing depends on `compat` elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+GPT_NEOX = "gpt-neox"
+"""The one value of `compat`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """One defect.
+
+    Args:
+        name: by which code asks for it.
+        upstream: what GPT-NeoX does.
+        ours: what neox does.
+        switch: what `compat: gpt-neox` changes; None: nothing, because GPT-NeoX fails there, or nothing could depend on it.
+        pending: whether neox does not have the feature yet in which the switch would act.
+    """
+
+    name: str
+    upstream: str
+    ours: str
+    switch: str | None = None
+    pending: bool = False
+
+
+_TABLE = (
+    # Settings
+    Defect(
+        name="clipping-left-out",
+        upstream="`gradient_clipping: 1.0` is its default and therefore left out of DeepSpeed's configuration; its fork of DeepSpeed "
+        "then does not clip, DeepSpeed itself clips at 1.0",
+        ours="always passed on, 0 too",
+        switch="left out where it is 1.0: DeepSpeed's own default holds",
+    ),
+    Defect(
+        name="precision-typo",
+        upstream="a misspelt `precision` means fp32",
+        ours="an error with the nearest name",
+        switch="means fp32, with a notice",
+    ),
+    Defect(
+        name="extra-args-win",
+        upstream="`deepspeed_extra_args` silently replaces what other keys say",
+        ours="an error that names both places",
+        switch="replaces it, with a notice",
+    ),
+    Defect(
+        name="hyphen-duplicates",
+        upstream="`num-layers` in a later file silently replaces `num_layers` of an earlier one",
+        ours="an error that names both places",
+        switch="replaces it",
+    ),
+    Defect(
+        name="wandb-suffix-twice",
+        upstream="a random suffix is appended to `wandb_group` twice",
+        ours="appended once",
+        switch="appended twice",
+    ),
+    Defect(
+        name="accumulation-defaults-to-1",
+        upstream="`train_batch_size` with a micro-batch size fails unless their quotient is the number of ranks",
+        ours="the accumulation is computed",
+    ),
+    Defect(
+        name="bf16-without-zero",
+        upstream="`precision: bfloat16` without a `zero_optimization` dictionary fails",
+        ours="works",
+    ),
+    Defect(name="list-ports", upstream="lists of addresses and ports of data servers are refused", ours="accepted"),
+    Defect(
+        name="wrong-types",
+        upstream="a value of the wrong type fails with an AttributeError",
+        ours="an error that says what the key takes",
+    ),
+    Defect(name="numbers-as-text", upstream="`1e-5` is text", ours="a number, as in YAML 1.2"),
+    # Schedule and optimizer
+    Defect(
+        name="cosine-rebound",
+        upstream="the cosine schedule rises again after `lr_decay_iters`",
+        ours="stays at min_lr",
+        switch="rises again",
+    ),
+    Defect(
+        name="short-warmup",
+        upstream="a warm-up of less than one step begins above the peak learning rate",
+        ours="never above the peak",
+        switch="begins above it",
+    ),
+    Defect(
+        name="no-load-optim-trains-one-tensor",
+        upstream="with `no_load_optim` only the first parameter is given to the optimizer",
+        ours="all are trained, with fresh optimizer state",
+        switch=None,
+    ),
+    Defect(name="noise-scale", upstream="the gradient noise scale uses undefined names", ours="measured", pending=True),
+    Defect(
+        name="gradient-norm-logging",
+        upstream="norms of gradients are silently not logged",
+        ours="logged",
+        pending=True,
+    ),
+    # Model
+    Defect(
+        name="attention-dropped",
+        upstream="`gpt_j_residual` without a bias in the MLP, or with experts, leaves the attention's output out",
+        ours="both sides are added",
+        switch="left out",
+        pending=True,
+    ),
+    Defect(
+        name="biasless-dropout",
+        upstream="without a bias there is no `hidden_dropout` on the MLP's branch, nor on the attention's in a parallel block",
+        ours="dropout is the same with and without biases",
+        switch="no dropout there",
+        pending=True,
+    ),
+    Defect(
+        name="bias-copies",
+        upstream="with `gpt_j_residual` and tensor parallelism each rank trains a copy of a row-parallel bias, and their sum is added",
+        ours="one bias",
+        switch="the bias moves as the sum of the copies would",
+        pending=True,
+    ),
+    Defect(
+        name="rope-fusion-offset",
+        upstream="`rope_fusion` forgets the positions of cached keys",
+        ours="positions run on",
+        switch=None,
+        pending=True,
+    ),
+    Defect(
+        name="window-lost",
+        upstream="`sliding_window_width` is forgotten by attention 'global' with `pipe_parallel_size: 0`",
+        ours="heeded",
+        switch="forgotten",
+        pending=True,
+    ),
+    Defect(
+        name="experts-ungated",
+        upstream="gated activations of experts are applied without their gate",
+        ours="gated",
+        switch="without the gate",
+        pending=True,
+    ),
+    Defect(
+        name="rwkv-axis",
+        upstream="rwkv mixes over the samples of a batch in place of time",
+        ours="over time",
+        switch="over the samples",
+        pending=True,
+    ),
+    Defect(
+        name="gmlp-without-residual",
+        upstream="gmlp and amlp have no residual connection, and fail unless the batch is as large as the sequence is long",
+        ours="a residual connection, and the right axis",
+        switch="no residual connection",
+        pending=True,
+    ),
+    Defect(name="mamba-bfloat16", upstream="mamba fails in bfloat16", ours="works", pending=True),
+    Defect(name="soft-prompts", upstream="soft prompts fail", ours="work", pending=True),
+    Defect(name="orthogonal", upstream="`init_method: orthogonal` fails", ours="works", pending=True),
+    Defect(
+        name="fp8",
+        upstream="every fp8 mode of Transformer Engine fails",
+        ours="works where the hardware does",
+        pending=True,
+    ),
+    Defect(
+        name="te-width",
+        upstream="`te_layernorm_mlp` has another width and gates the other half than the same settings without it",
+        ours="the same model",
+        switch="the other width and half",
+        pending=True,
+    ),
+    Defect(name="kv-cache-reuse", upstream="the cache of one prompt is seen by the next", ours="each has its own"),
+    # Data
+    Defect(
+        name="weights-by-documents",
+        upstream="`weight_by_num_documents` multiplies by a further (1 - share)",
+        ours="the share to the power of alpha",
+        switch="multiplies by it",
+        pending=True,
+    ),
+    Defect(
+        name="split-ignored",
+        upstream="`pack_impl` unpacked and pack_until_overflow begin at the first document, whatever `split` says",
+        ours="each part has its own documents",
+        switch="begins at the first one",
+        pending=True,
+    ),
+    Defect(
+        name="integer-rewards",
+        upstream="rewards are stored as whole numbers",
+        ours="as they are",
+        switch="cut to whole numbers",
+        pending=True,
+    ),
+    Defect(name="infer", upstream="`data_impl: infer`, the default, fails", ours="works"),
+    Defect(
+        name="batches-kept", upstream="loaders keep every batch that they have read in memory", ours="nothing is kept"
+    ),
+    # Objectives
+    Defect(name="preference-log-probabilities", upstream="DPO, KTO and REINFORCE fail", ours="work", pending=True),
+    Defect(
+        name="kto-mean-weights",
+        upstream="KTO weighs half a batch by its mean weight",
+        ours="each sample by its own",
+        switch="by the mean",
+        pending=True,
+    ),
+    Defect(
+        name="reinforce-divided-twice",
+        upstream="REINFORCE divides by the batch size once too often",
+        ours="once",
+        switch="twice",
+        pending=True,
+    ),
+    Defect(name="reward-micro-batch-1", upstream="reward models fail at a micro-batch of 1", ours="work", pending=True),
+    Defect(
+        name="reference-replaced",
+        upstream="a resumed run takes the policy that it saved as its reference model",
+        ours="the reference stays what it was",
+        switch="the saved policy becomes the reference",
+        pending=True,
+    ),
+    # Running
+    Defect(
+        name="evaluation-limit",
+        upstream="evaluation by the harness takes 10 samples of each task",
+        ours="all",
+        switch="10",
+        pending=True,
+    ),
+    Defect(
+        name="one-random-state",
+        upstream="every rank resumes with the random state of the first one",
+        ours="every rank has its own",
+    ),
+    Defect(
+        name="exit-without-saving",
+        upstream="`exit_interval` loses what was trained since the last checkpoint",
+        ours="it is saved",
+    ),
+    Defect(
+        name="fresh-start",
+        upstream="where the checkpoint is missing it prints a line and trains from the beginning",
+        ours="an error, unless none was ever completed",
+    ),
+    Defect(
+        name="converted-biases",
+        upstream="converters mistake grouped queries for plain ones and merge biases wrongly",
+        ours="exact both ways",
+        pending=True,
+    ),
+)
+
+DEFECTS: Mapping[str, Defect] = {defect.name: defect for defect in _TABLE}
+"""By name."""
+
+
+def reproduces(compat: str | None, name: str) -> bool:
+    """Whether the value of `compat` brings back the defect `name`. KeyError when there is no such defect."""
+    return DEFECTS[name].switch is not None and compat == GPT_NEOX

@@ -1,0 +1,225 @@
+"""GPT-NeoX's way from deepy.py's command line through DeepSpeed's launcher to the ranks, for programs that go it themselves.
+
+deepy.py reads its command line (`consume_deepy_args`) and gives DeepSpeed's launcher one of its own (`get_deepspeed_main_args`), on
+whose end each rank finds the settings (`consume_neox_args`). These are the functions behind the methods of `NeoXArgs`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import secrets
+import string
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neox_core.config.args import NeoXArgs, switches_from
+from neox_core.config.command_line import Parser, read_settings
+from neox_core.config.compatibility import reproduces
+from neox_core.config.loading import Entry
+from neox_core.config.place import Place
+from neox_core.config.runner_options import runner_options
+from neox_core.config.world import World
+from neox_core.errors import Origin, UserError
+from neox_core.plugins import PluginManager, Switches
+
+LONGEST_ARGUMENT = 128 * 1024 - 1
+"""Bytes that Linux takes as one argument, without the one that ends it."""
+
+AUTOTUNED = (
+    "train_batch_size",
+    "train_micro_batch_size_per_gpu",
+    "gradient_accumulation_steps",
+    "zero_optimization",
+    "autotuning",
+)
+"""The keys that DeepSpeed's autotuning tries values of, and hands to the ranks in its own configuration."""
+
+_HANDED_OVER = Origin(source="handed over")
+
+
+# deepy.py's command line
+
+
+def consume_deepy_args(
+    cls: type[NeoXArgs], input_args: Sequence[str] | None = None, *, switches: Switches | None = None
+) -> NeoXArgs:
+    """The settings that deepy.py's command line names; the script is their attribute `user_script`.
+
+    Args:
+        cls: the class to make.
+        input_args: `SCRIPT [-d DIR] FILE... [KEY=VALUE...] [flags]`; None: this process's own.
+        switches: which plugins are let in; None: as the environment says.
+
+    Raises:
+        UserError: there is no such script or file, the command line is none, or the settings are wrong.
+    """
+    parser = Parser(
+        prog=Path(sys.argv[0]).name, description="Start a script on every rank, with the settings of some files."
+    )
+    parser.add_argument("user_script", metavar="SCRIPT", help="what each rank runs")
+    parser.add_argument("words", nargs="+", metavar="FILE | KEY=VALUE", help="configuration files, and overrides")
+    options = parser.parse(input_args)
+    if not Path(options.user_script).is_file():
+        raise UserError(f"{options.user_script}: there is no such script; the first word is what each rank runs")
+    _, entries = read_settings(options.words, options)
+    args = cls(entries.values(), _plugins(entries, switches))
+    if getattr(args, "use_wandb", None):
+        args.wandb_group = _group_of_its_own(args)
+    args.user_script = options.user_script
+    return args
+
+
+def _group_of_its_own(args: NeoXArgs) -> str:
+    """The group of this run alone in Weights & Biases: what was given, and a random suffix."""
+    suffixes = 2 if reproduces(args.compat, "wandb-suffix-twice") else 1
+    letters = string.ascii_lowercase + string.digits
+    drawn = ["".join(secrets.choice(letters) for _ in range(8)) for _ in range(suffixes)]
+    return "_".join([*([args.wandb_group] if args.wandb_group else []), *drawn])
+
+
+# DeepSpeed's command line
+
+
+def get_deepspeed_main_args(args: NeoXArgs) -> list[str]:
+    """The words for `deepspeed.launcher.runner.main`: its options, the script, and the settings for each rank.
+
+    `DLTS_HOSTFILE` and `MASTER_ADDR` of the environment come after the settings, and so win. With `autotuning_run`, DeepSpeed's
+    configuration is written to `ds_config.json` in the working directory, where autotuning wants it.
+
+    Args:
+        args: what `consume_deepy_args` gave. Its `world`, where there is one, is what DeepSpeed's configuration is made for.
+
+    Raises:
+        UserError: there is no `user_script`, DeepSpeed's launcher cannot do what the settings say, or they are too long.
+    """
+    script = getattr(args, "user_script", None)
+    if script is None:
+        raise UserError("user_script: not set; it is the program that each rank runs: `args.user_script = 'train.py'`")
+    handed_over = _argument({**args.to_dict(), "user_script": script})
+    return [
+        *runner_options(args, os.environ),
+        script,
+        "--deepspeed_config",
+        _deepspeed_config(args),
+        "--megatron_config",
+        handed_over,
+    ]
+
+
+def _deepspeed_config(args: NeoXArgs) -> str:
+    ranks = (args.num_gpus or 1) * max(args.num_nodes, 1)
+    world = args.world or World.local(args.global_num_gpus or ranks, args.device or "cpu")
+    config = dict(args.resolve(world).deepspeed)
+    if args.autotuning_run is None:
+        return _argument(config)
+    file = Path("ds_config.json").absolute()
+    if Place.from_launcher(os.environ).rank == 0:
+        file.write_text(json.dumps(config), encoding="utf-8")
+    return str(file)
+
+
+def _argument(values: Mapping[str, Any]) -> str:
+    """The values as one word that no shell touches.
+
+    Raises:
+        UserError: it is longer than the system passes on.
+    """
+    text = base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+    if len(text) > LONGEST_ARGUMENT:
+        sizes = {key: len(json.dumps(value)) for key, value in values.items()}
+        longest = max(sizes, key=sizes.__getitem__)
+        raise UserError(
+            f"the settings are {len(text)} bytes long as an argument of the ranks, of at most {LONGEST_ARGUMENT} that the system "
+            f"passes on; the longest is {longest} ({sizes[longest]} bytes): shorten it"
+        )
+    return text
+
+
+# A rank's command line
+
+
+def consume_neox_args(
+    cls: type[NeoXArgs], overwrite_values: Mapping[str, Any] | None = None, input_args: Sequence[str] | None = None
+) -> NeoXArgs:
+    """The settings that a rank was started with. Its `local_rank`, `rank` and `world_size` are attributes of them.
+
+    Args:
+        cls: the class to make.
+        overwrite_values: keys that replace those handed over, and those that autotuning tries.
+        input_args: words that hold what `get_deepspeed_main_args` gave, and may hold others; None: this process's own.
+
+    Raises:
+        UserError: nothing was handed over, or it makes no sense.
+    """
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--megatron_config")
+    parser.add_argument("--deepspeed_config")
+    options, _ = parser.parse_known_args(input_args)
+    if options.megatron_config is None:
+        raise UserError("--megatron_config is missing: start this program on its ranks by `neox deepy SCRIPT FILE...`")
+    values = _decoded(options.megatron_config, "--megatron_config")
+    script = values.pop("user_script", None)
+    entries = {key: Entry(key, value, _HANDED_OVER) for key, value in values.items()}
+    if values.get("autotuning_run") is not None and options.deepspeed_config is not None:
+        tried = _decoded(options.deepspeed_config, "--deepspeed_config")
+        origin = Origin(source="DeepSpeed's autotuning")
+        entries |= {key: Entry(key, tried[key], origin) for key in AUTOTUNED if key in tried}
+    origin = Origin(source="overwrite_values")
+    entries |= {key: Entry(key, value, origin) for key, value in (overwrite_values or {}).items()}
+    args = cls(entries.values(), _plugins(entries))
+    args.user_script = script
+    _set_place(args, find_place(args, os.environ))
+    return args
+
+
+def configure_distributed_args(args: NeoXArgs) -> None:
+    """Tell the settings, and torch.distributed by its environment variables, which rank this process is.
+
+    Raises:
+        UserError: SLURM or MPI should say it (`deepspeed_slurm`, `deepspeed_mpi`) and does not.
+    """
+    place = find_place(args, os.environ)
+    os.environ.update(place.environment())
+    _set_place(args, place)
+
+
+def find_place(args: NeoXArgs, environ: Mapping[str, str]) -> Place:
+    """Which rank a process with this environment is: by SLURM or MPI where the settings say so, else by its launcher.
+
+    Raises:
+        UserError: they do not say it.
+    """
+    if getattr(args, "deepspeed_slurm", False):
+        return Place.from_slurm(environ)
+    if getattr(args, "deepspeed_mpi", False):
+        return Place.from_mpi(environ)
+    return Place.from_launcher(environ)
+
+
+def _set_place(args: NeoXArgs, place: Place) -> None:
+    """Facts of this process, not settings: they are neither handed on nor saved."""
+    vars(args).update(local_rank=place.local_rank, rank=place.rank, world_size=place.world_size)
+    args.world = World.local(place.world_size, args.device or "cpu")
+
+
+def _decoded(text: str, name: str) -> dict[str, Any]:
+    try:
+        values = json.loads(base64.urlsafe_b64decode(text))
+    except ValueError as error:
+        raise UserError(
+            f"{name}: {text[:40]!r} is not JSON in base64 ({error}); it is made by NeoXArgs.get_deepspeed_main_args"
+        ) from error
+    if not isinstance(values, dict):
+        raise UserError(
+            f"{name}: holds {type(values).__name__} instead of keys with values; it is made by NeoXArgs.get_deepspeed_main_args"
+        )
+    return values
+
+
+def _plugins(entries: Mapping[str, Entry], switches: Switches | None = None) -> PluginManager:
+    return PluginManager(switches_from(entries, switches or Switches.from_environment(os.environ)))

@@ -1,0 +1,90 @@
+"""What is computed from the settings, by GPT-NeoX's names: read as attributes of `NeoXArgs`, never set, never saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neox_core.config.args import NeoXArgs
+    from neox_core.config.resolved import Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A computed value.
+
+    Args:
+        description: what it is.
+        source: the keys that it is computed from, as a phrase.
+        compute: from the settings and what they resolve to.
+    """
+
+    description: str
+    source: str
+    compute: Callable[[NeoXArgs, Resolved], Any]
+
+
+_PRECISIONS = {"fp32": "fp32", "fp16": "fp16", "bf16": "bfloat16"}
+
+DERIVED: Mapping[str, Derived] = {
+    "deepspeed_config": Derived(
+        "The configuration that DeepSpeed is given",
+        "the batch, precision, optimizer and deepspeed settings",
+        lambda args, resolved: dict(resolved.deepspeed),
+    ),
+    "all_config": Derived("Every key with its value", "everything", lambda args, resolved: resolved.all_values()),
+    "params_dtype": Derived(
+        "The number format of parameters, by the names of `precision`",
+        "precision, fp16 and bf16",
+        lambda args, resolved: _PRECISIONS[resolved.precision],
+    ),
+    "padded_vocab_size": Derived(
+        "Rows of the embedding; none where nothing says the size of the vocabulary",
+        "the tokenizer or vocab_size, make_vocab_size_divisible_by and model_parallel_size",
+        lambda args, resolved: resolved.padded_vocab_size,
+    ),
+    "optimizer_type": Derived("The optimizer's name", "optimizer.type", lambda args, resolved: resolved.optimizer.name),
+    "lr": Derived("The largest learning rate", "optimizer.params.lr", lambda args, resolved: resolved.optimizer.lr),
+    "zero_stage": Derived(
+        "ZeRO's stage",
+        "zero_optimization.stage and the precision",
+        lambda args, resolved: resolved.deepspeed["zero_optimization"]["stage"],
+    ),
+    **{
+        f"zero_{name}": Derived(
+            f"ZeRO's {name}",
+            f"zero_optimization.{name}",
+            lambda args, resolved, name=name: resolved.deepspeed["zero_optimization"].get(name),
+        )
+        for name in ("reduce_scatter", "contiguous_gradients", "reduce_bucket_size", "allgather_bucket_size")
+    },
+    "batch_size": Derived(
+        "Samples in one forward pass of one rank", "the batch settings", lambda args, resolved: resolved.batch.micro
+    ),
+    "clip_grad": Derived(
+        "Largest norm of the gradient", "gradient_clipping", lambda args, resolved: args.gradient_clipping
+    ),
+    "dynamic_loss_scale": Derived(
+        "Whether fp16's loss scale adapts",
+        "fp16.loss_scale",
+        lambda args, resolved: not resolved.deepspeed.get("fp16", {}).get("loss_scale", 0),
+    ),
+    "is_pipe_parallel": Derived(
+        "Whether there is a pipeline", "pipe_parallel_size", lambda args, resolved: args.pipe_parallel_size >= 1
+    ),
+    "world_size": Derived("Number of ranks", "the hosts and their slots", lambda args, resolved: resolved.world.size),
+}
+"""By name."""
+
+RUNTIME = (
+    "adlr_autoresume_object",
+    "comet_experiment",
+    "config_files",
+    "curriculum_seqlen",
+    "tensorboard_writer",
+    "tokenizer",
+    "user_script",
+)
+"""What GPT-NeoX keeps among its settings while it runs; in a file it means nothing."""

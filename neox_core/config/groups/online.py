@@ -1,0 +1,16 @@
+"""Samples that a server makes while a run goes on."""
+
+from __future__ import annotations
+
+from neox_core.config.settings import Settings, setting
+
+
+class OnlineSettings(Settings, group="online"):
+    """Servers of samples, for `dataset_impl: online`."""
+
+    online_dataserver_ips: str | list[str] = setting(
+        "localhost", "Address of the server, or one for each data-parallel rank", origin="gpt-neox", pending=True
+    )
+    online_dataserver_ports: int | list[int] = setting(
+        10000, "Its port, or one for each data-parallel rank", origin="gpt-neox", pending=True
+    )

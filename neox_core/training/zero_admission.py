@@ -1,0 +1,26 @@
+"""Which optimizers ZeRO may cut: those that were proved with it, and those that a run asks for all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from neox_core.config import DeepSpeedSettings, Resolved
+from neox_core.errors import Problem
+from neox_core.plugins import Optimizer, PluginManager
+
+
+def admission_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    """A problem when the optimizer was not proved at the run's stage of ZeRO and the run does not ask for it."""
+    stage = resolved.deepspeed["zero_optimization"]["stage"]
+    optimizer = plugins.find("optimizer", resolved.optimizer.name).component
+    settings = resolved[DeepSpeedSettings]
+    extra = settings.deepspeed_extra_args or {}
+    asked = settings.zero_allow_untested_optimizer or extra.get("zero_allow_untested_optimizer")
+    if not isinstance(optimizer, Optimizer) or asked or stage == 0 or stage in optimizer.zero:
+        return
+    yield Problem(
+        keys=("optimizer", "zero_optimization", "zero_allow_untested_optimizer"),
+        message=f"{optimizer.name} has not been proved with stage {stage} of ZeRO, which hands it pieces of parameters",
+        remedy="set zero_allow_untested_optimizer: true to try it, or stage: 0",
+        origin=resolved.origins.get("optimizer"),
+    )

@@ -1,0 +1,1 @@
+"""Keys of the sequence mixers, a file for each kind of mixer."""

@@ -1,0 +1,18 @@
+"""Keys of attention to what is near."""
+
+from __future__ import annotations
+
+from neox_core.config import Settings, setting
+
+
+class WindowSettings(Settings, group="window"):
+    """Attention to what is near."""
+
+    sliding_window_width: int | None = setting(
+        None,
+        "Tokens before its own that a token sees; none: all",
+        from_checkpoint="take",
+        origin="gpt-neox",
+        pending=True,
+        gt=0,
+    )

@@ -1,0 +1,1 @@
+"""Keys of the commands that use a trained model."""

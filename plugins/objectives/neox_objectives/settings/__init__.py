@@ -1,0 +1,1 @@
+"""Keys of the training objectives, a file for each."""

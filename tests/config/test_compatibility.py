@@ -1,0 +1,118 @@
+"""GPT-NeoX's defects: the table, and what `compat: gpt-neox` brings back."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import neox_core
+from neox_core.config import NeoXArgs, World, merge, read_text
+from neox_core.config.compatibility import DEFECTS, reproduces
+from neox_core.errors import SettingsError
+
+ROOT = Path(neox_core.__file__).parents[1]
+MODEL = {
+    "num_layers": 4,
+    "hidden_size": 16,
+    "num_attention_heads": 2,
+    "seq_length": 8,
+    "max_position_embeddings": 8,
+    "train_iters": 5,
+    "train_micro_batch_size_per_gpu": 2,
+    "data_path": "data/tokens",
+}
+
+
+def args(compat: str | None, **changes) -> NeoXArgs:
+    return NeoXArgs.from_dict({**MODEL, **changes, "compat": compat})
+
+
+def asked_for() -> set[str]:
+    """Names of defects that the sources ask for."""
+    text = "".join(
+        path.read_text()
+        for folder in ("neox_core", "plugins")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "compatibility.py"
+    )
+    return set(re.findall(r'reproduces\((?:[\w.]+, )?"([a-z0-9-]+)"\)', text))
+
+
+def test_every_switch_acts_somewhere_and_nothing_else_is_asked_for():
+    acting = {name for name, defect in DEFECTS.items() if defect.switch is not None and not defect.pending}
+    assert asked_for() == acting
+
+
+def test_each_defect_says_what_neox_does():
+    for name, defect in DEFECTS.items():
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+        for text in (defect.upstream, defect.ours, defect.switch or "-"):
+            assert text
+            assert not text.endswith(".")
+
+
+def test_nothing_comes_back_without_the_switch():
+    assert not any(reproduces(None, name) for name in DEFECTS)
+    with pytest.raises(KeyError):
+        reproduces(None, "no-such-defect")
+
+
+def test_clipping_of_1_is_left_out_only_with_it():
+    assert args(None).resolve().deepspeed["gradient_clipping"] == 1.0
+    assert "gradient_clipping" not in args("gpt-neox").resolve().deepspeed
+    assert args("gpt-neox", gradient_clipping=0.5).resolve().deepspeed["gradient_clipping"] == 0.5
+
+
+def test_a_misspelt_precision_is_fp32_only_with_it():
+    with pytest.raises(SettingsError, match="'BF16' is not one of .*did you mean 'bfloat16'"):
+        args(None, precision="BF16")
+    tolerant = args("gpt-neox", precision="BF16")
+    assert tolerant.resolve().precision == "fp32"
+    assert "'BF16' is fp32" in str(tolerant.notices[0])
+
+
+def test_extra_arguments_win_only_with_it():
+    changes = {"deepspeed_extra_args": {"train_batch_size": 7}}
+    with pytest.raises(SettingsError, match="train_batch_size: also set"):
+        args(None, **changes).resolve()
+    resolved = args("gpt-neox", **changes).resolve()
+    assert resolved.deepspeed["train_batch_size"] == 7
+    assert any("replaces other keys: train_batch_size" in str(notice) for notice in resolved.notices)
+
+
+@pytest.mark.parametrize("second", ["num_layers", "num-layers"])
+def test_a_hyphenated_duplicate_replaces_only_with_it(second):
+    files = [read_text("num_layers: 2", "a.yml"), read_text(f"{second}: 3", "b.yml")]
+    with pytest.raises(SettingsError, match=r"num_layers: is given twice, in a.yml:1 \(2\) and b.yml:1 \(3\)"):
+        merge(files)
+    files.append(read_text("compat: gpt-neox", "c.yml"))
+    if second == "num-layers":
+        assert merge(files)["num_layers"].value == 3
+    else:
+        with pytest.raises(SettingsError, match="is given twice"):
+            merge(files)
+
+
+def schedule(compat: str | None, **changes):
+    from neox_core.plugins import PluginManager, Switches
+    from neox_core.training.schedule import make_schedule
+
+    plugins = PluginManager(Switches())
+    given = {"train_iters": 100, "min_lr": 6e-5, "optimizer": {"type": "adam", "params": {"lr": 6e-4}}, **changes}
+    return make_schedule(args(compat, **given).resolve(World.local()), plugins)
+
+
+def test_the_cosine_rises_again_only_with_it():
+    ours, theirs = (schedule(compat, lr_decay_style="cosine", warmup=0.1) for compat in (None, "gpt-neox"))
+    assert [ours(step) for step in range(101)] == [theirs(step) for step in range(101)]
+    assert ours(150) == pytest.approx(6e-5)
+    assert theirs(150) > 2e-4
+
+
+def test_a_short_warmup_begins_above_the_peak_only_with_it():
+    ours, theirs = (schedule(compat, warmup=0.005) for compat in (None, "gpt-neox"))
+    assert ours(0) == pytest.approx(6e-4)
+    assert theirs(0) == pytest.approx(6e-4 / 0.5)
+    assert ours(1) == theirs(1)

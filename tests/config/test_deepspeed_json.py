@@ -1,0 +1,127 @@
+"""What DeepSpeed is configured with."""
+
+from __future__ import annotations
+
+import pytest
+
+from neox_core.config import NeoXArgs, World, read_text
+from neox_core.errors import SettingsError
+from neox_core.plugins import PluginManager, Switches
+
+PLUGINS = PluginManager(Switches())
+MODEL = {
+    "num_layers": 4,
+    "hidden_size": 16,
+    "num_attention_heads": 2,
+    "seq_length": 8,
+    "max_position_embeddings": 8,
+    "train_iters": 500,
+    "train_micro_batch_size_per_gpu": 2,
+    "data_path": "data/tokens",
+}
+
+
+def resolve(ranks: int = 1, **changes):
+    return NeoXArgs.from_dict({**MODEL, **changes}, plugins=PLUGINS).resolve(World.local(ranks))
+
+
+def problem(**changes) -> str:
+    with pytest.raises(SettingsError) as caught:
+        resolve(**changes)
+    return str(caught.value)
+
+
+def test_what_is_passed_on_by_default():
+    assert resolve(2).deepspeed == {
+        "train_batch_size": 4,
+        "train_micro_batch_size_per_gpu": 2,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": 1.0,
+        "zero_optimization": {
+            "stage": 0,
+            "allgather_partitions": True,
+            "reduce_scatter": True,
+            "allgather_bucket_size": 500_000_000,
+            "overlap_comm": False,
+            "reduce_bucket_size": 500_000_000,
+            "contiguous_gradients": False,
+        },
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": None,
+    }
+
+
+def test_a_dictionary_for_zero_replaces_all_of_the_default():
+    given = {"stage": 1, "reduce_bucket_size": 100}
+    assert resolve(zero_optimization=given).deepspeed["zero_optimization"] == given
+
+
+@pytest.mark.parametrize("clipping", [0.0, 0.5, 1.0])
+def test_clipping_is_always_passed_on(clipping):
+    assert resolve(gradient_clipping=clipping).deepspeed["gradient_clipping"] == clipping
+
+
+def test_keys_of_deepspeeds_own_reach_it_as_they_are():
+    given = {
+        "prescale_gradients": True,
+        "wall_clock_breakdown": True,
+        "steps_per_print": 7,
+        "flops_profiler": {"enabled": True},
+        "comms_logger": {"enabled": True, "verbose": True},
+        "communication_data_type": "fp32",
+    }
+    found = resolve(**given).deepspeed
+    assert {key: found[key] for key in given} == given
+
+
+def test_extra_arguments_reach_it():
+    found = resolve(deepspeed_extra_args={"comms_logger": {"enabled": True}, "zero_allow_untested_optimizer": True})
+    assert found.deepspeed["comms_logger"] == {"enabled": True}
+    assert found.deepspeed["zero_allow_untested_optimizer"] is True
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "gradient_clipping",
+        "train_batch_size",
+        "zero_optimization",
+        "fp16",
+        "bf16",
+        "bfloat16",
+        "optimizer",
+        "scheduler",
+    ],
+)
+def test_what_has_a_key_of_its_own_cannot_be_an_extra_argument(key):
+    expected = f"dictionary: deepspeed_extra_args: {key}: also set by a key of its own (keep one of the two)"
+    assert problem(deepspeed_extra_args={key: {}, "comms_logger": {}}) == expected
+
+
+def test_an_extra_argument_that_is_given_elsewhere_too_names_both_places():
+    text = "comms_logger: {enabled: true}\ndeepspeed_extra_args:\n  comms_logger: {enabled: false}\n"
+    entries = [*read_text(text, "a.yml"), *NeoXArgs.from_dict(MODEL, plugins=PLUGINS).entries]
+    with pytest.raises(SettingsError) as caught:
+        NeoXArgs(entries, PLUGINS).resolve()
+    expected = "a.yml:2: deepspeed_extra_args: comms_logger: also set in a.yml:1 (keep one of the two)"
+    assert str(caught.value) == expected
+
+
+def test_one_bit_adam_has_deepspeeds_schedule():
+    optimizer = {"type": "OneBitAdam", "params": {"lr": 0.0001, "freeze_step": 23000}}
+    found = resolve(optimizer=optimizer, warmup=0.1, lr_decay_iters=400, lr_decay_style="cosine")
+    assert found.deepspeed["scheduler"] == {
+        "type": "WarmupDecayLR",
+        "params": {"warmup_min_lr": 0, "warmup_max_lr": 0.0001, "warmup_num_steps": 50, "total_num_steps": 400},
+    }
+    assert [str(notice) for notice in found.notices] == [
+        "dictionary: lr_decay_style: has no effect with optimizer OneBitAdam, whose rate follows DeepSpeed's WarmupDecayLR"
+    ]
+    assert resolve(optimizer=optimizer).notices == ()
+
+
+def test_bfloat16_needs_no_dictionaries():
+    found = resolve(precision="bfloat16").deepspeed
+    assert found["bf16"] == {"enabled": True}
+    assert found["zero_optimization"]["stage"] == 1

@@ -1,0 +1,78 @@
+"""Computed values read as attributes by GPT-NeoX's names; they are never set and never saved."""
+
+from __future__ import annotations
+
+import pytest
+
+from neox_core.config import NeoXArgs, World
+from neox_core.config.derived import DERIVED
+from neox_core.errors import SettingsError
+
+VALUES = {
+    "num_layers": 4,
+    "hidden_size": 16,
+    "num_attention_heads": 2,
+    "seq_length": 8,
+    "max_position_embeddings": 8,
+    "train_iters": 5,
+    "train_micro_batch_size_per_gpu": 2,
+    "gradient_accumulation_steps": 3,
+    "vocab_size": 50257,
+    "precision": "bfloat16",
+    "optimizer": {"type": "CPU_Adam", "params": {"lr": 0.01}},
+    "zero_optimization": {"stage": 1, "reduce_scatter": False},
+    "pipe_parallel_size": 1,
+    "global_num_gpus": 4,
+}
+
+
+def test_each_is_computed():
+    args = NeoXArgs.from_dict(VALUES)
+    found = {name: getattr(args, name) for name in DERIVED}
+    assert found == {
+        "deepspeed_config": args.resolve().deepspeed,
+        "all_config": args.resolve().all_values(),
+        "params_dtype": "bfloat16",
+        "padded_vocab_size": 50304,
+        "optimizer_type": "cpu_adam",
+        "lr": 0.01,
+        "zero_stage": 1,
+        "zero_reduce_scatter": False,
+        "zero_contiguous_gradients": None,
+        "zero_reduce_bucket_size": None,
+        "zero_allgather_bucket_size": None,
+        "batch_size": 2,
+        "clip_grad": 1.0,
+        "dynamic_loss_scale": True,
+        "is_pipe_parallel": True,
+        "world_size": 4,
+    }
+    assert args.deepspeed_config["train_batch_size"] == 24
+
+
+def test_they_follow_the_settings_and_the_world():
+    args = NeoXArgs.from_dict(VALUES)
+    args.train_micro_batch_size_per_gpu = 5
+    assert args.deepspeed_config["train_batch_size"] == 60
+    args.world = World.local(2)
+    assert args.deepspeed_config["train_batch_size"] == 30
+    args.fp16, args.precision = {"enabled": True, "loss_scale": 128}, None
+    assert (args.params_dtype, args.dynamic_loss_scale) == ("fp16", False)
+
+
+def test_they_are_no_settings(tmp_path):
+    args = NeoXArgs.from_dict(VALUES)
+    for name, derived in DERIVED.items():
+        assert name not in args
+        assert name not in args.ownership.by_key
+        with pytest.raises(AttributeError, match=f"{name} is computed from "):
+            setattr(args, name, 1)
+        assert derived.description
+    args.save_yml(tmp_path / "saved.yml")
+    assert not set(DERIVED) & set(NeoXArgs.from_ymls([tmp_path / "saved.yml"]).to_dict())
+
+
+def test_settings_that_do_not_fit_say_so_when_something_is_computed():
+    args = NeoXArgs.from_dict({**VALUES, "seq_length": 9})
+    with pytest.raises(SettingsError, match="max_position_embeddings 8 is less than seq_length 9"):
+        _ = args.batch_size

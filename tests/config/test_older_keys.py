@@ -1,0 +1,200 @@
+"""Keys of earlier files: mapped with a notice, or explained with what to write."""
+
+from __future__ import annotations
+
+import pytest
+
+from neox_core.config import NeoXArgs, read_text
+from neox_core.config.older import OLDER
+from neox_core.errors import SettingsError
+from neox_core.plugins import PluginManager, Switches
+
+PLUGINS = PluginManager(Switches())
+MODEL = """\
+num_layers: 2
+hidden_size: 16
+num_attention_heads: 2
+seq_length: 8
+max_position_embeddings: 8
+train_iters: 100
+train_micro_batch_size_per_gpu: 4
+"""
+
+
+def load(text: str) -> NeoXArgs:
+    return NeoXArgs(read_text(MODEL + text, "old.yml"), PLUGINS)
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(text)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("save_interval: 10", "checkpoint_factor", 10),
+        ("save-interval: 10", "checkpoint_factor", 10),
+        ("save_iters: [1, 2]", "extra_save_iters", [1, 2]),
+        ("slurm_comment: x", "comment", "x"),
+        ("max_tokens: 5", "maximum_tokens", 5),
+        ("gas: 3", "gradient_accumulation_steps", 3),
+        ("num_experts: 8", "moe_num_experts", 8),
+        ("expert_interval: 2", "moe_expert_interval", 2),
+        ("expert_parallel_size: 2", "moe_expert_parallel_size", 2),
+        ("geglu: true", "activation", "geglu"),
+    ],
+)
+def test_what_another_key_says_today_is_mapped_with_a_notice(text, key, value):
+    args = load(text)
+    assert getattr(args, key) == value
+    assert key in args
+    old = text.partition(":")[0].replace("-", "_")
+    (notice,) = args.notices
+    assert str(notice).startswith(f"old.yml:8: {old}: ")
+    assert key in notice.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "geglu: false",
+        "openai_gelu: false",
+        "sparsity: none",
+        "attention_type: groupedquery",
+        "mlp_type: regular",
+        "reset_position_ids: false",
+        "reset_attention_mask: false",
+        "apply_residual_connection_post_layernorm: false",
+        "detect_nvlink_pairs: true",
+        "greedy: true",
+    ],
+)
+def test_what_says_nothing_new_is_dropped_with_a_notice(text):
+    args = load(text)
+    assert args == load("")
+    assert [notice.keys for notice in args.notices] == [(text.partition(":")[0],)]
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("geglu: true\nactivation: relu", "write activation: geglu"),
+        ("openai_gelu: true", "write bias_gelu_fusion: true"),
+        ("sparsity: interspersed", "write attention_config"),
+        ("attention_type: linear", "num_kv_heads"),
+        ("mlp_type: llama", "write activation: swiglu"),
+        ("reset_attention_mask: true", "remove it"),
+        ("label_data_paths: [a]", "write train_label_data_paths"),
+        ("out_seq_length: 5", "write maximum_tokens"),
+        ("genfile: x", "write sample_output_file"),
+        ("greedy: false", "temperature > 0"),
+        ("warmup_iters: 5", "write warmup: 0.05"),
+        ("lr_decay_iters: 50\nwarmup-iters: 5", "write warmup: 0.1"),
+        ("optimizer: {type: adam, params: {lr: 1.0e-3}}\ndecay_lr_to: 0.1", "write min_lr: 0.0001"),
+        ("decay_lr_to: 0.1", "write min_lr: 0.1 x optimizer.params.lr"),
+        ("autotuning_config: {}", "write autotuning"),
+    ],
+)
+def test_what_cannot_be_mapped_is_explained_at_its_line(text, remedy):
+    said = refusal(text)
+    line = 7 + len(text.splitlines()) if "\n" in text and "activation" not in text else 8
+    assert said.startswith(f"old.yml:{line}: ")
+    assert remedy in said
+
+
+def test_each_older_key_has_a_meaning_and_is_no_key_today():
+    known = load("").ownership
+    for name, older in OLDER.items():
+        assert older.meaning
+        assert name not in known.by_key
+        assert name not in known.aliases
+
+
+@pytest.mark.parametrize("key", [*(f"{part}_data_path" for part in ("train", "valid", "test"))])
+def test_a_single_path_is_a_list_of_one(key):
+    assert getattr(load(f"{key}: a"), f"{key}s") == ["a"]
+    assert getattr(load(f"{key}: [a, b]"), f"{key}s") == ["a", "b"]
+
+
+def test_all_single_paths_are_known():
+    parts = ("train", "valid", "test")
+    names = [f"{part}{kind}_data_path" for part in parts for kind in ("", "_label", "_reward")]
+    names += [f"{side}_{part}{kind}_data_path" for side in ("pos", "neg") for part in parts for kind in ("", "_label")]
+    assert len(names) == 21
+    args = load("\n".join(f"{name}: {name}" for name in names))
+    assert all(getattr(args, f"{name}s") == [name] for name in names)
+    assert args.notices == ()
+
+
+def test_a_path_and_its_list_are_the_same_key():
+    assert "train_data_paths: is given twice, in old.yml:8 (['a']) and old.yml:9 (['b'])" in refusal(
+        "train_data_path: a\ntrain_data_paths: [b]"
+    )
+
+
+def test_an_older_name_and_todays_are_the_same_key():
+    assert "checkpoint_factor: is given twice" in refusal("checkpoint_factor: 5\nsave_interval: 6")
+
+
+def test_computed_values_are_not_taken_from_a_file():
+    args = load("padded_vocab_size: 512\nzero_stage: 3\nlr: 1.0\nconfig_files: {a: b}")
+    assert args == load("")
+    assert [notice.keys[0] for notice in args.notices] == ["padded_vocab_size", "zero_stage", "lr", "config_files"]
+    assert args.lr == 0.001
+    assert args.padded_vocab_size is None
+
+
+# The optimizer's options
+
+
+def test_max_grad_norm_is_gradient_clipping():
+    args = load("optimizer:\n  type: adam\n  params:\n    lr: 0.01\n    max_grad_norm: 0.5")
+    assert args.gradient_clipping == 0.5
+    assert args.optimizer == {"type": "adam", "params": {"lr": 0.01}}
+    assert str(args.origin("gradient_clipping")) == "old.yml:12"
+    assert [str(n) for n in args.notices] == ["old.yml:12: optimizer: params.max_grad_norm: 0.5 is gradient_clipping"]
+
+
+def test_the_same_norm_twice_is_right():
+    args = load("gradient_clipping: 1.0\noptimizer: {type: adam, params: {lr: 0.01, max_grad_norm: 1.0}}")
+    assert args.gradient_clipping == 1.0
+    assert args.notices == ()
+
+
+def test_two_norms_are_refused_naming_both_lines():
+    said = refusal("gradient_clipping: 1.0\noptimizer:\n  type: adam\n  params: {lr: 0.01, max_grad_norm: 0.5}")
+    assert said.startswith("old.yml:8: gradient_clipping, optimizer: 1.0 in old.yml:8, but ")
+    assert "optimizer.params.max_grad_norm is 0.5 in old.yml:11 (keep one of them)" in said
+
+
+def test_a_number_with_a_stray_underscore_is_read():
+    args = load("optimizer: {type: adam, params: {lr: 0.01, eps: 1.0e_8}}")
+    assert args.optimizer["params"]["eps"] == 1e-8
+    assert "'1.0e_8' is read as 1e-08" in str(args.notices[0])
+
+
+# The two variables
+
+
+def test_the_two_variables_are_put_into_paths(monkeypatch):
+    monkeypatch.setenv("NEOX_DATA_PATH", "/data")
+    monkeypatch.setenv("NEOX_CHECKPOINT_PATH", "/checkpoints")
+    args = load("train_data_paths: ['${NEOX_DATA_PATH}/a', $NEOX_DATA_PATH/b]\nsave: $NEOX_CHECKPOINT_PATH")
+    assert args.train_data_paths == ["/data/a", "/data/b"]
+    assert args.save == "/checkpoints"
+
+
+def test_a_variable_that_is_not_set_is_named(monkeypatch):
+    monkeypatch.delenv("NEOX_DATA_PATH", raising=False)
+    said = refusal("data_path: ${NEOX_DATA_PATH}/a")
+    assert said == (
+        "old.yml:8: data_path: '${NEOX_DATA_PATH}/a' needs the environment variable NEOX_DATA_PATH "
+        "(export NEOX_DATA_PATH=/path)"
+    )
+
+
+def test_no_other_variable_is_looked_at(monkeypatch):
+    monkeypatch.setenv("HOME", "/secret")
+    assert load("data_path: $HOME/${USER}/$NEOX_DATA_PATHS").data_path == "$HOME/${USER}/$NEOX_DATA_PATHS"
