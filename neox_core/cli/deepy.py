@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from neox_core.cli.main import find_command, load_main
-from neox_core.cli.train import default_address, find_world, main as train, notice, port
+from neox_core.cli.train import default_address, main as train, notice, port
+from neox_core.cli.world import find_world
 from neox_core.config import NeoXArgs, World, switches_from
 from neox_core.config.command_line import Parser, read_settings
 from neox_core.config.deepy import consume_deepy_args, get_deepspeed_main_args
@@ -39,7 +40,9 @@ def main(argv: list[str], context: CommandContext) -> int:
     """Run what SCRIPT stands for; returns its exit code."""
     parser = Parser(prog="neox deepy", description=DESCRIPTION)
     parser.add_argument("script", metavar="SCRIPT", help="train.py, generate.py, eval.py, or a program of your own")
-    parser.add_argument("words", nargs="*", metavar="FILE | KEY=VALUE", help="configuration files, and overrides")
+    parser.add_argument(
+        "words", nargs="*", default=[], metavar="FILE | KEY=VALUE", help="configuration files, and overrides"
+    )
     options, _ = parser.parse_known_intermixed_args(argv)
     if options.script not in NAMED:
         return launch(argv, context)
@@ -125,7 +128,7 @@ NAMED = {"train.py": train, "generate.py": generate, "eval.py": evaluate}
 
 def launch(argv: list[str], context: CommandContext) -> int:
     """Let DeepSpeed's launcher start the script on each rank, which finds the settings by `NeoXArgs.consume_neox_args`."""
-    args = consume_deepy_args(NeoXArgs, argv, switches=context.switches)
+    args = consume_deepy_args(NeoXArgs, argv, prog="neox deepy", switches=context.switches)
     args.world = world = find_world(args)
     hand_on(context.switches)
     if world.device == "cpu":

@@ -73,11 +73,11 @@ def block(problem: Problem, paint: Paint, label: str = "error") -> Iterator[str]
     yield f"{paint(label, f'{label}:')} {place}{about}{problem.message}"
     origins = [origin for origin in (problem.origin, *problem.others) if origin is not None and origin.text is not None]
     names = [str(origin.line) if len(origins) == 1 else str(origin) for origin in origins]
+    width = max(map(len, names), default=0)
     for origin, name in zip(origins, names, strict=True):
-        margin = max(map(len, names))
         line, mark = quoted(origin, problem)
-        yield f"  {paint('gutter', f'{name:>{margin}} |')} {line}"
-        yield f"  {paint('gutter', f'{'':{margin}} |')} {paint('mark', mark)}"
+        yield f"  {paint('gutter', f'{name:>{width}} |')} {line}"
+        yield f"  {paint('gutter', ' ' * width + ' |')} {paint('mark', mark)}"
     if problem.remedy:
         yield f"  {paint('remedy', problem.remedy)}"
 

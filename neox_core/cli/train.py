@@ -25,6 +25,7 @@ from neox_core.config import (
     switches_from,
 )
 from neox_core.config.command_line import Parser, read_settings
+from neox_core.config.console_copy import copy_output
 from neox_core.errors import Problem, SettingsError
 from neox_core.launch import Job, Launcher, LaunchPlan, free_port
 from neox_core.plugins import CommandContext, PluginManager
@@ -94,7 +95,7 @@ def prepare(entries: dict[str, Entry], plugins: PluginManager, *, default_name: 
     handover = Handover(
         name=name,
         run_dir=str(run_dir),
-        entries=tuple(entries.values()),
+        entries=args.entries,
         switches=plugins.switches,
         world=world,
         vocabulary=resolved.vocabulary,
@@ -149,6 +150,9 @@ def port(args: NeoXArgs, world: World) -> int:
 def launch(prepared: Prepared, begun: float) -> int:
     """Write the run's directory, which no other run has, and start the ranks."""
     run_dir, plan = prepared.job.run_dir, prepared.plan
+    log_dir = prepared.resolved[LoggingSettings].log_dir
+    if log_dir is not None:
+        copy_output(Path(log_dir))
     for _ in prepared.plugins.call("neox_before_launch", job=prepared.job, plan=plan):
         pass
     run_dir.mkdir(parents=True)

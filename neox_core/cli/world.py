@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from neox_core.config import NeoXArgs, World
+from neox_core.config import Device, NeoXArgs, World
 from neox_core.launch import plan_world
 
 
-def find_world(args: NeoXArgs) -> World:
+def find_world(args: NeoXArgs, device: Device | None = None) -> World:
     """Hosts, slots and device as the runner settings say; `DLTS_HOSTFILE` names a hostfile too.
+
+    Args:
+        args: the settings.
+        device: in place of the one that they name.
 
     Raises:
         UserError: they ask for hosts, slots or a device that are not there.
@@ -22,5 +26,5 @@ def find_world(args: NeoXArgs) -> World:
         exclude=args.exclude,
         num_nodes=args.num_nodes,
         num_gpus=args.num_gpus,
-        device=args.device,
+        device=device or args.device,
     )

@@ -15,16 +15,16 @@ from neox_core.config.derived import DERIVED
 from neox_core.config.fitting import fitted
 from neox_core.config.groups import PluginSettings
 from neox_core.config.loading import Entry, apply_override, dump_yaml, merge, read_file
-from neox_core.config.older import translate
 from neox_core.config.ownership import Ownership
 from neox_core.config.settings import Settings
+from neox_core.config.translation import translate
 from neox_core.config.validation import claimed_twice, group_problems, unknown_key
 from neox_core.config.world import World
 from neox_core.errors import Notice, Origin, Problem, SettingsError, did_you_mean
-from neox_core.plugins import PluginManager, Switches
 
 if TYPE_CHECKING:
     from neox_core.config.resolved import Resolved
+    from neox_core.plugins import PluginManager, Switches
 
 _IN_PYTHON = Origin(source="set in Python")
 
@@ -115,7 +115,7 @@ class NeoXArgs:
         return consume_neox_args(cls, overwrite_values, input_args)
 
     def configure_distributed_args(self) -> None:
-        """Tell torch.distributed, by its environment variables, which rank this process is."""
+        """Tell torch.distributed, by its environment variables, which rank this process is where SLURM or MPI says it."""
         from neox_core.config.deepy import configure_distributed_args
 
         configure_distributed_args(self)
@@ -164,6 +164,7 @@ class NeoXArgs:
             SettingsError: there is no such key, or it does not take the value.
         """
         key = key.replace("-", "_")
+        key = self._ownership.aliases.get(key, key)
         self._take([*(entry for entry in self._entries.values() if entry.key != key), Entry(key, value, _IN_PYTHON)])
 
     def _take(self, entries: Iterable[Entry]) -> None:
@@ -313,6 +314,8 @@ class NeoXArgs:
 
 
 def _installed(entries: Mapping[str, Entry]) -> PluginManager:
+    from neox_core.plugins import PluginManager, Switches  # not before they are needed: discovery costs time
+
     return PluginManager(switches_from(entries, Switches.from_environment(os.environ)))
 
 

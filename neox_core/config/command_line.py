@@ -46,7 +46,12 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("--wandb_run_name",), "wandb_run_name", "its name there"),
     Flag(("--wandb_team",), "wandb_team", "the team that it belongs to there"),
     Flag(("--eval_tasks",), "eval_tasks", "tasks to evaluate on", {"nargs": "+", "type": _task, "metavar": "TASK"}),
-    Flag(("--iteration",), "iteration", "step of the checkpoint to load; the newest by default", {"type": int}),
+    Flag(
+        ("--iteration",),
+        "iteration",
+        "step of the checkpoint to load; the newest by default",
+        {"type": int, "metavar": "N"},
+    ),
     Flag(("--eval_results_prefix",), "eval_results_prefix", "what the file of evaluation results begins with"),
     Flag(("-H", "--hostfile"), "hostfile", "file with a line `host slots=N` for each machine"),
     Flag(("-i", "--sample_input_file"), "sample_input_file", "file with a prompt on each line, to generate from"),
@@ -56,7 +61,15 @@ FLAGS: tuple[Flag, ...] = (
 """All flags that stand for a key, in the order of the help text."""
 
 
-class Parser(argparse.ArgumentParser):
+class RaisingParser(argparse.ArgumentParser):
+    """A parser that raises a `UserError` where argparse would print and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a message."""
+        raise UserError(f"{self.prog}: {message}; see `{self.prog} --help`")
+
+
+class Parser(RaisingParser):
     """A command line with settings: `-d` and the flags beside what a verb adds; words may stand anywhere between them."""
 
     def __init__(self, prog: str, description: str) -> None:
@@ -80,10 +93,6 @@ class Parser(argparse.ArgumentParser):
             self.error(f"there is no option {name}; {did_you_mean(name, known)}")
         return options
 
-    def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print and exit for."""
-        raise UserError(f"{self.prog}: {message}; see `{self.prog} --help`")
-
 
 def read_settings(words: Sequence[str], options: argparse.Namespace) -> tuple[list[Path], dict[str, Entry]]:
     """The files among `words`, and the raw keys that they, the overrides and the flags give, strictly in this order.
@@ -99,10 +108,10 @@ def read_settings(words: Sequence[str], options: argparse.Namespace) -> tuple[li
     entries = merge(read_file(file) for file in files)
     for override in overrides:
         apply_override(entries, override)
-    given = list(_given_flags(options))
+    given = [(flag, value) for flag in FLAGS if (value := getattr(options, f"flag {flag.key}")) is not None]
     if problems := list(_repeated(given, overrides)):
         raise SettingsError(problems)
-    return files, entries | {entry.key: entry for entry in given}
+    return files, entries | {flag.key: flag.entry(value) for flag, value in given}
 
 
 def files_and_overrides(words: Iterable[str], directory: Path | None = None) -> tuple[list[Path], list[str]]:
@@ -121,17 +130,9 @@ def files_and_overrides(words: Iterable[str], directory: Path | None = None) -> 
     return [find_config(word, directory) for word in words if word not in overrides], overrides
 
 
-def _given_flags(options: argparse.Namespace) -> Iterator[Entry]:
-    for flag in FLAGS:
-        value = getattr(options, f"flag {flag.key}")
-        if value is not None:
-            yield flag.entry(value)
-
-
-def _repeated(given: Iterable[Entry], overrides: Iterable[str]) -> Iterator[Problem]:
-    by_key = {entry.key: entry for entry in given}
-    for override in overrides:
-        key = override.partition("=")[0].partition(".")[0].replace("-", "_")
-        if key in by_key:
-            message = f"is given twice, by {by_key[key].origin} ({by_key[key].value!r}) and by {override}"
-            yield Problem(keys=(key,), message=message, remedy="remove one")
+def _repeated(given: Iterable[tuple[Flag, object]], overrides: Sequence[str]) -> Iterator[Problem]:
+    for flag, value in given:
+        for override in overrides:
+            if override.partition("=")[0].partition(".")[0].replace("-", "_") == flag.key:
+                message = f"is given twice, as {flag.names[-1]} ({value!r}) and as {override}"
+                yield Problem(keys=(flag.key,), message=message, remedy="remove one")

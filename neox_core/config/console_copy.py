@@ -5,21 +5,37 @@ from __future__ import annotations
 import socket
 import sys
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from neox_core.errors import UserError
 
 
-class CopiedStream:
-    """A text stream that also writes to a file; anything else is asked of the stream."""
+class _CopiedBytes:
+    """A binary stream that also writes to a file, at once, so that a crash loses nothing; anything else is asked of the stream."""
 
-    def __init__(self, stream: TextIO, copy: IO[str]) -> None:
-        self._stream = stream
-        self._copy = copy
+    def __init__(self, stream: BinaryIO, copy: BinaryIO) -> None:
+        self._stream, self._copy = stream, copy
+
+    def write(self, data: bytes) -> int:
+        """Write to both."""
+        self._copy.write(data)
+        self._copy.flush()
+        return self._stream.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class CopiedStream:
+    """The same for a text stream and the binary one below it."""
+
+    def __init__(self, stream: TextIO, copy: BinaryIO) -> None:
+        self._stream, self._copy = stream, copy
+        self.buffer = _CopiedBytes(stream.buffer, copy)
 
     def write(self, text: str) -> int:
-        """Write to both; the file is written at once, so that a crash loses nothing."""
-        self._copy.write(text)
+        """Write to both."""
+        self._copy.write(text.encode())
         self._copy.flush()
         return self._stream.write(text)
 
@@ -38,7 +54,7 @@ def copy_output(directory: Path) -> None:
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if not isinstance(stream, CopiedStream):
-                copy = (directory / f"{socket.gethostname()}_{name}.txt").open("a", encoding="utf-8")
+                copy = (directory / f"{socket.gethostname()}_{name}.txt").open("ab")
                 setattr(sys, name, CopiedStream(stream, copy))
     except OSError as error:
         raise UserError(

@@ -81,14 +81,11 @@ def _zero(args: NeoXArgs, precision: Precision) -> dict[str, Any]:
 
 
 def _precision(args: NeoXArgs, precision: Precision) -> dict[str, Any]:
-    match precision:
-        case "bf16":
-            return {"bf16": {**(args.bf16 or {}), "enabled": True}}
-        case "fp16":
-            given = {name: value for name, value in (args.fp16 or {}).items() if name not in GPT_NEOX_NAMES["fp16"]}
-            return {"fp16": {**given, "enabled": True}}
-        case _:
-            return {}
+    if precision == "fp32":
+        return {}
+    given = getattr(args, precision) or {}
+    known = {name: value for name, value in given.items() if name not in GPT_NEOX_NAMES[precision]}
+    return {precision: {**known, "enabled": True}}
 
 
 def _one_bit_schedule(args: NeoXArgs, optimizer: OptimizerChoice, notices: list[Notice]) -> dict[str, Any]:
@@ -117,7 +114,9 @@ def _extra(args: NeoXArgs, json: dict[str, Any], notices: list[Notice]) -> dict[
     if reproduces(args.compat, "extra-args-win"):
         notices.append(Notice(keys=("deepspeed_extra_args",), message=f"replaces other keys: {message}"))
         return extra
-    raise SettingsError([Problem(keys=("deepspeed_extra_args",), message=message, remedy="keep one of the two")])
+    others = tuple(origin for key in clashes if (origin := args.origin(key)))
+    remedy = "keep one of the two"
+    raise SettingsError([Problem(keys=("deepspeed_extra_args",), message=message, remedy=remedy, others=others)])
 
 
 def _where(args: NeoXArgs, key: str) -> str:

@@ -82,5 +82,10 @@ _NAMES = {
 DEEPSPEED_NAMES = {key: frozenset(names.split()) for key, names in _NAMES.items()}
 """Key -> names in its dictionary."""
 
-GPT_NEOX_NAMES = {"fp16": frozenset({"fp16", "type"})}
+GPT_NEOX_NAMES = {
+    "fp16": frozenset({"fp16", "type"}),
+    "bf16": frozenset(
+        {"bf16", "loss_scale", "loss_scale_window", "initial_scale_power", "hysteresis", "min_loss_scale"}
+    ),
+}
 """Key -> names in its dictionary that GPT-NeoX's files have beside those, and that are not handed to DeepSpeed."""

@@ -6,7 +6,6 @@ whose end each rank finds the settings (`consume_neox_args`). These are the func
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from neox_core.config.args import NeoXArgs, switches_from
-from neox_core.config.command_line import Parser, read_settings
+from neox_core.config.command_line import Parser, RaisingParser, read_settings
 from neox_core.config.compatibility import reproduces
 from neox_core.config.loading import Entry
 from neox_core.config.place import Place
@@ -39,35 +38,36 @@ AUTOTUNED = (
 )
 """The keys that DeepSpeed's autotuning tries values of, and hands to the ranks in its own configuration."""
 
-_HANDED_OVER = Origin(source="handed over")
-
-
 # deepy.py's command line
 
 
 def consume_deepy_args(
-    cls: type[NeoXArgs], input_args: Sequence[str] | None = None, *, switches: Switches | None = None
+    cls: type[NeoXArgs],
+    input_args: Sequence[str] | None = None,
+    *,
+    prog: str | None = None,
+    switches: Switches | None = None,
 ) -> NeoXArgs:
     """The settings that deepy.py's command line names; the script is their attribute `user_script`.
 
     Args:
         cls: the class to make.
         input_args: `SCRIPT [-d DIR] FILE... [KEY=VALUE...] [flags]`; None: this process's own.
+        prog: what the command is called in messages; None: as this process is.
         switches: which plugins are let in; None: as the environment says.
 
     Raises:
         UserError: there is no such script or file, the command line is none, or the settings are wrong.
     """
-    parser = Parser(
-        prog=Path(sys.argv[0]).name, description="Start a script on every rank, with the settings of some files."
-    )
+    parser = Parser(prog or Path(sys.argv[0]).name, "Start a script on every rank, with the settings of some files.")
     parser.add_argument("user_script", metavar="SCRIPT", help="what each rank runs")
     parser.add_argument("words", nargs="+", metavar="FILE | KEY=VALUE", help="configuration files, and overrides")
     options = parser.parse(input_args)
-    if not Path(options.user_script).is_file():
-        raise UserError(f"{options.user_script}: there is no such script; the first word is what each rank runs")
     _, entries = read_settings(options.words, options)
     args = cls(entries.values(), _plugins(entries, switches))
+    searched = any(getattr(args, key, False) for key in ("launcher_module", "no_python"))  # on a path, by its name
+    if not searched and not Path(options.user_script).is_file():
+        raise UserError(f"{options.user_script}: there is no such script; the first word is what each rank runs")
     if getattr(args, "use_wandb", None):
         args.wandb_group = _group_of_its_own(args)
     args.user_script = options.user_script
@@ -156,7 +156,7 @@ def consume_neox_args(
     Raises:
         UserError: nothing was handed over, or it makes no sense.
     """
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser = RaisingParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--megatron_config")
     parser.add_argument("--deepspeed_config")
     options, _ = parser.parse_known_args(input_args)
@@ -164,13 +164,11 @@ def consume_neox_args(
         raise UserError("--megatron_config is missing: start this program on its ranks by `neox deepy SCRIPT FILE...`")
     values = _decoded(options.megatron_config, "--megatron_config")
     script = values.pop("user_script", None)
-    entries = {key: Entry(key, value, _HANDED_OVER) for key, value in values.items()}
+    entries = _entries(values, "handed over")
     if values.get("autotuning_run") is not None and options.deepspeed_config is not None:
         tried = _decoded(options.deepspeed_config, "--deepspeed_config")
-        origin = Origin(source="DeepSpeed's autotuning")
-        entries |= {key: Entry(key, tried[key], origin) for key in AUTOTUNED if key in tried}
-    origin = Origin(source="overwrite_values")
-    entries |= {key: Entry(key, value, origin) for key, value in (overwrite_values or {}).items()}
+        entries |= _entries({key: tried[key] for key in AUTOTUNED if key in tried}, "DeepSpeed's autotuning")
+    entries |= _entries(overwrite_values or {}, "overwrite_values")
     args = cls(entries.values(), _plugins(entries))
     args.user_script = script
     _set_place(args, find_place(args, os.environ))
@@ -178,13 +176,16 @@ def consume_neox_args(
 
 
 def configure_distributed_args(args: NeoXArgs) -> None:
-    """Tell the settings, and torch.distributed by its environment variables, which rank this process is.
+    """Tell the settings which rank this process is, and torch.distributed too where SLURM or MPI says it.
+
+    `RANK`, `LOCAL_RANK` and `WORLD_SIZE` are set then; `MASTER_ADDR` and `MASTER_PORT` are for the job's script to export.
 
     Raises:
         UserError: SLURM or MPI should say it (`deepspeed_slurm`, `deepspeed_mpi`) and does not.
     """
     place = find_place(args, os.environ)
-    os.environ.update(place.environment())
+    if place != Place.from_launcher(os.environ):
+        os.environ.update(place.environment())
     _set_place(args, place)
 
 
@@ -205,6 +206,11 @@ def _set_place(args: NeoXArgs, place: Place) -> None:
     """Facts of this process, not settings: they are neither handed on nor saved."""
     vars(args).update(local_rank=place.local_rank, rank=place.rank, world_size=place.world_size)
     args.world = World.local(place.world_size, args.device or "cpu")
+
+
+def _entries(values: Mapping[str, Any], source: str) -> dict[str, Entry]:
+    origin = Origin(source=source)
+    return {key.replace("-", "_"): Entry(key.replace("-", "_"), value, origin) for key, value in values.items()}
 
 
 def _decoded(text: str, name: str) -> dict[str, Any]:

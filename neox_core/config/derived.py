@@ -26,6 +26,13 @@ class Derived:
     compute: Callable[[NeoXArgs, Resolved], Any]
 
 
+def _zero_option(name: str) -> Derived:
+    def compute(args: NeoXArgs, resolved: Resolved) -> Any:
+        return resolved.deepspeed["zero_optimization"].get(name)
+
+    return Derived(f"ZeRO's {name}", f"zero_optimization.{name}", compute)
+
+
 _PRECISIONS = {"fp32": "fp32", "fp16": "fp16", "bf16": "bfloat16"}
 
 DERIVED: Mapping[str, Derived] = {
@@ -52,14 +59,10 @@ DERIVED: Mapping[str, Derived] = {
         "zero_optimization.stage and the precision",
         lambda args, resolved: resolved.deepspeed["zero_optimization"]["stage"],
     ),
-    **{
-        f"zero_{name}": Derived(
-            f"ZeRO's {name}",
-            f"zero_optimization.{name}",
-            lambda args, resolved, name=name: resolved.deepspeed["zero_optimization"].get(name),
-        )
-        for name in ("reduce_scatter", "contiguous_gradients", "reduce_bucket_size", "allgather_bucket_size")
-    },
+    "zero_reduce_scatter": _zero_option("reduce_scatter"),
+    "zero_contiguous_gradients": _zero_option("contiguous_gradients"),
+    "zero_reduce_bucket_size": _zero_option("reduce_bucket_size"),
+    "zero_allgather_bucket_size": _zero_option("allgather_bucket_size"),
     "batch_size": Derived(
         "Samples in one forward pass of one rank", "the batch settings", lambda args, resolved: resolved.batch.micro
     ),

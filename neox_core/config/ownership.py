@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from neox_core.config.groups import CORE_GROUPS
 from neox_core.config.keys import Key
 from neox_core.config.settings import Settings
-from neox_core.plugins import PluginManager, describe, resolve
+
+if TYPE_CHECKING:
+    from neox_core.plugins import Plugin, PluginManager
 
 CORE = "neox_core"
 """The provider of the core's groups."""
@@ -29,11 +32,13 @@ class Ownership:
     Args:
         owners: the groups.
         broken: a sentence for each plugin, or group of one, that could not be loaded; its keys are unknown.
+        absent: the plugins that are switched off or could not be loaded.
     """
 
-    def __init__(self, owners: Iterable[Owner], broken: Iterable[str] = ()) -> None:
+    def __init__(self, owners: Iterable[Owner], broken: Iterable[str] = (), absent: Iterable[Plugin] = ()) -> None:
         self.owners = tuple(owners)
         self.broken = tuple(broken)
+        self.absent = tuple(absent)
 
     @classmethod
     def of(cls, plugins: PluginManager | None) -> Ownership:
@@ -41,6 +46,8 @@ class Ownership:
         owners = [Owner(group, CORE) for group in CORE_GROUPS]
         if plugins is None:
             return cls(owners)
+        from neox_core.plugins import describe
+
         broken = [f"{plugin.source} could not be loaded: {plugin.availability.reason}" for plugin in plugins.failures()]
         for reference, source in plugins.settings():
             try:
@@ -50,7 +57,7 @@ class Ownership:
                     owners.append(Owner(group, str(source)))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - it matters only to a run that uses these keys
                 broken.append(f"the settings {reference} of {source} cannot be loaded: {describe(error)}")
-        return cls(owners, broken)
+        return cls(owners, broken, [plugin for plugin in plugins.plugins if not plugin.availability.ok])
 
     @cached_property
     def by_key(self) -> Mapping[str, tuple[Owner, ...]]:
@@ -79,6 +86,8 @@ class Ownership:
 
 
 def _load(reference: str) -> type[Settings]:
+    from neox_core.plugins import resolve
+
     group = resolve(reference)
     if not (isinstance(group, type) and issubclass(group, Settings)):
         raise TypeError("it is not a settings group (a subclass of neox_core.config.Settings)")

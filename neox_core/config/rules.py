@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
 DEFAULT_LR = 0.001
 """Learning rate where `optimizer` gives none."""
 
+HEADLESS = frozenset({"mamba"})
+"""Mixers of GPT-NeoX that have no heads; it lets `num_attention_heads` be anything with them."""
+
 Rule = Callable[["NeoXArgs", World], Iterable[Problem]]
 
 
 def heads_divide_width(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """Each head gets the same share of the residual stream."""
-    if args.hidden_size % args.num_attention_heads:
+    headless = any(name in HEADLESS for name in re.findall(r"\w+", str(args.attention_config)))
+    if args.hidden_size % args.num_attention_heads and not headless:
         yield Problem(
             keys=("hidden_size", "num_attention_heads"),
             message=f"hidden_size {args.hidden_size} is not a multiple of num_attention_heads {args.num_attention_heads}",
@@ -209,15 +214,12 @@ def deepspeed_knows_the_names(args: NeoXArgs, world: World) -> Iterator[Problem]
             )
 
 
-def fp16_is_not_bfloat16(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """Old files for GPT-NeoX ask for bfloat16 within the fp16 dictionary; that would train in fp16."""
+def fp16_is_fp16(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """The fp16 dictionary is of no other number format."""
     kind = (args.fp16 or {}).get("type", "fp16")
-    if kind != "fp16":
-        yield Problem(
-            keys=("fp16",),
-            message=f"type: {kind!r} is not 'fp16'",
-            remedy="for bfloat16 write precision: bfloat16 in place of the fp16 dictionary",
-        )
+    if kind not in ("fp16", "bfloat16"):
+        remedy = "write `precision`: fp32, fp16 or bfloat16"
+        yield Problem(keys=("fp16",), message=f"type: {kind!r} is not 'fp16'", remedy=remedy)
 
 
 def overflow_is_checked(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -244,7 +246,7 @@ RULES: tuple[Rule, ...] = (
     zero_has_a_stage,
     precision_is_available,
     deepspeed_knows_the_names,
-    fp16_is_not_bfloat16,
+    fp16_is_fp16,
     overflow_is_checked,
     pending_keys_are_told,
 )
@@ -274,4 +276,16 @@ def backend_fits_the_device(args: NeoXArgs, world: World) -> Iterator[Notice]:
         yield Notice(keys=("distributed_backend",), message="there is no GPU here: gloo in place of nccl")
 
 
-NOTICES: tuple[NoticeRule, ...] = (pending_keys_without_numbers, saving_has_a_place, backend_fits_the_device)
+def bfloat16_has_no_loss_scale(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """Some files for GPT-NeoX have fp16's options in the bf16 dictionary."""
+    names = sorted((set(args.bf16 or {}) & GPT_NEOX_NAMES["bf16"]) - {"bf16"})
+    if names:
+        yield Notice(keys=("bf16",), message=f"{', '.join(names)}: no effect, as bfloat16 needs no loss scale")
+
+
+NOTICES: tuple[NoticeRule, ...] = (
+    pending_keys_without_numbers,
+    saving_has_a_place,
+    backend_fits_the_device,
+    bfloat16_has_no_loss_scale,
+)

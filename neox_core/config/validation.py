@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from neox_core.config.absent import declares
 from neox_core.config.loading import Entry
 from neox_core.config.ownership import CORE, Owner, Ownership
 from neox_core.config.settings import Settings
@@ -25,12 +26,22 @@ _RANGES = {
 
 def unknown_key(entry: Entry, ownership: Ownership) -> Problem:
     """The problem of a key that no group owns."""
-    close = nearest(entry.key, ownership.by_key)
-    remedy = f"did you mean '{close}'?" if close else "`neox plugins` lists what is installed"
+    message, remedy = nearest_key(entry.key, ownership)
+    return Problem(keys=(entry.key,), message=message, remedy=remedy, origin=entry.origin)
+
+
+def nearest_key(name: str, ownership: Ownership) -> tuple[str, str]:
+    """That there is no such key, and what to do: choose the nearest one, or use the plugin that declares it."""
     message = "there is no such setting"
+    for plugin in ownership.absent:
+        if declares(plugin, name):
+            return f"is a setting of {plugin.source.qualified}, which is {plugin.availability.state}: " + (
+                plugin.availability.reason or "it is not in use"
+            ), plugin.availability.remedy or "`neox plugins` says more"
     if ownership.broken:
         message += f"; {'; '.join(ownership.broken)}"
-    return Problem(keys=(entry.key,), message=message, remedy=remedy, origin=entry.origin)
+    close = nearest(name, [*ownership.by_key, *ownership.aliases])
+    return message, f"did you mean '{close}'?" if close else "`neox plugins` lists what is installed"
 
 
 def claimed_twice(entry: Entry, owners: Sequence[Owner]) -> Problem:
@@ -84,7 +95,8 @@ def allowed(group: type[Settings], key: str) -> str:
         for attribute, sign in _RANGES.values()
         if getattr(constraint, attribute, None) is not None
     ]
-    return " ".join([type_in_words(field.annotation), " and ".join(bounds)]).strip()
+    words, null, _ = type_in_words(field.annotation).partition(" or null")
+    return " ".join([words, " and ".join(bounds)]).strip() + null
 
 
 def type_in_words(annotation: Any) -> str:
@@ -105,7 +117,8 @@ def type_in_words(annotation: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(type_in_words(argument) for argument in arguments)
+        wider = [argument for argument in arguments if argument is not int or float not in arguments]
+        return " or ".join(type_in_words(argument) for argument in wider)
     if origin in (list, tuple):
         fixed = origin is tuple and arguments[-1] is not ...
         return _items_in_words(arguments) if fixed else f"a list of {_plural(type_in_words(arguments[0]))}"

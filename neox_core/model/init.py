@@ -26,6 +26,11 @@ def normal(std: float) -> Initialiser:
     return lambda tensor, random: tensor.normal_(0.0, std, generator=random)
 
 
+def orthogonal(gain: float) -> Initialiser:
+    """Orthonormal rows or columns, whichever are fewer, times `gain`."""
+    return lambda tensor, random: nn.init.orthogonal_(tensor, gain, generator=random)
+
+
 def initialiser(model: ModelSettings, role: Role) -> Initialiser:
     """The method that the settings name for weights of this role."""
     method = model.init_method if role == "input" else model.output_layer_init_method
@@ -40,6 +45,9 @@ METHODS: dict[str, Callable[[ModelSettings], Initialiser]] = {
     "small_init": lambda model: normal(math.sqrt(2 / (5 * model.hidden_size))),
     # Wang and Komatsuzaki, mesh-transformer-jax (GPT-J), 2021
     "wang_init": lambda model: normal(2 / model.num_layers / math.sqrt(model.hidden_size)),
+    # Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning", 2013
+    "orthogonal": lambda model: orthogonal(math.sqrt(2)),
+    "scaled_orthogonal": lambda model: orthogonal(math.sqrt(2 / model.num_layers)),
     "xavier_uniform": lambda model: lambda tensor, random: nn.init.xavier_uniform_(tensor, generator=random),
     "xavier_normal": lambda model: lambda tensor, random: nn.init.xavier_normal_(tensor, generator=random),
 }

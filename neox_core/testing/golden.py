@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from neox_core.config import DataSettings, NeoXArgs, Resolved, World
-from neox_core.errors import UserError
+from neox_core.config.compatibility import GPT_NEOX
+from neox_core.errors import SettingsError, UserError
 from neox_core.model import Batch, WeightConverter
 from neox_core.plugins import PluginManager
 from neox_core.testing.processes import solo_process_group
@@ -72,12 +73,14 @@ class Replica:
         """
         fixture = read_fixture(path)
         plugins = PluginManager()
-        config = {key: value for key, value in fixture["config"].items() if key != "padded_vocab_size"}
         config = {
             key: _beside(path, value) if key.endswith(("data_path", "data_paths")) else value
-            for key, value in config.items()
+            for key, value in fixture["config"].items()
         }
-        resolved = NeoXArgs.from_dict(config, plugins=plugins).resolve(World.local(), VOCABULARY)
+        args = NeoXArgs.from_dict({"compat": GPT_NEOX, **config}, plugins=plugins)
+        resolved = args.resolve(World.local(), fixture.get("vocabulary", VOCABULARY))
+        if resolved.limitations:
+            raise SettingsError(resolved.limitations)
         objective = plugins.make("objective", config.get("train_impl", "normal"), resolved)
         engine = Engine(resolved, plugins, objective)
         converter: WeightConverter = plugins.make("converter", "gpt-neox", resolved)

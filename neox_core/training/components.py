@@ -20,6 +20,7 @@ from neox_core.model import tables
 from neox_core.plugins import Attention, Feature, Logger, PluginManager, State
 from neox_core.training.gpt_neox_names import is_gpt_neox_name
 from neox_core.training.schedule import DECAYS, check_schedule
+from neox_core.training.zero_admission import admission_problems
 
 
 def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Problem]:
@@ -47,8 +48,10 @@ def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Probl
         for problem in _named(key, kind, name, resolved, plugins)
     ]
     problems += logger_problems(resolved, plugins)
-    if not problems:
+    if not any("optimizer" in problem.keys for problem in problems):
         problems += option_problems(resolved, plugins)
+        problems += admission_problems(resolved, plugins)
+    if not problems:
         problems += feature_problems(resolved, plugins)
     return problems
 

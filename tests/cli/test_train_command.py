@@ -48,6 +48,17 @@ def test_a_run_leaves_what_it_was_in_its_directory(tmp_path):
     assert len(list((tmp_path / "runs" / "tiny").iterdir())) == 1
 
 
+def test_log_dir_gets_a_copy_of_what_is_printed(tmp_path):
+    write_data(tmp_path)
+    write_config(tmp_path)
+    done = neox("train", "tiny.yml", "log_dir=logs", "log_interval=3", "rope_fusion=true", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    copies = {path.name.rpartition("_")[2]: path.read_text() for path in (tmp_path / "logs").iterdir()}
+    assert copies["stdout.txt"] == done.stdout
+    assert "command line (rope_fusion=true): rope_fusion: has no effect in this version" in done.stderr
+    assert "step" in done.stdout
+
+
 def test_starts_of_the_same_moment_have_directories_of_their_own(tmp_path):
     assert len({new_directory(tmp_path) for _ in range(1000)}) > 100
     names = [new_directory(tmp_path).name for _ in range(3)]

@@ -37,7 +37,7 @@ def asked_for() -> set[str]:
         for path in (ROOT / folder).rglob("*.py")
         if path.name != "compatibility.py"
     )
-    return set(re.findall(r'reproduces\((?:[\w.]+, )?"([a-z0-9-]+)"\)', text))
+    return set(re.findall(r'reproduces\((?:[^"]*, )?"([a-z0-9-]+)"\)', text))
 
 
 def test_every_switch_acts_somewhere_and_nothing_else_is_asked_for():
@@ -66,11 +66,22 @@ def test_clipping_of_1_is_left_out_only_with_it():
 
 
 def test_a_misspelt_precision_is_fp32_only_with_it():
-    with pytest.raises(SettingsError, match="'BF16' is not one of .*did you mean 'bfloat16'"):
+    with pytest.raises(SettingsError, match=r"'BF16' is not one of .*did you mean 'bfloat16'"):
         args(None, precision="BF16")
     tolerant = args("gpt-neox", precision="BF16")
     assert tolerant.resolve().precision == "fp32"
     assert "'BF16' is fp32" in str(tolerant.notices[0])
+
+
+def test_bfloat16_in_the_fp16_dictionary_is_forgotten_only_with_it():
+    fp16 = {"enabled": True, "type": "bfloat16", "loss_scale": 0}
+    ours, theirs = (args(compat, fp16=fp16) for compat in (None, "gpt-neox"))
+    assert [str(notice) for notice in ours.notices] == [
+        "dictionary: fp16: type: bfloat16 is read as precision: bfloat16"
+    ]
+    assert (ours.resolve().precision, theirs.resolve().precision) == ("bf16", "fp16")
+    assert theirs.deepspeed_config["fp16"] == {"enabled": True, "loss_scale": 0}
+    assert args(None, fp16={**fp16, "enabled": False}).resolve().precision == "fp32"
 
 
 def test_extra_arguments_win_only_with_it():

@@ -5,16 +5,29 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
+from contextlib import suppress
 from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
-from neox_core.config import DeepSpeedSettings
+from neox_core.config import DeepSpeedSettings, NeoXArgs, World
+from neox_core.config.deepspeed_json import NOT_PASSED_ON
 from neox_core.config.deepspeed_names import DEEPSPEED_NAMES
 from neox_core.config.ownership import Ownership
 from neox_core.plugins import PluginManager, Switches
 
 OWNERSHIP = Ownership.of(PluginManager(Switches()))
+
+MODEL = {
+    "num_layers": 1,
+    "hidden_size": 8,
+    "num_attention_heads": 2,
+    "seq_length": 8,
+    "max_position_embeddings": 8,
+    "train_iters": 1,
+    "train_batch_size": 1,
+}
 
 RENAMED_OPTIONS = {
     "autotuning": "autotuning_run",
@@ -106,6 +119,24 @@ def test_its_defaults_are_ours():
     }
     assert len(compared) >= 8
     assert compared == {name: getattr(theirs, name) for name in compared}
+
+
+@pytest.mark.parametrize("name", sorted(set(DeepSpeedSettings.model_fields) - NOT_PASSED_ON))
+def test_its_keys_are_handed_to_it_as_they_are(name):
+    value = another_value(name)
+    args = NeoXArgs.from_dict({**MODEL, name: value}, plugins=PluginManager(Switches()))
+    assert args.resolve(World.local(1)).deepspeed[name] == value
+
+
+def another_value(name: str) -> Any:
+    """A value that a key of the group takes and that is not its default."""
+    field = DeepSpeedSettings.model_fields[name]
+    choices = [choice for part in (field.annotation, *get_args(field.annotation)) for choice in get_args(part)]
+    for value in (not field.default, 2, 0.5, {}, *(choice for choice in choices if isinstance(choice, str))):
+        with suppress(ValidationError):
+            if getattr(DeepSpeedSettings(**{name: value}), name) != field.default:
+                return value
+    raise AssertionError(f"no value of {name} is known here")
 
 
 # Dictionaries

@@ -40,7 +40,8 @@ def _spelt_out(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, A
     def keys_of(name: str) -> dict[str, Any]:
         table = tables[name]
         base = keys_of(table["like"]) if "like" in table else {}
-        return {key: value for key, value in base.items() if key not in table.get("without", ())} | table["keys"]
+        kept = {key: value for key, value in base.items() if key not in table.get("without", ())}
+        return {**kept, **table["keys"]}
 
     return {name: keys_of(name) for name in tables}
 
@@ -61,9 +62,9 @@ def entries_of(name: str, table: Mapping[str, Any]) -> list[Entry]:
     return read_text(as_text(table), name)
 
 
-def args_of(files: Iterable[str], plugins: PluginManager, *, without: Iterable[str] = ()) -> NeoXArgs:
-    """The settings that shipped files make together, but for some keys."""
-    merged = merge(_entries_of_shipped(file) for file in files)
+def args_of(files: Iterable[str], plugins: PluginManager, *, without: Iterable[str] = (), **more: Any) -> NeoXArgs:
+    """The settings that shipped files make together: without some of their keys, and with more."""
+    merged = merge([*(_entries_of_shipped(file) for file in files), entries_of("more.yml", more)])
     return NeoXArgs([entry for key, entry in merged.items() if key not in set(without)], plugins)
 
 

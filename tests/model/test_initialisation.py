@@ -60,6 +60,8 @@ EXPECTED = {
     "single_residual_scaled_normal": STD / math.sqrt(LAYERS),
     "small_init": math.sqrt(2 / (5 * HIDDEN)),
     "wang_init": 2 / (LAYERS * math.sqrt(HIDDEN)),
+    "orthogonal": math.sqrt(2 / (4 * HIDDEN)),
+    "scaled_orthogonal": math.sqrt(2 / LAYERS / (4 * HIDDEN)),
     "xavier_uniform": math.sqrt(2 / (HIDDEN + 4 * HIDDEN)),
     "xavier_normal": math.sqrt(2 / (HIDDEN + 4 * HIDDEN)),
 }
@@ -78,3 +80,9 @@ def test_the_standard_deviation_of_each_method(method):
     mlp = model(**settings, output_layer_init_method=method).requires_grad_(False).layers[0].mlp
     assert float(mlp.down.weight.std()) == pytest.approx(EXPECTED[method], rel=0.03)
     assert abs(float(mlp.down.weight.mean())) < EXPECTED[method] / 20
+
+
+@pytest.mark.parametrize(("method", "square"), [("orthogonal", 2.0), ("scaled_orthogonal", 2 / LAYERS)])
+def test_orthogonal_weights_have_orthogonal_columns(method, square):
+    up = model(hidden_size=HIDDEN, num_layers=LAYERS, init_method=method).requires_grad_(False).layers[0].mlp.up.weight
+    torch.testing.assert_close(up.T @ up, square * torch.eye(HIDDEN), atol=1e-5, rtol=0)

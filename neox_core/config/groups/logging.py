@@ -17,7 +17,6 @@ class LoggingSettings(Settings, group="logging"):
         "Directory for copies of what each host prints; none: no copies",
         origin="gpt-neox",
         changes="nothing",
-        pending=True,
     )
     run_name: str | None = setting(
         None, "Name of the run; none: that of the first configuration file", changes="nothing"

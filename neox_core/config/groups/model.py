@@ -8,7 +8,9 @@ from neox_core.config.settings import Settings, setting
 
 InitMethod = Literal[
     "normal",
+    "orthogonal",
     "scaled_normal",
+    "scaled_orthogonal",
     "single_residual_scaled_normal",
     "small_init",
     "wang_init",

@@ -8,7 +8,7 @@ from neox_core.config import Settings, setting
 
 
 def _option(default: Any, description: str, **further: Any) -> Any:
-    return setting(default, description, origin="gpt-neox", changes="nothing", pending=True, **further)
+    return setting(default, description, origin="gpt-neox", changes="nothing", **further)
 
 
 class GenerationSettings(Settings, group="generation"):
@@ -31,5 +31,7 @@ class GenerationSettings(Settings, group="generation"):
     prompt_end: str = _option("\n", "What ends a prompt")
     sample_input_file: str | None = _option(None, "File with prompts, each ended by prompt_end")
     sample_output_file: str = _option("samples.txt", "File for what is written, as lines of JSON")
-    return_logits: bool = _option(False, "Write the logits of each token too")
-    recompute: bool = _option(False, "Read the whole text again for each token, rather than keep keys and values")
+    return_logits: bool = _option(False, "Write the logits of each token too", pending=True)
+    recompute: bool = _option(
+        False, "Read the whole text again for each token, rather than keep keys and values", pending=True
+    )

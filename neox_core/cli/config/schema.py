@@ -1,0 +1,113 @@
+"""`neox config schema`: a JSON Schema of configuration files, by which editors complete and check them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from neox_core.cli.config.known import is_singular
+from neox_core.cli.config.values import CHANGES, heeded, provider, whose
+from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, GPT_NEOX_NAMES
+from neox_core.config.derived import DERIVED, RUNTIME
+from neox_core.config.keys import REQUIRED, Key
+from neox_core.config.older import OLDER
+from neox_core.config.ownership import Ownership
+from neox_core.config.settings import Settings
+from neox_core.plugins import CommandContext
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def main(argv: list[str], context: CommandContext) -> int:
+    """Print the schema, or write it to a file."""
+    command = argparse.ArgumentParser(prog="neox config schema", description="A JSON Schema of configuration files.")
+    command.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
+    options = command.parse_args(argv)
+    text = json.dumps(schema(Ownership.of(context.plugins)), indent=1) + "\n"
+    if options.output is None:
+        print(text, end="")
+    else:
+        options.output.write_text(text, encoding="utf-8")
+    return 0
+
+
+def schema(ownership: Ownership) -> dict[str, Any]:
+    """The schema of a file: every key, the earlier ones as deprecated, hyphens for underscores; nothing else.
+
+    No key is required, since a configuration may be spread over several files.
+    """
+    properties = {name: _property(key) for name, key in ownership.keys.items()}
+    return {
+        "$schema": DIALECT,
+        "title": "neox configuration",
+        "type": "object",
+        "properties": properties | _earlier(ownership),
+        "patternProperties": {
+            f"^(?!{name}$){name.replace('_', '[-_]')}$": {"$ref": f"#/properties/{name}"}
+            for name in properties
+            if "_" in name
+        },
+        "additionalProperties": False,
+    }
+
+
+def _property(key: Key) -> dict[str, Any]:
+    """What pydantic says of the value, and what is known about the key."""
+    found = _of_group(key)
+    notes = [key.description, f"Owner: {key.group.group_name}, {provider(key)}.", f"Key of {whose(key)}."]
+    notes += [f"Changes {CHANGES[key.changes]}.", f"It is {effect}." if (effect := heeded(key)) else ""]
+    described = {"description": "\n".join(filter(None, notes)), **found}
+    if key.default is not REQUIRED:
+        described["default"] = key.default
+    if key.unused is not None:
+        described["deprecated"] = True
+    return described
+
+
+@cache
+def _group_schema(group: type[Settings]) -> dict[str, Any]:
+    return group.model_json_schema()
+
+
+def _of_group(key: Key) -> dict[str, Any]:
+    """Type and range of a key, with the names in dictionaries of DeepSpeed's."""
+    whole = _group_schema(key.group)
+    apart = {"title", "description", "default", "from_checkpoint", "origin", "changes", "unused", "pending", "aliases"}
+    found: dict[str, Any] = _spelt_out(whole["properties"][key.name], whole.get("$defs", {}))
+    found = {name: value for name, value in found.items() if name not in apart}
+    if key.name in DEEPSPEED_NAMES:
+        names = sorted(DEEPSPEED_NAMES[key.name] | GPT_NEOX_NAMES.get(key.name, frozenset()))
+        for option in found.get("anyOf", [found]):
+            if option.get("type") == "object":
+                option |= {"properties": {name: {} for name in names}, "additionalProperties": False}
+    return found
+
+
+def _spelt_out(part: Any, definitions: dict[str, Any]) -> Any:
+    """A part of a schema with what it refers to in its place."""
+    if isinstance(part, list):
+        return [_spelt_out(item, definitions) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        return _spelt_out(definitions[part["$ref"].rpartition("/")[2]], definitions)
+    return {name: _spelt_out(value, definitions) for name, value in part.items()}
+
+
+def _earlier(ownership: Ownership) -> dict[str, Any]:
+    """Earlier names and computed values, which a file may have and an editor should strike out."""
+    found = {
+        alias: {"$ref": f"#/properties/{name}", "deprecated": True, "description": f"Is called {name} today."}
+        for alias, name in ownership.aliases.items()
+    }
+    for name in filter(lambda name: is_singular(name, ownership), (key.removesuffix("s") for key in ownership.keys)):
+        text = f"A single path; {name}s takes a list."
+        found[name] = {"type": ["string", "array", "null"], "deprecated": True, "description": text}
+    for name, older in OLDER.items():
+        found[name] = {"deprecated": True, "description": f"An earlier key; today: {older.meaning}."}
+    for name, derived in DERIVED.items():
+        found[name] = {"deprecated": True, "description": f"Is computed from {derived.source}; a value is not used."}
+    return found | {name: {"deprecated": True, "description": "Has no effect in a file."} for name in RUNTIME}

@@ -1,0 +1,129 @@
+"""What the verbs of `neox config` look at: settings that a command line names, and what they come to."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neox_core.cli.words import positive
+from neox_core.cli.world import find_world
+from neox_core.config import Entry, NeoXArgs, TokenizerSettings, World, switches_from
+from neox_core.config.command_line import Parser, read_settings
+from neox_core.errors import Problem, SettingsError
+from neox_core.launch import device_kind
+from neox_core.plugins import CommandContext, PluginManager
+
+if TYPE_CHECKING:
+    from neox_core.config import Resolved
+
+FILES = "FILE | KEY=VALUE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Settings, the ranks that they are for, and what was found.
+
+    Args:
+        resolved: what they come to; None when there are mistakes.
+        problems: mistakes and limitations.
+    """
+
+    args: NeoXArgs
+    plugins: PluginManager
+    world: World
+    resolved: Resolved | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def mistakes(self) -> list[Problem]:
+        """What is wrong with the settings."""
+        return [problem for problem in self.problems if not problem.limitation]
+
+    @property
+    def limitations(self) -> list[Problem]:
+        """What this machine or this version cannot do."""
+        return [problem for problem in self.problems if problem.limitation]
+
+    def sound(self) -> Resolved:
+        """What the settings come to.
+
+        Raises:
+            SettingsError: there are mistakes in them.
+        """
+        if self.mistakes or self.resolved is None:
+            raise SettingsError(self.mistakes or self.problems)
+        return self.resolved
+
+
+def parser(verb: str, description: str, words: str = "+") -> Parser:
+    """The command line of a verb that takes settings and the ranks that they are for."""
+    made = Parser(prog=f"neox config {verb}", description=description)
+    made.add_argument("words", nargs=words, metavar=FILES, help="configuration files or presets, and overrides")
+    made.add_argument("--world-size", type=positive, metavar="N", help="as if there were so many ranks")
+    made.add_argument("--device", choices=("cpu", "cuda"), help="as if they ran on this kind of device")
+    return made
+
+
+def read(words: Sequence[str], options: argparse.Namespace, context: CommandContext) -> NeoXArgs:
+    """The settings that the words name, with the plugins that they and the environment choose.
+
+    Raises:
+        UserError: they cannot be read, or are wrong.
+    """
+    _, entries = read_settings(words, options)
+    return NeoXArgs(entries.values(), plugins_for(entries, context))
+
+
+def plugins_for(entries: dict[str, Entry], context: CommandContext) -> PluginManager:
+    """The plugins that the environment, the command line and these keys choose."""
+    switches = switches_from(entries, context.switches)
+    return context.plugins if switches == context.switches else PluginManager(switches)
+
+
+def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
+    """Resolve settings, and look for everything that can be found wrong without reading data."""
+    from neox_core.training.components import component_problems
+
+    plugins = args.plugins
+    assert plugins is not None
+    problems: list[Problem] = []
+    size = options.world_size or args.global_num_gpus
+    if size is None:
+        world = find_world(args, options.device)
+    else:
+        world = World.local(size, options.device or args.device or device_kind())
+        problems += _hostfile_problems(args)
+    resolved = None
+    try:
+        resolved = args.resolve(world)
+        problems += [*resolved.limitations, *component_problems(resolved, plugins), *_tokenizer_problems(args)]
+    except SettingsError as error:
+        problems += error.problems
+    return Subject(args=args, plugins=plugins, world=world, resolved=resolved, problems=tuple(problems))
+
+
+def _hostfile_problems(args: NeoXArgs) -> Iterator[Problem]:
+    if args.hostfile and not Path(args.hostfile).is_file():
+        yield Problem(
+            keys=("hostfile",),
+            message=f"{args.hostfile!r} is not on this machine",
+            origin=args.origin("hostfile"),
+            limitation=True,
+        )
+
+
+def _tokenizer_problems(args: NeoXArgs) -> Iterator[Problem]:
+    from neox_core.data.tokenizer import NOT_YET
+
+    described = any(key in args for key in TokenizerSettings.model_fields)
+    if args.tokenizer_type in NOT_YET and (described or args.vocab_size is None):
+        yield Problem(
+            keys=("tokenizer_type",),
+            message=f"{args.tokenizer_type!r}: this version does not have it yet",
+            remedy="use HFTokenizer with its tokenizer.json, or give vocab_size where the data is tokenized already",
+            origin=args.origin("tokenizer_type"),
+            limitation=True,
+        )
