@@ -1,4 +1,4 @@
-"""Which plugin that is not in use has a key: read from its source, since what is switched off is not imported."""
+"""Which plugin that is switched off has a key: read from its source, since it is not to be imported."""
 
 from __future__ import annotations
 

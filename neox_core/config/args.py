@@ -6,6 +6,7 @@ import copy
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +185,7 @@ class NeoXArgs:
         if not key:
             return entry
         value = fitted(entry.value, key[0].group.model_fields[entry.key].annotation)
-        return entry if value is entry.value else Entry(entry.key, value, entry.origin, entry.inner)
+        return entry if value is entry.value else replace(entry, value=value)
 
     def _key_problems(self, entries: Mapping[str, Entry]) -> list[Problem]:
         owners = self._ownership.by_key

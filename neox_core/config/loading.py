@@ -19,7 +19,7 @@ class Entry:
     """One key of a configuration, spelt with underscores, its value and where it was written.
 
     `inner` says where the keys within a mapping were written, by their dotted path (`params.lr`); `hyphenated`, whether the key
-    was spelt with hyphens.
+    was spelt with hyphens; `former`, the earlier name of the key, if that was given.
     """
 
     key: str
@@ -27,6 +27,7 @@ class Entry:
     origin: Origin
     inner: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)
     hyphenated: bool = field(default=False, compare=False, repr=False)
+    former: str | None = field(default=None, compare=False, repr=False)
 
 
 _INT = re.compile(r"^[-+]?\d+$|^0o[0-7]+$|^0x[0-9a-fA-F]+$")

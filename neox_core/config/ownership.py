@@ -32,13 +32,15 @@ class Ownership:
     Args:
         owners: the groups.
         broken: a sentence for each plugin, or group of one, that could not be loaded; its keys are unknown.
-        absent: the plugins that are switched off or could not be loaded.
+        switched_off: the plugins that are not in use because somebody said so; they are not imported.
     """
 
-    def __init__(self, owners: Iterable[Owner], broken: Iterable[str] = (), absent: Iterable[Plugin] = ()) -> None:
+    def __init__(
+        self, owners: Iterable[Owner], broken: Iterable[str] = (), switched_off: Iterable[Plugin] = ()
+    ) -> None:
         self.owners = tuple(owners)
         self.broken = tuple(broken)
-        self.absent = tuple(absent)
+        self.switched_off = tuple(switched_off)
 
     @classmethod
     def of(cls, plugins: PluginManager | None) -> Ownership:
@@ -46,7 +48,7 @@ class Ownership:
         owners = [Owner(group, CORE) for group in CORE_GROUPS]
         if plugins is None:
             return cls(owners)
-        from neox_core.plugins import describe
+        from neox_core.plugins import State, describe
 
         broken = [f"{plugin.source} could not be loaded: {plugin.availability.reason}" for plugin in plugins.failures()]
         for reference, source in plugins.settings():
@@ -57,7 +59,8 @@ class Ownership:
                     owners.append(Owner(group, str(source)))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - it matters only to a run that uses these keys
                 broken.append(f"the settings {reference} of {source} cannot be loaded: {describe(error)}")
-        return cls(owners, broken, [plugin for plugin in plugins.plugins if not plugin.availability.ok])
+        off = (plugin for plugin in plugins.plugins if plugin.availability.state is State.DISABLED)
+        return cls(owners, broken, off)
 
     @cached_property
     def by_key(self) -> Mapping[str, tuple[Owner, ...]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from neox_core.config.architecture import expand_attention, resolve_mlp_width
 from neox_core.config.args import NeoXArgs
 from neox_core.config.deepspeed_json import deepspeed_json
 from neox_core.config.groups import BatchSettings, MixtureSettings, ModelSettings
@@ -42,6 +43,7 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
     batch = derive(lambda: resolve_batch(args, world))
     precision = derive(lambda: resolve_precision(args))
     layers = derive(lambda: expand_attention(model.attention_config, model.num_layers))
+    mlp_width = derive(lambda: resolve_mlp_width(model))
     optimizer = derive(lambda: resolve_optimizer(args))
     json = None
     if batch and precision and optimizer:
@@ -49,13 +51,22 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
     known = max((size for size in (vocabulary, model.vocab_size) if size is not None), default=None)
     problems = [replace(problem, origin=problem.origin or _first_origin(args, problem.keys)) for problem in problems]
     mistakes = [problem for problem in problems if not problem.limitation]
-    if mistakes or batch is None or precision is None or layers is None or optimizer is None or json is None:
+    if (
+        mistakes
+        or batch is None
+        or precision is None
+        or layers is None
+        or mlp_width is None
+        or optimizer is None
+        or json is None
+    ):
         raise SettingsError(problems)
     return Resolved(
         world=world,
         batch=batch,
         precision=precision,
         layers=layers,
+        mlp_width=mlp_width,
         mixtures=tuple(_mixture(mixture, layer) for layer in range(model.num_layers)),
         vocabulary=known,
         padded_vocab_size=None if known is None else padded_vocabulary(args, known),
@@ -127,41 +138,6 @@ def resolve_precision(args: NeoXArgs) -> Precision:
         message = f"{' and '.join(sorted(wanted))} are both asked for"
         raise SettingsError([Problem(keys=("precision", *enabled), message=message, remedy="keep one")])
     return "fp16" if "fp16" in wanted else "bf16" if "bf16" in wanted else "fp32"
-
-
-def expand_attention(config: list[Any] | None, num_layers: int) -> tuple[str, ...]:
-    """`[[["global", "local"], 3], ...]` as one name a layer; a plain list of names is taken as it is.
-
-    Raises:
-        SettingsError: malformed, or the number of layers is another.
-    """
-
-    def refuse(message: str) -> SettingsError:
-        remedy = 'write one name a layer, or [[["name", ...], repeats], ...]; repeats may be "all"'
-        return SettingsError([Problem(keys=("attention_config",), message=message, remedy=remedy)])
-
-    if config is None:
-        return ("global",) * num_layers
-    if all(isinstance(item, str) for item in config):
-        names = list(config)
-    else:
-        names = []
-        for item in config:
-            match item:
-                case [[*pattern], "all"] if pattern and num_layers % len(pattern):
-                    raise refuse(f"{pattern!r} cannot be repeated to make up num_layers {num_layers}")
-                case [[*pattern], "all"] if pattern:
-                    names = pattern * (num_layers // len(pattern))
-                    break  # GPT-NeoX's meaning: the whole model, whatever stands before and after
-                case [[*pattern], int(repeats)]:
-                    names += pattern * repeats
-                case _:
-                    raise refuse(f"{item!r} is not [[names], repeats]")
-    if not all(isinstance(name, str) for name in names):
-        raise refuse(f"{names!r} has entries that are not names")
-    if len(names) != num_layers:
-        raise refuse(f"{config!r} describes {len(names)} layers, num_layers is {num_layers}")
-    return tuple(names)
 
 
 def resolve_optimizer(args: NeoXArgs) -> OptimizerChoice:

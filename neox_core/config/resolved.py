@@ -57,6 +57,7 @@ class Resolved:
         batch: samples in a step.
         precision: number format of parameters and activations.
         layers: name of each layer's sequence mixer.
+        mlp_width: width inside each MLP.
         mixtures: name of each layer's mixture of experts, None where there is none.
         vocabulary: number of token ids in use; None when nothing says it.
         padded_vocab_size: rows of the embedding; None likewise.
@@ -72,6 +73,7 @@ class Resolved:
     batch: Batch
     precision: Precision
     layers: tuple[str, ...]
+    mlp_width: int
     mixtures: tuple[str | None, ...]
     vocabulary: int | None
     padded_vocab_size: int | None

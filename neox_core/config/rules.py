@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from neox_core.config.architecture import expand_attention
 from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, GPT_NEOX_NAMES
 from neox_core.config.world import World
-from neox_core.errors import Notice, Problem, nearest
+from neox_core.errors import Notice, Problem, SettingsError, nearest
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
@@ -25,8 +25,7 @@ Rule = Callable[["NeoXArgs", World], Iterable[Problem]]
 
 def heads_divide_width(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """Each head gets the same share of the residual stream."""
-    headless = any(name in HEADLESS for name in re.findall(r"\w+", str(args.attention_config)))
-    if args.hidden_size % args.num_attention_heads and not headless:
+    if args.hidden_size % args.num_attention_heads and not _is_headless(args):
         yield Problem(
             keys=("hidden_size", "num_attention_heads"),
             message=f"hidden_size {args.hidden_size} is not a multiple of num_attention_heads {args.num_attention_heads}",
@@ -40,6 +39,14 @@ def heads_divide_width(args: NeoXArgs, world: World) -> Iterator[Problem]:
             message=f"num_attention_heads {args.num_attention_heads} is not a multiple of num_kv_heads {kv_heads}",
             remedy="each key/value head serves the same number of query heads",
         )
+
+
+def _is_headless(args: NeoXArgs) -> bool:
+    """Whether no layer has heads."""
+    try:
+        return HEADLESS.issuperset(expand_attention(args.attention_config, args.num_layers))
+    except SettingsError:  # reported where layers are resolved
+        return False
 
 
 def rotary_turns_pairs(args: NeoXArgs, world: World) -> Iterator[Problem]:

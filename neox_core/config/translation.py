@@ -54,7 +54,7 @@ def translate(entries: Iterable[Entry], ownership: Ownership) -> Translation:
         elif entry.key in ownership.aliases:
             name = ownership.aliases[entry.key]
             translation.notice(entry, f"is called {name} today")
-            translation.put(replace(entry, key=name))
+            translation.put(replace(entry, key=name, former=entry.key))
         elif entry.key in DERIVED:
             translation.notice(entry, f"is computed from {DERIVED[entry.key].source}; the value given is not used")
         elif entry.key in RUNTIME:
@@ -63,7 +63,7 @@ def translate(entries: Iterable[Entry], ownership: Ownership) -> Translation:
             OLDER[entry.key].translate(entry, given, translation)
         elif _is_singular(entry.key) and f"{entry.key}s" in ownership.by_key:
             value = entry.value if entry.value is None or isinstance(entry.value, list) else [entry.value]
-            translation.put(replace(entry, key=f"{entry.key}s", value=value))
+            translation.put(replace(entry, key=f"{entry.key}s", value=value, former=entry.key))
         else:
             translation.put(entry)
     _translate_optimizer(translation)

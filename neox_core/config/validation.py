@@ -31,15 +31,12 @@ def unknown_key(entry: Entry, ownership: Ownership) -> Problem:
 
 
 def nearest_key(name: str, ownership: Ownership) -> tuple[str, str]:
-    """That there is no such key, and what to do: choose the nearest one, or use the plugin that declares it."""
-    message = "there is no such setting"
-    for plugin in ownership.absent:
-        if declares(plugin, name):
-            return f"is a setting of {plugin.source.qualified}, which is {plugin.availability.state}: " + (
-                plugin.availability.reason or "it is not in use"
-            ), plugin.availability.remedy or "`neox plugins` says more"
-    if ownership.broken:
-        message += f"; {'; '.join(ownership.broken)}"
+    """That there is no such key, and what to do: switch on the plugin that declares it, or choose the nearest one."""
+    off = next((plugin for plugin in ownership.switched_off if declares(plugin, name)), None)
+    why = [f"{off.source.qualified} has it, which is {off.availability.reason}"] if off else []
+    message = "; ".join(["there is no such setting", *why, *ownership.broken])
+    if off is not None and off.availability.remedy:
+        return message, off.availability.remedy
     close = nearest(name, [*ownership.by_key, *ownership.aliases])
     return message, f"did you mean '{close}'?" if close else "`neox plugins` lists what is installed"
 
@@ -78,11 +75,12 @@ def _problem(key: str, detail: ErrorDetails, group: type[Settings], entry: Entry
     if entry is None:
         description = group.model_fields[key].description
         return Problem(keys=(key,), message="must be given", remedy=f"{description}; {allowed(group, key)}")
-    message = f"{entry.value!r} is not {allowed(group, key)}"
+    value = f"{entry.value!r}, given as {entry.former}," if entry.former else repr(entry.value)
+    message = f"{value} is not {allowed(group, key)}"
     close = _nearest_choice(group, key, entry.value)
     remedy = f"did you mean '{close}'?" if close else None
     if detail["type"] == "value_error":
-        message = f"{entry.value!r}: {_complaint(detail)}"
+        message = f"{value}: {_complaint(detail)}"
     return Problem(keys=(key,), message=message, remedy=remedy, origin=entry.origin)
 
 

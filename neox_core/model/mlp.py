@@ -10,12 +10,12 @@ from neox_core.model.tables import make
 
 
 class MLP(nn.Module):
-    """down(activation(up(x))), four times as wide inside as the residual stream unless the settings say otherwise."""
+    """down(activation(up(x)))."""
 
     def __init__(self, context: LayerContext) -> None:
         super().__init__()
         model = context.model
-        width = model.intermediate_size or 4 * model.hidden_size
+        width = context.resolved.mlp_width
         self.up = context.linear(model.hidden_size, width, bias=model.use_bias_in_mlp, role="input")
         self.down = context.linear(width, model.hidden_size, bias=model.use_bias_in_mlp, role="output")
         fused_gelu = model.activation.casefold() == "gelu" and model.bias_gelu_fusion

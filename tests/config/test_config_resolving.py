@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from neox_core.config import ModelSettings, NeoXArgs, World
-from neox_core.config.resolve import expand_attention
+from neox_core.config.architecture import expand_attention
 from neox_core.errors import SettingsError
 
 MODEL = {

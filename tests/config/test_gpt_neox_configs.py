@@ -156,6 +156,16 @@ def test_what_cannot_be_loaded_is_named_with_its_line_and_a_way_out(files, key, 
     assert advice in str(problem)
 
 
+def test_a_width_of_which_gpt_neox_makes_tensors_that_do_not_fit_is_refused_with_the_one_that_was_meant(plugins):
+    args = args_of(["configs/mistral/7B.yml", "configs/llama/train_config.yml"], plugins)
+    with pytest.raises(SettingsError) as caught:
+        args.resolve(World.local(1, device="cuda"))
+    (problem,) = [problem for problem in caught.value.problems if not problem.limitation]
+    line = line_of(configs()["configs/mistral/7B.yml"], "intermediate_size")
+    assert str(problem).startswith(f"configs/mistral/7B.yml:{line}: intermediate_size, mlp_multiple_of, activation: ")
+    assert "write intermediate_size: 43008" in str(problem)
+
+
 @pytest.mark.parametrize(
     ("file", "key", "words"),
     [

@@ -42,7 +42,6 @@ class ModelSettings(Settings, group="model"):
         "Width of the MLP as a multiple of hidden_size, in place of intermediate_size",
         from_checkpoint="match",
         origin="gpt-neox",
-        pending=True,
         gt=0,
     )
     mlp_multiple_of: int = setting(
@@ -50,7 +49,6 @@ class ModelSettings(Settings, group="model"):
         "The width of the MLP is rounded up to a multiple of this",
         from_checkpoint="match",
         origin="gpt-neox",
-        pending=True,
         gt=0,
     )
 
