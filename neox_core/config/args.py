@@ -78,8 +78,9 @@ class NeoXArgs:
         """
         entries = read_entries(paths)
         origin = Origin(source="overwrite_values")
-        for key, value in (overwrite_values or {}).items():
-            entries[key.replace("-", "_")] = Entry(key.replace("-", "_"), value, origin)
+        for name, value in (overwrite_values or {}).items():
+            key = name.replace("-", "_")
+            entries[key] = Entry(key, value, origin, overrides=True)
         for override in overrides:
             apply_override(entries, override)
         return cls(entries.values(), _installed(entries) if plugins is None else plugins)
@@ -165,8 +166,10 @@ class NeoXArgs:
             SettingsError: there is no such key, or it does not take the value.
         """
         key = key.replace("-", "_")
-        key = self._ownership.aliases.get(key, key)
-        self._take([*(entry for entry in self._entries.values() if entry.key != key), Entry(key, value, _IN_PYTHON)])
+        if key in DERIVED:
+            message = f"is computed from {DERIVED[key].source}"
+            raise SettingsError([Problem(keys=(key,), message=message, remedy="set those", origin=_IN_PYTHON)])
+        self._take([*self._entries.values(), Entry(key, value, _IN_PYTHON, overrides=True)])
 
     def _take(self, entries: Iterable[Entry]) -> None:
         """Make these entries the given ones, if all of them are right."""

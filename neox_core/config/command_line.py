@@ -31,7 +31,7 @@ class Flag:
 
     def entry(self, value: object) -> Entry:
         """The key with a value that this flag was given."""
-        return Entry(self.key, value, Origin(source=f"command line ({self.names[-1]})"))
+        return Entry(self.key, value, Origin(source=f"command line ({self.names[-1]})"), overrides=True)
 
 
 def _task(text: str) -> str:

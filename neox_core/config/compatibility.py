@@ -81,6 +81,21 @@ _TABLE = (
         upstream="`precision: bfloat16` without a `zero_optimization` dictionary fails",
         ours="works",
     ),
+    Defect(
+        name="suffix-added",
+        upstream="deepy.py adds .yml to a name that ends in .yaml",
+        ours="files are found by either name",
+    ),
+    Defect(
+        name="overwritten-values-undone",
+        upstream="a rank's `overwrite_values` are silently undone by what the launcher passes along for autotuning",
+        ours="what is overwritten stays, and autotuning's values are taken over only when it tunes",
+    ),
+    Defect(
+        name="srun-options-twice",
+        upstream="`comment` and `account` are passed to the launcher twice",
+        ours="passed once",
+    ),
     Defect(name="list-ports", upstream="lists of addresses and ports of data servers are refused", ours="accepted"),
     Defect(
         name="wrong-types",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from typing import Annotated, Any, Literal
+
+_GROUPED = re.compile(r"[-+]?\d+(_\d+)+")
 
 
 def fitted(value: Any, annotation: Any) -> Any:
     """`value` as a key of this type would have it, or unchanged where it means nothing else.
 
-    Numbers without a fraction become whole where only whole numbers are taken, words are compared with the choices without
-    regard to case and blanks around them, items of lists likewise.
+    Numbers without a fraction become whole where only whole numbers are taken, and so do digits in groups (`320_000`, a number
+    in YAML 1.1). Words are compared with the choices without regard to case and blanks around them. Items of lists likewise.
     """
     options = _options(annotation)
     if isinstance(value, float) and int in options and float not in options and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and int in options and str not in options and _GROUPED.fullmatch(value):
         return int(value)
     if isinstance(value, str):
         choices = [choice for option in options for choice in _choices(option) if isinstance(choice, str)]

@@ -19,7 +19,8 @@ class Entry:
     """One key of a configuration, spelt with underscores, its value and where it was written.
 
     `inner` says where the keys within a mapping were written, by their dotted path (`params.lr`); `hyphenated`, whether the key
-    was spelt with hyphens; `former`, the earlier name of the key, if that was given.
+    was spelt with hyphens; `former`, the earlier name of the key, if that was given; `overrides`, whether it takes the place of
+    what files say, under whichever name.
     """
 
     key: str
@@ -28,6 +29,7 @@ class Entry:
     inner: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)
     hyphenated: bool = field(default=False, compare=False, repr=False)
     former: str | None = field(default=None, compare=False, repr=False)
+    overrides: bool = field(default=False, compare=False, repr=False)
 
 
 _INT = re.compile(r"^[-+]?\d+$|^0o[0-7]+$|^0x[0-9a-fA-F]+$")
@@ -209,7 +211,7 @@ def apply_override(entries: dict[str, Entry], text: str) -> None:
         before = entries.get(key, Entry(key, {}, origin))
         value = _with_inner(before.value, rest, value, text)
         inner = {**before.inner, ".".join(rest): origin}
-    entries[key] = Entry(key, value, origin, inner)
+    entries[key] = Entry(key, value, origin, inner, overrides=True)
 
 
 def _with_inner(outer: Any, path: list[str], value: Any, text: str) -> dict[str, Any]:

@@ -29,9 +29,11 @@ class Translation:
     problems: list[Problem] = field(default_factory=list)
 
     def put(self, entry: Entry) -> None:
-        """Add an entry; a second one for a key is a problem that names both places."""
+        """Add an entry; a second one for a key is a problem that names both places, unless one of them overrides the other."""
         first = self.entries.setdefault(entry.key, entry)
-        if first is not entry:
+        if entry.overrides:
+            self.entries[entry.key] = entry
+        elif first is not entry and not first.overrides:
             self.problems.append(given_twice(first, entry))
 
     def notice(self, entry: Entry, message: str) -> None:

@@ -35,11 +35,11 @@ CASES = {
     "not a mapping": (["train", "list.yml"], ["error: list.yml:1: expected lines `key: value`, found a sequence"]),
     "unknown key": (
         ["train", "tiny.yml", "typo.yml"],
-        ["error: typo.yml:2: num_kv_head: there is no such setting (did you mean 'num_kv_heads'?)"],
+        ["error: typo.yml:2: num_kv_head: there is no such setting\n", "\n  did you mean 'num_kv_heads'?\n"],
     ),
     "key given twice": (
         ["train", "tiny.yml", "twice.yml"],
-        ["error: twice.yml:1: num_layers: is given twice, in tiny.yml:2 (2) and twice.yml:1 (3) (remove one)"],
+        ["error: twice.yml:1: num_layers: is given twice, in tiny.yml:2 (2) and twice.yml:1 (3)\n", "\n  remove one\n"],
     ),
     "wrong type": (
         ["train", "tiny.yml", "num_layers=two"],
@@ -48,7 +48,7 @@ CASES = {
     "out of range": (["train", "tiny.yml", "rotary_pct=2"], ["rotary_pct: 2 is not a number > 0 and <= 1"]),
     "width that heads do not divide": (
         ["train", "tiny.yml", "hidden_size=15"],
-        ["hidden_size 15 is not a multiple of num_attention_heads 2 (use a multiple of 2, such as 16)"],
+        ["hidden_size 15 is not a multiple of num_attention_heads 2\n", "\n  use a multiple of 2, such as 16\n"],
     ),
     "data that does not exist": (
         ["train", "tiny.yml", "data_path=data/toknes"],
@@ -57,13 +57,14 @@ CASES = {
     "tokens beyond the embedding": (
         ["train", "tiny.yml", "vocab_size=32"],
         [
-            "tiny.yml:12: data_path: data/tokens has the token 63, the embedding has 32 rows (set vocab_file",
-            "vocab_size)",
+            "tiny.yml:12: data_path: data/tokens has the token 63, the embedding has 32 rows\n",
+            "\n  set vocab_file",
+            "vocab_size\n",
         ],
     ),
     "vocabulary smaller than the tokenizer": (
         ["train", "tiny.yml", "tokenizer_type=CharLevelTokenizer"],
-        ["vocab_size: 64 is less than the tokenizer's 512 entries (remove it)"],
+        ["vocab_size: 64 is less than the tokenizer's 512 entries\n", "\n  remove it\n"],
     ),
     "missing tokenizer": (
         ["train", "tiny.yml", "tokenizer_type=HFTokenizer", "vocab_file=absent.json"],
@@ -200,7 +201,7 @@ def test_a_mistake_is_said_in_a_sentence_and_changes_nothing(place, case):
     before = listing(place)
     done = neox(*words, cwd=place, PYTHONDONTWRITEBYTECODE="1")
     assert (done.returncode, done.stdout) == (2, "")
-    assert all(line.startswith("error: ") for line in done.stderr.splitlines()), done.stderr
+    assert all(line.startswith(("error: ", "  ")) or line.endswith(" problems") for line in done.stderr.splitlines())
     for part in expected:
         assert part in done.stderr
     assert listing(place) == before

@@ -67,6 +67,8 @@ def test_they_are_no_settings(tmp_path):
         assert name not in args.ownership.by_key
         with pytest.raises(AttributeError, match=f"{name} is computed from "):
             setattr(args, name, 1)
+        with pytest.raises(SettingsError, match=f"set in Python: {name}: is computed from .* \\(set those\\)"):
+            args.update_value(name, 1)
         assert derived.description
     args.save_yml(tmp_path / "saved.yml")
     assert not set(DERIVED) & set(NeoXArgs.from_ymls([tmp_path / "saved.yml"]).to_dict())

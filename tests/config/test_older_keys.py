@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from neox_core.config import NeoXArgs, read_text
+from neox_core.config import NeoXArgs, merge, read_text
+from neox_core.config.loading import apply_override
 from neox_core.config.older import OLDER
 from neox_core.errors import SettingsError
 from neox_core.plugins import PluginManager, Switches
@@ -136,6 +137,17 @@ def test_a_path_and_its_list_are_the_same_key():
 
 def test_an_older_name_and_todays_are_the_same_key():
     assert "checkpoint_factor: is given twice" in refusal("checkpoint_factor: 5\nsave_interval: 6")
+
+
+def test_an_override_takes_the_place_of_either_name():
+    for text in ("checkpoint_factor: 5", "save_interval: 5"):
+        for override in ("checkpoint_factor=6", "save_interval=6"):
+            entries = merge([read_text(MODEL + text, "old.yml")])
+            apply_override(entries, override)
+            args = NeoXArgs(entries.values(), PLUGINS)
+            assert args.checkpoint_factor == 6
+            args.update_value("save_interval", 7)
+            assert args.checkpoint_factor == 7
 
 
 def test_computed_values_are_not_taken_from_a_file():

@@ -19,6 +19,7 @@ Choice = Literal["gelu", "GeGLU"]
         (1e5, int, 100_000),
         (1e5, int | None, 100_000),
         (1e5, Annotated[int, Field(gt=0)], 100_000),
+        ("320_000", int, 320_000),
         ([1.0, 2.5], list[int] | None, [1, 2.5]),
         ("GELU", Choice, "gelu"),
         (" geglu ", Choice | None, "GeGLU"),
@@ -31,7 +32,18 @@ def test_what_means_the_same_is_made_the_same(value, annotation, expected):
 
 @pytest.mark.parametrize(
     ("value", "annotation"),
-    [(1.5, int), (1.0, float), (1.0, int | float), ("gel", Choice), ("GELU", str), (True, int), (float("inf"), int)],
+    [
+        (1.5, int),
+        (1.0, float),
+        (1.0, int | float),
+        ("gel", Choice),
+        ("GELU", str),
+        ("320_000", str),
+        ("1_", int),
+        ("12", int),
+        (True, int),
+        (float("inf"), int),
+    ],
 )
 def test_anything_else_is_left_alone(value, annotation):
     assert fitted(value, annotation) is value

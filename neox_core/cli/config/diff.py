@@ -58,8 +58,8 @@ def differences(left: Side, right: Side) -> dict[Changes, list[list[str]]]:
 def _rows(key: str, left: Side, right: Side) -> Iterator[list[str]]:
     """The key, or the keys within a mapping, whose values differ."""
     sides = [side.values.get(key) for side in (left, right)]
-    if any(isinstance(value, dict) for value in sides):
-        first, second = (dict(inner({} if value is None else value, key)) for value in sides)
+    if any(isinstance(value, dict) and value for value in sides):
+        first, second = (dict(inner(value, key)) if value else {} for value in sides)
     else:
         first, second = ({key: side.values[key]} if key in side.values else {} for side in (left, right))
     for path in dict.fromkeys([*first, *second]):

@@ -39,12 +39,12 @@ def schema(ownership: Ownership) -> dict[str, Any]:
 
     No key is required, since a configuration may be spread over several files.
     """
-    properties = {name: _property(key) for name, key in ownership.keys.items()}
+    properties = {name: _property(key) for name, key in ownership.keys.items()} | _earlier(ownership)
     return {
         "$schema": DIALECT,
         "title": "neox configuration",
         "type": "object",
-        "properties": properties | _earlier(ownership),
+        "properties": properties,
         "patternProperties": {
             f"^(?!{name}$){name.replace('_', '[-_]')}$": {"$ref": f"#/properties/{name}"}
             for name in properties

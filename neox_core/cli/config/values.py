@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,7 +38,8 @@ FROM_CHECKPOINT = {
 
 def inline(value: object) -> str:
     """A value as YAML on one line."""
-    return yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True).removesuffix("...\n").strip()
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True).removesuffix("...\n").strip()
+    return text if "\n" not in text else json.dumps(value, ensure_ascii=False)  # which is YAML too
 
 
 def shortened(value: object, width: int = 60) -> str:

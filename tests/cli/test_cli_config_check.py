@@ -1,0 +1,134 @@
+"""`neox config check`: mistakes are errors, limitations are notes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from neox_core.training.gpt_neox_names import GPT_NEOX_NAMES
+
+
+def test_settings_in_order_are_summed_up(neox):
+    done = neox("config", "check", "tiny.yml", "--world-size", "2", "vocab_size=64")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "in order: 9 settings, 2 ranks, 4 samples a step\n"
+
+
+def test_every_mistake_is_an_error(neox):
+    done = neox(
+        "config", "check", "tiny.yml", "norm=laynorm", "launcher=slrm", "optimizer={type: adamz}", "vocab_size=64"
+    )
+    assert done.code == 2
+    assert done.err.count("error: ") == 3
+    assert done.err.endswith("\n3 problems\n")
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("norm=scalenorm", "norm"),
+        ("pos_emb=alibi", "pos_emb"),
+        ("activation=mish", "activation"),
+        ("attention_config=[[[flash],all]]", "attention_config"),
+        ("optimizer={type: Lion, params: {lr: 0.001}}", "optimizer"),
+        ("launcher=pdsh", "launcher"),
+        ("train_impl=dpo", "train_impl"),
+    ],
+)
+def test_a_name_of_gpt_neox_that_is_not_here_yet_is_a_limitation(neox, override, key):
+    done = neox("config", "check", "tiny.yml", override, "vocab_size=64", "--world-size=1")
+    if done.err == "":
+        pytest.skip(f"{override} works by now")
+    assert done.code == 0, done.err
+    assert f": {key}: " in done.err
+    assert "this version does not have it yet" in done.err
+    assert neox("config", "check", "tiny.yml", override, "vocab_size=64", "--here").code == 2
+
+
+def test_what_needs_another_machine_is_a_limitation(neox):
+    words = ("config", "check", "tiny.yml", "precision=fp16", "vocab_size=64", "--world-size=1", "--device")
+    done = neox(*words, "cpu")
+    assert done.code == 0
+    assert done.err.startswith("note: command line (precision=fp16): precision: ")
+    assert neox(*words, "cuda").err == ""
+    assert neox(*words, "cpu", "--here").err.startswith("error: ")
+
+
+def test_a_component_without_its_requirement_is_a_limitation(neox):
+    neox.write(
+        "needy.py",
+        "from neox_core.plugins import Optimizer\n"
+        "def neox_components():\n"
+        "    return [Optimizer(name='quantum', summary='s', factory='needy:build', probe='needy:reason')]\n"
+        "def reason():\n    return 'it needs a quantum computer'\n",
+    )
+    words = ("-p", "needy.py", "config", "check", "tiny.yml", "vocab_size=64", "optimizer={type: quantum}")
+    done = neox(*words)
+    assert done.code == 0
+    assert "it needs a quantum computer" in done.err
+    assert neox(*words, "--here").code == 2
+
+
+def test_a_hostfile_of_another_machine_is_a_limitation_where_the_ranks_are_counted(neox):
+    neox.write("hosts.yml", hostfile="/not/here", global_num_gpus="4", vocab_size="64")
+    done = neox("config", "check", "hosts.yml")
+    assert (done.code, done.out.count("4 ranks")) == (0, 1)
+    assert "note: hosts.yml:9: hostfile: '/not/here' is not on this machine" in done.err
+    assert neox("config", "check", "hosts.yml", "global_num_gpus=null", "--world-size=2").code == 0
+    assert neox("config", "check", "hosts.yml", "global_num_gpus=null").code == 2
+
+
+def test_notices_are_notes_and_told_once(neox):
+    neox.write("older.yml", checkpoint_factor=None, save_interval="3", save="out", vocab_size="64")
+    done = neox("config", "check", "older.yml")
+    assert done.code == 0
+    assert done.err == "note: older.yml:9: save_interval: is called checkpoint_factor today\n"
+
+
+def test_limitations_are_notes_also_beside_a_mistake(neox):
+    done = neox("config", "check", "tiny.yml", "norm=scalenorm", "activation=gulu", "vocab_size=64")
+    assert done.code == 2
+    assert done.err.count("error: ") == 1
+    assert "error: command line (activation=gulu)" in done.err
+
+
+def test_directory_of_the_files(neox):
+    neox.write("confs/inner.yml", vocab_size="64")
+    assert neox("config", "check", "-d", "confs", "inner").code == 0
+    assert neox("config", "check", "inner").code == 2
+
+
+@pytest.mark.parametrize("words", [["nowhere.yml"], ["tiny.yml", "--world-size=0"], ["tiny.yml", "--no-such-option"]])
+def test_bad_command_lines_exit_with_2(neox, words):
+    try:
+        code = neox("config", "check", *words).code
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+
+
+def test_an_unknown_verb_is_a_mistake(neox):
+    done = neox("config", "chek")
+    assert (done.code, done.err) == (2, "error: there is no verb 'config chek'; did you mean 'check'?\n")
+    assert neox("config").code == 2
+    assert "explain" in neox("config", "--help").out
+
+
+def test_checking_imports_neither_torch_nor_numpy(neox):
+    source = (
+        "import sys\nfrom neox_core.cli.main import main\n"
+        "code = main(['config', 'check', 'tiny.yml', 'vocab_size=64'])\n"
+        "assert not {'torch', 'numpy', 'deepspeed', 'tokenizers'} & set(sys.modules)\nsys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=neox.directory, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_names_of_gpt_neox_are_told_by_kind():
+    assert {"megablocks", "deepspeed"} == GPT_NEOX_NAMES["moe"]
+    assert "flash" in GPT_NEOX_NAMES["attention"]
+    assert "flash" not in GPT_NEOX_NAMES["optimizer"]

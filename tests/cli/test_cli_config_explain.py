@@ -1,0 +1,89 @@
+"""`neox config explain`."""
+
+from __future__ import annotations
+
+import pytest
+
+from neox_core.cli.config.explain import page
+from neox_core.cli.config.known import find_known
+from neox_core.config.ownership import Ownership
+from neox_core.plugins import PluginManager, Switches
+
+
+def facts(done):
+    """Label -> text of the page."""
+    assert done.code == 0, done.err
+    return {line.split("  ")[0]: line.split("  ", 1)[1].strip() for line in done.out.splitlines()[1:]}
+
+
+def test_a_key_is_explained_without_files(neox):
+    done = neox("config", "explain", "hidden-size")
+    assert done.out.startswith("hidden_size: Width of the residual stream\n")
+    page = facts(done)
+    assert page["takes"] == "a whole number > 0"
+    assert page["default"] == "must be given"
+    assert page["whose key"] == "Megatron"
+    assert page["changes"].startswith("numerics")
+    assert page["checkpoint"] == "it must be the same there"
+    assert page["group"].startswith("model, of the core")
+
+
+def test_with_files_value_and_place_are_told(neox):
+    page = facts(neox("config", "explain", "hidden_size", "tiny.yml"))
+    assert (page["value"], page["set in"]) == ("16", "tiny.yml:2")
+    page = facts(neox("config", "explain", "hidden_size", "tiny.yml", "hidden_size=32"))
+    assert page["set in"] == "command line (hidden_size=32)"
+    page = facts(neox("config", "explain", "train_micro_batch_size_per_gpu", "tiny.yml", "--world-size=2"))
+    assert (page["value"], page["comes to"]) == ("null", "2")
+    assert page["set in"].startswith("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "text"),
+    [
+        ("gas", "gas", "is called gradient_accumulation_steps today"),
+        ("train_data_path", "train_data_path", "is a list with one path, train_data_paths"),
+        ("zero_stage", "value", "0"),
+        ("zero_stage", "computed from", "zero_optimization.stage"),
+        ("geglu", "today", "activation: geglu"),
+        ("adlr_autoresume", "effect", "has no effect: "),
+        ("wandb_team", "group", "neox-toolkit"),
+        ("optimizer.params.lr", "comes to", "0.001"),
+        ("optimizer.params.betas", "option of", "optimizer adam"),
+        ("zero_optimization.stage", "known to", "DeepSpeed"),
+        ("checkpoint_factor", "earlier names", "save_interval"),
+    ],
+)
+def test_names_of_every_sort_are_explained(neox, name, label, text):
+    assert text in facts(neox("config", "explain", name, "tiny.yml"))[label]
+
+
+def test_what_exists_only_while_a_program_runs_says_so(neox):
+    assert "in a file it has no effect" in neox("config", "explain", "tensorboard_writer").out
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("hiden_size", "did you mean 'hidden_size'?"),
+        ("zero_optimization.stge", "did you mean 'stage'?"),
+        ("optimizer.params.beta", "did you mean 'betas'?"),
+        ("nothing_like_it.at_all", "there is no such setting"),
+    ],
+)
+def test_what_is_not_known_is_a_mistake(neox, name, text):
+    done = neox("config", "explain", name, "tiny.yml")
+    assert (done.code, done.out) == (2, "")
+    assert text in done.err
+
+
+def test_a_key_must_be_named(neox):
+    assert neox("config", "explain").code == 2
+
+
+def test_every_key_can_be_explained():
+    ownership = Ownership.of(PluginManager(Switches()))
+    for name in ownership.keys:
+        lines = page(find_known(name, ownership), ownership, None)
+        assert {"takes", "default", "group", "whose key", "changes", "checkpoint"} <= {label for label, _ in lines}
+        assert not [text for _, text in lines if not text or "\n" in text]

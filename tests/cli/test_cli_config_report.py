@@ -1,0 +1,90 @@
+"""The error report: order, quotes, marks, colour."""
+
+from __future__ import annotations
+
+import io
+
+from neox_core.cli.report import Paint, block, in_order, quoted
+from neox_core.errors import Origin, Problem
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def origin(line, text, source="a.yml"):
+    return Origin(source=source, line=line, text=text)
+
+
+def mark(text, message, *keys):
+    line, under = quoted(origin(1, text), Problem(keys=keys, message=message))
+    return line[len(under) - under.count("^") : len(under)]
+
+
+def test_the_report_of_a_file_is_as_documented(neox):
+    neox.write("bad.yml", "precision: fp61\nhiden_size: 3\n")
+    done = neox("config", "check", "tiny.yml", "bad.yml", "seed=big")
+    assert done.code == 2
+    assert done.err == (
+        "error: bad.yml:1: precision: 'fp61' is not one of fp32, fp16, bfloat16 or null\n"
+        "  1 | precision: fp61\n"
+        "    |            ^^^^\n"
+        "  did you mean 'fp16'?\n"
+        "error: bad.yml:2: hiden_size: there is no such setting\n"
+        "  2 | hiden_size: 3\n"
+        "    | ^^^^^^^^^^\n"
+        "  did you mean 'hidden_size'?\n"
+        "error: command line (seed=big): seed: 'big' is not a whole number > 0\n"
+        "3 problems\n"
+    )
+
+
+def test_what_is_about_two_places_quotes_both(neox):
+    neox.write("twice.yml", "hidden-size: 3\n")
+    done = neox("config", "check", "tiny.yml", "twice.yml")
+    assert "  twice.yml:1 | hidden-size: 3\n              | ^^^^^^^^^^^\n" in done.err
+    assert "   tiny.yml:2 | hidden_size: 16\n              | ^^^^^^^^^^^\n" in done.err
+
+
+def test_a_key_of_a_plugin_that_is_switched_off_names_it(neox):
+    done = neox("-p", "no:neox-toolkit:loggers", "config", "check", "tiny.yml", "wandb_team=x")
+    assert done.code == 2
+    assert "neox-toolkit:loggers has it, which is switched off by -p no:neox-toolkit:loggers" in done.err
+
+
+def test_problems_come_once_and_in_order_of_file_and_line():
+    late, early = Problem(message="x", origin=origin(9, "b: 1")), Problem(message="x", origin=origin(2, "a: 1"))
+    override = Problem(message="y", origin=Origin(source="command line (a=1)"))
+    nowhere = Problem(message="z")
+    assert in_order([nowhere, override, late, early, late]) == [early, late, override, nowhere]
+
+
+def test_the_mark_is_under_the_value_where_the_message_begins_with_it():
+    assert mark("seed: big", "'big' is not a whole number > 0", "seed") == "big"
+    assert mark('{"seed": "big"}', "'big' is not a whole number > 0", "seed") == '"big"'
+    assert mark("num-layers: 2", "there is no such setting", "num_layers") == "num-layers"
+    assert mark("seed: 0", "0 is not a whole number > 0", "seed") == "0"
+    assert mark("  max_grad_norm: 1", "is given elsewhere", "gradient_clipping") == "max_grad_norm: 1"
+
+
+def test_a_long_line_is_cut_around_the_mark():
+    text = "{" + ", ".join(f"key_{number}: {number}" for number in range(100)) + "}"
+    line, under = quoted(origin(1, text), Problem(keys=("key_57",), message="there is no such setting"))
+    assert len(line) <= 110
+    assert line[under.index("^") :].startswith("key_57:")
+
+
+def test_there_is_colour_on_a_terminal_only(monkeypatch):
+    problem = Problem(keys=("seed",), message="there is no such setting", origin=origin(1, "seed: 1"))
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    assert "\x1b[" in "".join(block(problem, Paint(Terminal())))
+    assert "\x1b[" not in "".join(block(problem, Paint(io.StringIO())))
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b[" not in "".join(block(problem, Paint(Terminal())))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in "".join(block(problem, Paint(Terminal())))
