@@ -198,13 +198,15 @@ class NeoXArgs:
         ]
         return unknown + conflicts
 
-    def _typed(self, entries: Mapping[str, Entry], problems: list[Problem]) -> dict[type[Settings], Settings]:
+    def _typed(
+        self, entries: Mapping[str, Entry], problems: list[Problem], *, defaults_too: bool = False
+    ) -> dict[type[Settings], Settings]:
         """The groups with these values; what a group refuses is added to `problems`."""
         groups: dict[type[Settings], Settings] = {}
         for group in self._ownership.groups:
             given = {key: entries[key] for key in group.model_fields if key in entries}
-            if not given and not group.has_required_keys():
-                groups[group] = group.model_construct()  # valid by itself, which is not checked on each start
+            if not given and not defaults_too and not group.has_required_keys():
+                groups[group] = group.model_construct()  # a validator for each group would be half of the time to start
                 continue
             try:
                 groups[group] = group.model_validate({key: entry.value for key, entry in given.items()})
@@ -233,13 +235,13 @@ class NeoXArgs:
         return self._hold(self._key_problems(self._entries))
 
     def validate_types(self) -> bool:
-        """True when each value has the type and range of its key.
+        """True when each value has the type and range of its key, those that are left to their defaults too.
 
         Raises:
             SettingsError: they have not.
         """
         problems: list[Problem] = []
-        self._typed(self._entries, problems)
+        self._typed(self._entries, problems, defaults_too=True)
         return self._hold(problems)
 
     def validate_values(self) -> bool:

@@ -55,7 +55,7 @@ class Ownership:
             try:
                 group = _load(reference)
                 if group not in {known.group for known in owners}:
-                    group()  # what has no valid default would have to be given by every run, also by those without it
+                    _require_defaults(group)
                     owners.append(Owner(group, str(source)))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - it matters only to a run that uses these keys
                 broken.append(f"the settings {reference} of {source} cannot be loaded: {describe(error)}")
@@ -86,6 +86,13 @@ class Ownership:
     def groups(self) -> list[type[Settings]]:
         """All groups."""
         return [owner.group for owner in self.owners]
+
+
+def _require_defaults(group: type[Settings]) -> None:
+    """TypeError for a key without a default: it would have to be given by every run, also by those without the plugin."""
+    missing = [name for name, field in group.model_fields.items() if field.is_required()]
+    if missing:
+        raise TypeError(f"{', '.join(missing)} must have a default")
 
 
 def _load(reference: str) -> type[Settings]:

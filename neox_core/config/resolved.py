@@ -99,8 +99,8 @@ class Resolved:
         return reproduces(self[CompatibilitySettings].compat, defect)
 
     def all_values(self) -> dict[str, Any]:
-        """Every key with its value, defaults included, by key."""
-        found = {key: value for group in self.groups.values() for key, value in group.model_dump().items()}
+        """Every key with its value, defaults included, by key; not to be changed."""
+        found = {key: getattr(group, key) for group in self.groups.values() for key in type(group).model_fields}
         return dict(sorted(found.items()))
 
     def fingerprint(self) -> str:

@@ -73,7 +73,11 @@ def _complaint(detail: ErrorDetails) -> str:
 
 def _problem(key: str, detail: ErrorDetails, group: type[Settings], entry: Entry | None) -> Problem:
     if entry is None:
-        description = group.model_fields[key].description
+        field = group.model_fields[key]
+        if not field.is_required():
+            message = f"its default {field.get_default(call_default_factory=True)!r} is not {allowed(group, key)}"
+            return Problem(keys=(key,), message=message, remedy=f"a defect of {group.__module__}; set it")
+        description = field.description
         return Problem(keys=(key,), message="must be given", remedy=f"{description}; {allowed(group, key)}")
     value = f"{entry.value!r}, given as {entry.former}," if entry.former else repr(entry.value)
     message = f"{value} is not {allowed(group, key)}"

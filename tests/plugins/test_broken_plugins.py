@@ -83,8 +83,10 @@ def test_a_key_that_is_not_there_may_be_in_what_failed(plugins):
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        ("broken_demand", "broken_neox.settings:Demanding of broken-neox 0.3 cannot be loaded: ValidationError"),
-        ("broken_default", "broken_neox.settings:WrongDefault of broken-neox 0.3 cannot be loaded: ValidationError"),
+        (
+            "broken_demand",
+            "broken_neox.settings:Demanding of broken-neox 0.3 cannot be loaded: TypeError: broken_demand must",
+        ),
         ("not_a_group", "broken_neox.settings:NotAGroup of broken-neox 0.3 cannot be loaded: TypeError: it is not a"),
         ("group", "broken_neox.import_error:Group of broken-neox 0.3 cannot be loaded: ModuleNotFoundError"),
     ],
@@ -93,6 +95,17 @@ def test_settings_groups_that_fail_matter_only_to_who_sets_their_keys(plugins, k
     with pytest.raises(SettingsError) as caught:
         NeoXArgs.from_dict({key: 1}, plugins=plugins)
     assert reason in str(caught.value)
+
+
+def test_a_default_that_its_own_type_refuses_is_found_when_all_types_are_validated(plugins):
+    given = {"num_layers": 1, "hidden_size": 8, "num_attention_heads": 2, "seq_length": 8, "max_position_embeddings": 8}
+    args = NeoXArgs.from_dict(given, plugins=plugins)
+    with pytest.raises(SettingsError) as caught:
+        args.validate_types()
+    expected = "broken_default: its default 0 is not a whole number > 0 (a defect of broken_neox.settings; set it)"
+    assert str(caught.value) == expected
+    args.broken_default = 1
+    assert args.validate_types()
 
 
 def test_settings_groups_that_fail_leave_the_others_alone(plugins):

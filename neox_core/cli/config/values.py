@@ -80,7 +80,7 @@ def provider(key: Key) -> str:
 
 def all_values(args: NeoXArgs) -> dict[str, Any]:
     """Every key with its value, defaults included, in the order of the groups."""
-    return {key: value for group in args.groups.values() for key, value in group.model_dump().items()}
+    return {key: getattr(group, key) for group in args.groups.values() for key in type(group).model_fields}
 
 
 def inner(value: Any, path: str) -> Iterator[tuple[str, Any]]:
