@@ -76,7 +76,8 @@ class NeoXArgs:
             overrides: texts such as `optimizer.params.lr=1e-4`.
             plugins: whose settings groups are known; None: the installed plugins, as the environment and the files choose them.
         """
-        entries = read_entries(paths)
+        overrides = tuple(overrides)
+        entries = merge((read_file(Path(path)) for path in paths), overrides)
         origin = Origin(source="overwrite_values")
         for name, value in (overwrite_values or {}).items():
             key = name.replace("-", "_")
@@ -331,7 +332,8 @@ def read_entries(paths: Iterable[str | Path], overrides: Iterable[str] = ()) -> 
     Raises:
         UserError: a file cannot be read, a key is given twice, an override is malformed.
     """
-    entries = merge(read_file(Path(path)) for path in paths)
+    overrides = tuple(overrides)
+    entries = merge((read_file(Path(path)) for path in paths), overrides)
     for override in overrides:
         apply_override(entries, override)
     return entries

@@ -105,7 +105,7 @@ def read_settings(words: Sequence[str], options: argparse.Namespace) -> tuple[li
         UserError: a file is not there or cannot be read, a key is given twice, an override is malformed.
     """
     files, overrides = files_and_overrides(words, options.conf_dir)
-    entries = merge(read_file(file) for file in files)
+    entries = merge((read_file(file) for file in files), overrides)
     for override in overrides:
         apply_override(entries, override)
     given = [(flag, value) for flag in FLAGS if (value := getattr(options, f"flag {flag.key}")) is not None]

@@ -161,8 +161,12 @@ def _inner_lines(node: yaml.Node, path: str = "") -> Iterator[tuple[str, int]]:
         yield from _inner_lines(value_node, f"{inner}.")
 
 
-def merge(files: Iterable[Sequence[Entry]]) -> dict[str, Entry]:
+def merge(files: Iterable[Sequence[Entry]], overrides: Iterable[str] = ()) -> dict[str, Entry]:
     """The entries of several files together.
+
+    Args:
+        files: the entries of each.
+        overrides: those that will be applied; one of them may say `compat`, which decides about spellings.
 
     Raises:
         SettingsError: a key is given twice, in whatever spelling; all such keys are listed.
@@ -170,7 +174,8 @@ def merge(files: Iterable[Sequence[Entry]]) -> dict[str, Entry]:
     merged: dict[str, Entry] = {}
     problems = []
     given = [entry for entries in files for entry in entries]
-    compat = next((entry.value for entry in given if entry.key == "compat"), None)
+    said = [override.partition("=")[2] for override in overrides if override.startswith("compat=")]
+    compat = said[-1] if said else next((entry.value for entry in given if entry.key == "compat"), None)
     for entry in given:
         first = merged.setdefault(entry.key, entry)
         if first is entry:

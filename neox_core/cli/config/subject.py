@@ -90,12 +90,14 @@ def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
     plugins = args.plugins
     assert plugins is not None
     problems: list[Problem] = []
-    size = options.world_size or args.global_num_gpus
+    absent = args.hostfile is not None and not Path(args.hostfile).is_file()
+    size = options.world_size or args.global_num_gpus or (_least_ranks(args) if absent else None)
     if size is None:
         world = find_world(args, options.device)
     else:
         world = World.local(size, options.device or args.device or device_kind())
-        problems += _hostfile_problems(args)
+    if absent:
+        problems.append(_absent_hostfile(args, size))
     resolved = None
     try:
         resolved = args.resolve(world)
@@ -105,14 +107,19 @@ def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
     return Subject(args=args, plugins=plugins, world=world, resolved=resolved, problems=tuple(problems))
 
 
-def _hostfile_problems(args: NeoXArgs) -> Iterator[Problem]:
-    if args.hostfile and not Path(args.hostfile).is_file():
-        yield Problem(
-            keys=("hostfile",),
-            message=f"{args.hostfile!r} is not on this machine",
-            origin=args.origin("hostfile"),
-            limitation=True,
-        )
+def _least_ranks(args: NeoXArgs) -> int:
+    """The smallest number of ranks over which the model can be cut."""
+    return int(max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1))
+
+
+def _absent_hostfile(args: NeoXArgs, ranks: int | None) -> Problem:
+    return Problem(
+        keys=("hostfile",),
+        message=f"{args.hostfile!r} is not on this machine: looked at as for {ranks} ranks",
+        remedy="--world-size N looks at it as for N",
+        origin=args.origin("hostfile"),
+        limitation=True,
+    )
 
 
 def _tokenizer_problems(args: NeoXArgs) -> Iterator[Problem]:

@@ -35,7 +35,11 @@ class ModelSettings(Settings, group="model"):
         ..., "Largest number of positions; at least seq_length", from_checkpoint="match", origin="megatron", gt=0
     )
     intermediate_size: int | None = setting(
-        None, "Width of the MLP; none: four times hidden_size", from_checkpoint="match", origin="gpt-neox", gt=0
+        None,
+        "Width inside the MLP, of which a gated one has a third; none: four times hidden_size",
+        from_checkpoint="match",
+        origin="gpt-neox",
+        gt=0,
     )
     expansion_factor: float | None = setting(
         None,
