@@ -77,7 +77,9 @@ def test_a_hostfile_of_another_machine_is_a_limitation_where_the_ranks_are_count
     assert (done.code, done.out.count("4 ranks")) == (0, 1)
     assert "note: hosts.yml:9: hostfile: '/not/here' is not on this machine" in done.err
     assert neox("config", "check", "hosts.yml", "global_num_gpus=null", "--world-size=2").code == 0
-    assert neox("config", "check", "hosts.yml", "global_num_gpus=null").code == 2
+    alone = neox("config", "check", "hosts.yml", "global_num_gpus=null", "pipe_parallel_size=3")
+    assert (alone.code, alone.out.count("3 ranks")) == (0, 1), "as many as the model needs"
+    assert neox("config", "check", "hosts.yml", "--here").code == 2
 
 
 def test_notices_are_notes_and_told_once(neox):
