@@ -18,11 +18,25 @@ class UserError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a value was written: `file:line`, a command line override, a default."""
+    """Where a value was written: `file:line`, a command line override, a default.
+
+    Args:
+        source: the file, or what else it is.
+        line: counted from 1.
+        text: the line itself, for quoting.
+        key_start: column of the key in it, counted from 0; of what is wrong, where there is no key.
+        key_end: the column after it.
+        value_start: column of the value, where that begins in the same line.
+        value_end: the column after it; the end of the line for a value that goes on below.
+    """
 
     source: str
     line: int | None = None
-    text: str | None = None  # the line itself, for quoting
+    text: str | None = None
+    key_start: int | None = None
+    key_end: int | None = None
+    value_start: int | None = None
+    value_end: int | None = None
 
     def __str__(self) -> str:
         return self.source if self.line is None else f"{self.source}:{self.line}"
@@ -43,6 +57,7 @@ class Problem:
     origin: Origin | None = None
     others: tuple[Origin, ...] = ()
     limitation: bool = False
+    path: str | None = None  # within the value of the first key: `params.lr`
 
     def __str__(self) -> str:
         where = f"{self.origin}: " if self.origin else ""

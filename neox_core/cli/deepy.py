@@ -38,6 +38,8 @@ GENERATING = {
 
 def main(argv: list[str], context: CommandContext) -> int:
     """Run what SCRIPT stands for; returns its exit code."""
+    if argv and argv[0] in NAMED:
+        return NAMED[argv[0]](argv[1:], context)
     parser = Parser(prog="neox deepy", description=DESCRIPTION)
     parser.add_argument("script", metavar="SCRIPT", help="train.py, generate.py, eval.py, or a program of your own")
     parser.add_argument(
@@ -71,8 +73,20 @@ def generate(argv: list[str], context: CommandContext) -> int:
     words = generate_words(args)
     if "sample_output_file" not in args:
         return verb(words, context)
-    with Path(args.sample_output_file).open("w", encoding="utf-8") as file, redirect_stdout(file):
-        return verb(words, context)
+    return write_output(Path(args.sample_output_file), lambda: verb(words, context))
+
+
+def write_output(path: Path, run: Callable[[], int]) -> int:
+    """Put what a function prints into a file, once it has returned 0; before, and otherwise, the file is left as it is."""
+    beginning = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with beginning.open("x", encoding="utf-8") as file, redirect_stdout(file):
+            code = run()
+        if code == 0:
+            beginning.replace(path)
+    finally:
+        beginning.unlink(missing_ok=True)
+    return code
 
 
 def generate_words(args: NeoXArgs) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import signal
 import sys
@@ -38,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.set_threshold(
         100_000, 50, 50
     )  # imports make many objects that stay: looking for garbage among them costs a tenth
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # rather than end where a terminal lacks a letter
     words = list(sys.argv[1:] if argv is None else argv)
     traceback = "--traceback" in words
     if traceback:

@@ -12,15 +12,15 @@ from neox_core.errors import Notice, Origin, Problem, SettingsError, UserError
 
 _CODES = {"error": "1;31", "note": "1;36", "place": "1", "mark": "31", "remedy": "32", "gutter": "2"}
 _WIDTH = 110  # of a quoted line
-_VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s,:]+")
+_WORD = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s,:]+")
 
 
 class Paint:
-    """Colours for a stream: those of a terminal, unless NO_COLOR is set or the terminal has none."""
+    """Colours for a stream: those of a terminal, unless NO_COLOR says something or the terminal has none."""
 
     def __init__(self, stream: TextIO) -> None:
         environment = os.environ
-        self._on = stream.isatty() and "NO_COLOR" not in environment and environment.get("TERM") != "dumb"
+        self._on = stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
     def __call__(self, style: str, text: str) -> str:
         """The text in a style of the report."""
@@ -85,7 +85,7 @@ def block(problem: Problem, paint: Paint, label: str = "error") -> Iterator[str]
 def quoted(origin: Origin, problem: Problem) -> tuple[str, str]:
     """The line of a problem, cut to what is beside the mark where it is long, and the mark under its key or value."""
     text = (origin.text or "").expandtabs(1).rstrip()
-    start, end = marked(text, problem)
+    start, end = marked(origin, problem)
     first = 0 if len(text) <= _WIDTH else max(0, min(start - _WIDTH // 3, len(text) - _WIDTH))
     if not first:
         first = len(text) - len(text.lstrip())
@@ -93,24 +93,32 @@ def quoted(origin: Origin, problem: Problem) -> tuple[str, str]:
     return shown, " " * (start - first) + "^" * (min(end, first + len(shown)) - start)
 
 
-def marked(text: str, problem: Problem) -> tuple[int, int]:
-    """Where in a line the value is that a message begins with; else its key; else everything."""
-    key = next((match for name in problem.keys if name and (match := _spelling(name).search(text))), None)
-    value = _VALUE.match(problem.message)
-    if value is not None and value[0] not in problem.keys:
-        after = key.end() if key else 0
-        word = value[0].strip("'\"")
-        found = re.search(rf"(?<!\w)(['\"]?){re.escape(word)}\1(?!\w)", text[after:]) if word else None
-        if found is not None and (key is not None or value[0] != word):
-            return after + found.start(), after + found.end()
-    if key is not None:
-        return key.span()
-    return len(text) - len(text.lstrip()), len(text)
+def marked(origin: Origin, problem: Problem) -> tuple[int, int]:
+    """The columns of the value, where a message begins with it; else those of the key; else everything."""
+    text = origin.text or ""
+    start, end = origin.value_start, origin.value_end
+    if start is None or end is None or not begins_with(problem.message, text[start:end].rstrip()):
+        start, end = origin.key_start, origin.key_end
+    if start is not None and end is not None:
+        return start, max(len(text[:end].rstrip()), start + 1)
+    return len(text) - len(text.lstrip()), len(text.rstrip())
 
 
-def _spelling(key: str) -> re.Pattern[str]:
-    """A key as it may be written: quoted or not, with hyphens or underscores."""
-    return re.compile(rf"(?<![\w-])(['\"]?){re.escape(key).replace('_', '[-_]')}\1(?![\w-])")
+def begins_with(message: str, value: str) -> bool:
+    """Whether a message begins with a value, as YAML or Python spells it; of one that goes on in the next line, with its bracket."""
+    from neox_core.config.yaml_errors import Fault
+    from neox_core.config.yaml_text import Loader, load
+
+    word = _WORD.match(message)
+    if not word or not value:
+        return False
+    if value[0] in "[{":
+        return message[0] == value[0]
+    try:
+        given, said = (load(text, Loader.get_single_data) for text in (value, word[0]))
+    except Fault:
+        return False
+    return word[0] == str(given) or (said == given and isinstance(said, bool) == isinstance(given, bool))
 
 
 def _line(origin: Origin | None) -> int:

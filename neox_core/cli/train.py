@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from neox_core.checkpoint.manifest import Manifest
-from neox_core.cli.world import find_world
+from neox_core.cli.world import find_world_or_least
 from neox_core.config import (
     Entry,
     LoggingSettings,
@@ -21,11 +21,11 @@ from neox_core.config import (
     Resolved,
     RunnerSettings,
     World,
-    dump_yaml,
     switches_from,
 )
 from neox_core.config.command_line import Parser, read_settings
 from neox_core.config.console_copy import copy_output
+from neox_core.config.yaml_text import dump_settings
 from neox_core.errors import Problem, SettingsError
 from neox_core.launch import Job, Launcher, LaunchPlan, free_port
 from neox_core.plugins import CommandContext, PluginManager
@@ -88,8 +88,9 @@ def prepare(entries: dict[str, Entry], plugins: PluginManager, *, default_name: 
         UserError: everything that was found wrong.
     """
     args = NeoXArgs(entries.values(), plugins)
-    world = find_world(args)
-    resolved, tokenizer, checkpoint = preflight.check(args, world, plugins, notice)
+    machines: list[Problem] = []
+    world = find_world_or_least(args, machines)
+    resolved, tokenizer, checkpoint = preflight.check(args, world, plugins, notice, machines)
     name = run_name(resolved) or default_name
     run_dir = new_directory(Path(resolved[LoggingSettings].runs_dir).absolute() / name)
     handover = Handover(
@@ -126,7 +127,7 @@ def run_name(resolved: Resolved) -> str | None:
     name = resolved[LoggingSettings].run_name
     if name is not None and (Path(name).is_absolute() or ".." in Path(name).parts):
         message = f"'{name}' leads out of the directory of runs; write a name without `..` and without a leading `/`"
-        raise SettingsError([Problem(keys=("run_name",), message=message, origin=resolved.origins.get("run_name"))])
+        raise SettingsError([Problem(keys=("run_name",), message=message, origin=resolved.origin("run_name"))])
     return name
 
 
@@ -158,7 +159,7 @@ def launch(prepared: Prepared, begun: float) -> int:
     run_dir.mkdir(parents=True)
     handover = replace(prepared.handover, begun=begun, launched=time.time())
     (run_dir / FILE_NAME).write_text(handover.to_json(), encoding="utf-8")
-    (run_dir / "resolved.yml").write_text(dump_yaml(prepared.resolved.all_values()), encoding="utf-8")
+    (run_dir / "resolved.yml").write_text(settings_text(prepared.resolved), encoding="utf-8")
     (run_dir / "deepspeed.json").write_text(json.dumps(prepared.resolved.deepspeed, indent=1), encoding="utf-8")
     (run_dir / "plugins.json").write_text(json.dumps(prepared.plugins.manifest(), indent=1), encoding="utf-8")
     (run_dir / "plan.txt").write_text(f"{plan}\n", encoding="utf-8")
@@ -167,6 +168,11 @@ def launch(prepared: Prepared, begun: float) -> int:
     code = prepared.launcher.run(plan)
     write_status(run_dir, {"state": "done" if code == 0 else "stopped" if code > 128 else "failed", "exit_code": code})
     return code
+
+
+def settings_text(resolved: Resolved) -> str:
+    """The given keys, which are read back to the same run; the defaults of the others beside them, as comments."""
+    return dump_settings(resolved.all_values(), resolved.values)
 
 
 def write_status(run_dir: Path, status: dict[str, object]) -> None:

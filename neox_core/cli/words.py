@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from neox_core.config.command_line import files_and_overrides
-
-__all__ = ["files_and_overrides", "positive"]
-
 
 def positive(text: str) -> int:
     """A whole number > 0, as a type for argparse."""

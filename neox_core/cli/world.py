@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from neox_core.config import Device, NeoXArgs, World
+from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.launch import plan_world
 
 
@@ -17,14 +18,39 @@ def find_world(args: NeoXArgs, device: Device | None = None) -> World:
         device: in place of the one that they name.
 
     Raises:
-        UserError: they ask for hosts, slots or a device that are not there.
+        SettingsError: they ask for hosts, slots or a device that are not there.
     """
     hostfile = args.hostfile or os.environ.get("DLTS_HOSTFILE")
-    return plan_world(
-        hostfile=Path(hostfile) if hostfile else None,
-        include=args.include,
-        exclude=args.exclude,
-        num_nodes=args.num_nodes,
-        num_gpus=args.num_gpus,
-        device=device or args.device,
-    )
+    try:
+        return plan_world(
+            hostfile=Path(hostfile) if hostfile else None,
+            include=args.include,
+            exclude=args.exclude,
+            num_nodes=args.num_nodes,
+            num_gpus=args.num_gpus,
+            device=device or args.device,
+        )
+    except UserError as error:
+        raise SettingsError([_problem(str(error), args)]) from error
+
+
+def _problem(message: str, args: NeoXArgs) -> Problem:
+    """What is wrong with the machines, at the place of the key that it begins with."""
+    key, _, rest = message.partition(": ")
+    if key not in args.ownership.by_key:
+        return Problem(message=message)
+    return Problem(keys=(key,), message=rest, origin=args.origin(key))
+
+
+def find_world_or_least(args: NeoXArgs, problems: list[Problem]) -> World:
+    """The machines of a run; where they are wrong, that is added to `problems`, and the world is the least for the model."""
+    try:
+        return find_world(args)
+    except SettingsError as error:
+        problems += error.problems
+        return World.local(least_ranks(args), args.device or "cpu")
+
+
+def least_ranks(args: NeoXArgs) -> int:
+    """The smallest number of ranks over which the model can be cut."""
+    return int(max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1))

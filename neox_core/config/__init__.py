@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from neox_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from neox_core.config.args import NeoXArgs as NeoXArgs, read_entries as read_entries, switches_from as switches_from
+    from neox_core.config.args import NeoXArgs as NeoXArgs
+    from neox_core.config.entries import read_entries as read_entries, switches_from as switches_from
     from neox_core.config.groups import (
         CORE_GROUPS as CORE_GROUPS,
         ActivationCheckpointingSettings as ActivationCheckpointingSettings,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from neox_core.config.keys import Key as Key
     from neox_core.config.loading import (
         Entry as Entry,
-        dump_yaml as dump_yaml,
         merge as merge,
         read_file as read_file,
         read_text as read_text,
@@ -56,10 +56,11 @@ if TYPE_CHECKING:
     from neox_core.config.settings import Settings as Settings, setting as setting
     from neox_core.config.validation import allowed as allowed
     from neox_core.config.world import Device as Device, Host as Host, World as World
+    from neox_core.config.yaml_text import dump_yaml as dump_yaml
 
 _WHERE = {
-    "args": (
-        "NeoXArgs",
+    "args": ("NeoXArgs",),
+    "entries": (
         "read_entries",
         "switches_from",
     ),
@@ -93,7 +94,6 @@ _WHERE = {
     "keys": ("Key",),
     "loading": (
         "Entry",
-        "dump_yaml",
         "merge",
         "read_file",
         "read_text",
@@ -115,5 +115,6 @@ _WHERE = {
         "Host",
         "World",
     ),
+    "yaml_text": ("dump_yaml",),
 }
 __getattr__ = lazy_names(__name__, _WHERE)

@@ -43,7 +43,7 @@ def expand_attention(config: list[Any] | None, num_layers: int) -> tuple[str, ..
                     break  # GPT-NeoX's meaning: the whole model, whatever stands before and after
                 case [[*pattern], int(repeats)] if len(pattern) * repeats > num_layers:
                     raise refuse(f"{item!r} describes {len(pattern) * repeats} layers, num_layers is {num_layers}")
-                case [[*pattern], int(repeats)]:
+                case [[*pattern], int(repeats)] if repeats > 0 and repeats is not True:
                     names += pattern * repeats
                 case _:
                     raise refuse(f"{item!r} is not [[names], repeats]")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from neox_core.config.derived import DERIVED
+from neox_core.config.entries import entries_of, plugins_for, read_entries
 from neox_core.config.fitting import fitted
-from neox_core.config.groups import PluginSettings
-from neox_core.config.loading import Entry, apply_override, dump_yaml, merge, read_file
+from neox_core.config.loading import Entry
 from neox_core.config.ownership import Ownership
+from neox_core.config.plain import copied, plain_entries
 from neox_core.config.settings import Settings
-from neox_core.config.translation import translate
+from neox_core.config.translation import is_spelling, translate
 from neox_core.config.validation import claimed_twice, group_problems, unknown_key
 from neox_core.config.world import World
-from neox_core.errors import Notice, Origin, Problem, SettingsError, did_you_mean
+from neox_core.config.yaml_text import dump_yaml
+from neox_core.errors import Notice, Origin, Problem, SettingsError, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from neox_core.config.resolved import Resolved
-    from neox_core.plugins import PluginManager, Switches
+    from neox_core.plugins import PluginManager
 
 _IN_PYTHON = Origin(source="set in Python")
 
@@ -37,13 +38,16 @@ class NeoXArgs:
     (`args.deepspeed_config`) read as attributes too, but are never set or saved. Any other attribute that is set is kept, and is no
     setting. `resolve` gives the frozen value that a run uses.
 
+    Values are plain data (text, numbers, true/false, null, lists, mappings), and are copied when they come in and when they go out:
+    `args.fp16["enabled"] = True` changes a copy alone, `args.fp16 = {**args.fp16, "enabled": True}` the settings.
+
     Args:
         entries: the given keys, in GPT-NeoX's older names and forms too.
         plugins: whose settings groups are known beside the core's.
         world: the ranks for which computed values are read; None: as many as `global_num_gpus` says, or one.
 
     Raises:
-        SettingsError: unknown keys, wrong types or values; all of them at once.
+        SettingsError: values that are no plain data; unknown keys, wrong types or values; all of them at once.
     """
 
     plugins: PluginManager | None
@@ -76,22 +80,14 @@ class NeoXArgs:
             overrides: texts such as `optimizer.params.lr=1e-4`.
             plugins: whose settings groups are known; None: the installed plugins, as the environment and the files choose them.
         """
-        overrides = tuple(overrides)
-        entries = merge((read_file(Path(path)) for path in paths), overrides)
-        origin = Origin(source="overwrite_values")
-        for name, value in (overwrite_values or {}).items():
-            key = name.replace("-", "_")
-            entries[key] = Entry(key, value, origin, overrides=True)
-        for override in overrides:
-            apply_override(entries, override)
-        return cls(entries.values(), _installed(entries) if plugins is None else plugins)
+        entries = read_entries(paths, overrides, overwrite_values)
+        return cls(entries.values(), plugins_for(entries) if plugins is None else plugins)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, plugins: PluginManager | None = None) -> NeoXArgs:
         """The keys of a dictionary; `plugins` as in `from_ymls`."""
-        origin = Origin(source="dictionary")
-        entries = merge([[Entry(key.replace("-", "_"), value, origin) for key, value in values.items()]])
-        return cls(entries.values(), _installed(entries) if plugins is None else plugins)
+        entries = entries_of(values, "dictionary")
+        return cls(entries.values(), plugins_for(entries) if plugins is None else plugins)
 
     # From deepy.py's command line to the ranks
 
@@ -130,16 +126,21 @@ class NeoXArgs:
             raise AttributeError(key)
         owners = self._ownership.by_key.get(key)
         if owners:
-            return getattr(self._groups[owners[0].group], key)
+            return copied(getattr(self._groups[owners[0].group], key))
         if key in DERIVED:
-            return DERIVED[key].compute(self, self.resolve())
+            try:
+                return DERIVED[key].compute(self, self.resolve())
+            except UserError as error:
+                raise AttributeError(f"{key} cannot be computed: {error}") from error
         raise AttributeError(f"there is no setting '{key}'; {did_you_mean(key, [*self._ownership.by_key, *DERIVED])}")
 
     def __setattr__(self, key: str, value: Any) -> None:
-        if key in self._ownership.by_key:
+        if is_spelling(key, self._ownership):
             self.update_value(key, value)
         elif key in DERIVED:
             raise AttributeError(f"{key} is computed from {DERIVED[key].source}; set those")
+        elif hasattr(type(self), key) or key in ("plugins", "notices"):
+            raise AttributeError(f"{key} is a part of NeoXArgs itself, which cannot be set; choose another name")
         else:
             vars(self)[key] = value
 
@@ -153,12 +154,37 @@ class NeoXArgs:
 
     __hash__ = None  # type: ignore[assignment] # it can be changed
 
+    def __copy__(self) -> NeoXArgs:
+        """A copy that can be changed alone; the plugins, and attributes that are no settings, are the same ones."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))  # entries and groups are replaced, never changed in place
+        return twin
+
     def __deepcopy__(self, memo: dict[int, Any]) -> NeoXArgs:
-        """A copy that can be changed alone; the plugins are the same ones."""
+        """The same, but for attributes that are no settings, which are copied too."""
         twin = copy.copy(self)
-        shared = {"plugins", "_ownership", "_groups"}  # never changed in place
+        shared = {"plugins", "_ownership", "_entries", "_groups"}
         vars(twin).update({name: copy.deepcopy(v, memo) for name, v in vars(self).items() if name not in shared})
         return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds: the given keys, and the switches that choose the plugins."""
+        state = {name: value for name, value in vars(self).items() if name not in ("_ownership", "_groups")}
+        return {**state, "plugins": self.plugins and self.plugins.switches}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Find the plugins again, and validate the keys with them.
+
+        Raises:
+            UserError: the plugins here are others, and do not have the keys.
+        """
+        from neox_core.plugins import PluginManager
+
+        switches = state["plugins"]
+        plugins = None if switches is None else PluginManager(switches)
+        entries = state["_entries"].values()
+        vars(self).update(state, plugins=plugins, _ownership=Ownership.of(plugins))
+        self._take(entries)
 
     def update_value(self, key: str, value: Any) -> None:
         """Set a key. A value that is refused leaves everything as it was.
@@ -167,22 +193,22 @@ class NeoXArgs:
             SettingsError: there is no such key, or it does not take the value.
         """
         key = key.replace("-", "_")
-        if key in DERIVED:
-            message = f"is computed from {DERIVED[key].source}"
-            raise SettingsError([Problem(keys=(key,), message=message, remedy="set those", origin=_IN_PYTHON)])
-        self._take([*self._entries.values(), Entry(key, value, _IN_PYTHON, overrides=True)])
+        self._take([*self._entries.values(), Entry(key, value, _IN_PYTHON, overrides=True, raw=value)])
+        vars(self).pop(key, None)  # a fact of this process of the same name
 
     def _take(self, entries: Iterable[Entry]) -> None:
         """Make these entries the given ones, if all of them are right."""
-        translation = translate(entries, self._ownership)
+        translation = translate(plain_entries(entries), self._ownership)
         fitted_entries = {key: self._fitted(entry) for key, entry in translation.entries.items()}
         problems = [*translation.problems, *self._key_problems(fitted_entries)]
         groups = self._typed(fitted_entries, problems)
         if problems:
             raise SettingsError(problems)
+        notices = [*translation.notices, *self._without_effect(fitted_entries)]
+        retold = {notice.keys for notice in notices}
         state = vars(self)
         state["_entries"], state["_groups"] = fitted_entries, groups
-        state["notices"] = (*self.notices, *translation.notices, *self._without_effect(fitted_entries))
+        state["notices"] = (*(notice for notice in self.notices if notice.keys not in retold), *notices)
 
     def _fitted(self, entry: Entry) -> Entry:
         key = self._ownership.by_key.get(entry.key)
@@ -210,7 +236,7 @@ class NeoXArgs:
                 groups[group] = group.model_construct()  # a validator for each group would be half of the time to start
                 continue
             try:
-                groups[group] = group.model_validate({key: entry.value for key, entry in given.items()})
+                groups[group] = group.model_validate({key: copied(entry.value) for key, entry in given.items()})
             except ValidationError as error:
                 problems.extend(group_problems(error, group, given))
         return groups
@@ -254,6 +280,11 @@ class NeoXArgs:
         self.resolve()
         return True
 
+    def tell(self, notice: Notice) -> None:
+        """Add a notice; once is enough."""
+        if notice not in self.notices:
+            vars(self)["notices"] = (*self.notices, notice)
+
     def _hold(self, problems: Sequence[Problem]) -> bool:
         if problems:
             raise SettingsError(problems)
@@ -261,14 +292,20 @@ class NeoXArgs:
 
     # Giving out
 
-    def origin(self, key: str) -> Origin | None:
-        """Where a key was given; None when it has its default."""
-        return self._entries[key].origin if key in self._entries else None
+    def origin(self, path: str) -> Origin | None:
+        """Where a key was given, or as much of a dotted path (`optimizer.params.lr`) as was; None when the key has its default."""
+        key, *names = path.split(".")
+        if key not in self._entries:
+            return None
+        entry = self._entries[key]
+        outward = (".".join(names[:length]) for length in range(len(names), 0, -1))
+        found: Origin = next((entry.inner[inner] for inner in outward if inner in entry.inner), entry.origin)
+        return found
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The given keys with their origins, in today's names."""
-        return tuple(self._entries.values())
+        return tuple(replace(entry, value=copied(entry.value)) for entry in self._entries.values())
 
     @property
     def ownership(self) -> Ownership:
@@ -279,11 +316,11 @@ class NeoXArgs:
     @property
     def groups(self) -> Mapping[type[Settings], Settings]:
         """The typed groups."""
-        return dict(self._groups)
+        return {group: settings.model_copy(deep=True) for group, settings in self._groups.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """The given keys and their values."""
-        return {key: entry.value for key, entry in self._entries.items()}
+        return {key: copied(entry.value) for key, entry in self._entries.items()}
 
     def save_yml(self, path: str | Path) -> None:
         """Write the given keys to a file that `from_ymls` reads back."""
@@ -318,38 +355,3 @@ class NeoXArgs:
         from neox_core.config.resolve import resolve
 
         return resolve(self, world or self.world or World.local(self.global_num_gpus or 1), vocabulary)
-
-
-def _installed(entries: Mapping[str, Entry]) -> PluginManager:
-    from neox_core.plugins import PluginManager, Switches  # not before they are needed: discovery costs time
-
-    return PluginManager(switches_from(entries, Switches.from_environment(os.environ)))
-
-
-def read_entries(paths: Iterable[str | Path], overrides: Iterable[str] = ()) -> dict[str, Entry]:
-    """The raw keys of files and overrides, not validated: what is known before plugins are.
-
-    Raises:
-        UserError: a file cannot be read, a key is given twice, an override is malformed.
-    """
-    overrides = tuple(overrides)
-    entries = merge((read_file(Path(path)) for path in paths), overrides)
-    for override in overrides:
-        apply_override(entries, override)
-    return entries
-
-
-def switches_from(entries: Mapping[str, Entry], switches: Switches) -> Switches:
-    """Add the plugin switches that a configuration contains to those of the environment and command line.
-
-    Raises:
-        SettingsError: a switch has the wrong type.
-    """
-    given = {key: entries[key] for key in PluginSettings.model_fields if key in entries}
-    try:
-        chosen = PluginSettings.model_validate({key: entry.value for key, entry in given.items()})
-    except ValidationError as error:
-        raise SettingsError(group_problems(error, PluginSettings, given)) from error
-    return switches.with_settings(
-        disable=chosen.plugin_disable, prefer=chosen.plugin_prefer, require=chosen.plugin_require
-    )

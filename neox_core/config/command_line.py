@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from neox_core.config.loading import Entry, apply_override, merge, read_file
-from neox_core.config.presets import find_config
+from neox_core.config.entries import overlaid, read_entries
+from neox_core.config.loading import Entry
+from neox_core.config.presets import find_config, is_readable
 from neox_core.errors import Origin, Problem, SettingsError, UserError, did_you_mean
 
 
@@ -68,18 +69,6 @@ class RaisingParser(argparse.ArgumentParser):
         """Raise a message."""
         raise UserError(f"{self.prog}: {message}; see `{self.prog} --help`")
 
-
-class Parser(RaisingParser):
-    """A command line with settings: `-d` and the flags beside what a verb adds; words may stand anywhere between them."""
-
-    def __init__(self, prog: str, description: str) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False)
-        group = self.add_argument_group("settings")
-        group.add_argument("-d", "--conf_dir", type=Path, metavar="DIR", help="directory of the configuration files")
-        for flag in FLAGS:
-            options = {"metavar": "X"} if not flag.options else flag.options
-            group.add_argument(*flag.names, dest=f"flag {flag.key}", help=flag.help, **options)
-
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """The command line; None is this process's own.
 
@@ -94,6 +83,18 @@ class Parser(RaisingParser):
         return options
 
 
+class Parser(RaisingParser):
+    """A command line with settings: `-d` and the flags beside what a verb adds; words may stand anywhere between them."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        group = self.add_argument_group("settings")
+        group.add_argument("-d", "--conf_dir", type=Path, metavar="DIR", help="directory of the configuration files")
+        for flag in FLAGS:
+            options = {"metavar": "X"} if not flag.options else flag.options
+            group.add_argument(*flag.names, dest=f"flag {flag.key}", help=flag.help, **options)
+
+
 def read_settings(words: Sequence[str], options: argparse.Namespace) -> tuple[list[Path], dict[str, Entry]]:
     """The files among `words`, and the raw keys that they, the overrides and the flags give, strictly in this order.
 
@@ -105,13 +106,11 @@ def read_settings(words: Sequence[str], options: argparse.Namespace) -> tuple[li
         UserError: a file is not there or cannot be read, a key is given twice, an override is malformed.
     """
     files, overrides = files_and_overrides(words, options.conf_dir)
-    entries = merge((read_file(file) for file in files), overrides)
-    for override in overrides:
-        apply_override(entries, override)
+    entries = read_entries(files, overrides)
     given = [(flag, value) for flag in FLAGS if (value := getattr(options, f"flag {flag.key}")) is not None]
     if problems := list(_repeated(given, overrides)):
         raise SettingsError(problems)
-    return files, entries | {flag.key: flag.entry(value) for flag, value in given}
+    return files, overlaid(entries, {flag.key: flag.entry(value) for flag, value in given})
 
 
 def files_and_overrides(words: Iterable[str], directory: Path | None = None) -> tuple[list[Path], list[str]]:
@@ -122,12 +121,18 @@ def files_and_overrides(words: Iterable[str], directory: Path | None = None) -> 
         directory: where the files are; None: here, or among the presets.
 
     Raises:
-        UserError: a word is neither.
+        UserError: a word is neither, or a file is named twice.
     """
     words = list(words)
     place = directory or Path()
-    overrides = [word for word in words if "=" in word and not (place / word).is_file()]
-    return [find_config(word, directory) for word in words if word not in overrides], overrides
+    overrides = [word for word in words if "=" in word and not is_readable(place / word)]
+    named: dict[Path, Path] = {}
+    for word in words:
+        if word not in overrides:
+            file = find_config(word, directory)
+            if named.setdefault(file.resolve(), file) is not file:
+                raise UserError(f"{word}: the file is named twice; name it once")
+    return list(named.values()), overrides
 
 
 def _repeated(given: Iterable[tuple[Flag, object]], overrides: Sequence[str]) -> Iterator[Problem]:

@@ -27,11 +27,12 @@ class _CopiedBytes:
 
 
 class CopiedStream:
-    """The same for a text stream and the binary one below it."""
+    """The same for a text stream and the binary one below it, where there is one: a notebook's has none."""
 
     def __init__(self, stream: TextIO, copy: BinaryIO) -> None:
         self._stream, self._copy = stream, copy
-        self.buffer = _CopiedBytes(stream.buffer, copy)
+        if hasattr(stream, "buffer"):
+            self.buffer = _CopiedBytes(stream.buffer, copy)
 
     def write(self, text: str) -> int:
         """Write to both."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neox_core.config.compatibility import reproduces
-from neox_core.config.deepspeed_names import GPT_NEOX_NAMES
+from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.groups import DeepSpeedSettings
 from neox_core.config.resolved import Batch, OptimizerChoice, Precision
 from neox_core.errors import Notice, Problem, SettingsError
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 OWN_KEYS = frozenset({"bf16", "bfloat16", "fp16", "optimizer", "scheduler"})
 """Keys of DeepSpeed's configuration that other settings decide, also where they leave them out; `bfloat16` is an old `bf16`."""
 
-NOT_PASSED_ON = frozenset({"deepspeed_extra_args", "zero_optimization", "zero_allow_untested_optimizer", "scheduler"})
+NOT_PASSED_ON = frozenset(
+    {"deepspeed_extra_args", "zero_optimization", "zero_allow_untested_optimizer", "scheduler", "autotuning"}
+)
 """Keys of the deepspeed group that are not handed over as they are."""
 
 ZERO_DEFAULTS = {
@@ -68,7 +70,11 @@ def deepspeed_json(
 def _given(args: NeoXArgs) -> dict[str, Any]:
     """The given keys that are DeepSpeed's own, in its words."""
     keys = set(DeepSpeedSettings.model_fields) - NOT_PASSED_ON
-    return {key: getattr(args, key) for key in sorted(keys) if key in args and not args.ownership.keys[key].pending}
+    known = args.ownership.keys
+    values = {
+        key: getattr(args, key) for key in sorted(keys) if key in args and not (known[key].pending or known[key].unused)
+    }
+    return {key: value for key, value in values.items() if value != known[key].default}
 
 
 def _zero(args: NeoXArgs, precision: Precision) -> dict[str, Any]:
@@ -84,7 +90,7 @@ def _precision(args: NeoXArgs, precision: Precision) -> dict[str, Any]:
     if precision == "fp32":
         return {}
     given = getattr(args, precision) or {}
-    known = {name: value for name, value in given.items() if name not in GPT_NEOX_NAMES[precision]}
+    known = {name: value for name, value in given.items() if name not in NAMES_OF_GPT_NEOX[precision]}
     return {precision: {**known, "enabled": True}}
 
 

@@ -82,7 +82,7 @@ _NAMES = {
 DEEPSPEED_NAMES = {key: frozenset(names.split()) for key, names in _NAMES.items()}
 """Key -> names in its dictionary."""
 
-GPT_NEOX_NAMES = {
+NAMES_OF_GPT_NEOX = {
     "fp16": frozenset({"fp16", "type"}),
     "bf16": frozenset(
         {"bf16", "loss_scale", "loss_scale_window", "initial_scale_power", "hysteresis", "min_loss_scale"}

@@ -14,17 +14,21 @@ import string
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from neox_core.config.args import NeoXArgs, switches_from
+from neox_core.config.args import NeoXArgs
 from neox_core.config.command_line import Parser, RaisingParser, read_settings
 from neox_core.config.compatibility import reproduces
-from neox_core.config.loading import Entry
+from neox_core.config.entries import entries_of, overlaid, plugins_for
+from neox_core.config.host_filters import select
+from neox_core.config.hostfile import read_hostfile
 from neox_core.config.place import Place
 from neox_core.config.runner_options import runner_options
-from neox_core.config.world import World
-from neox_core.errors import Origin, UserError
-from neox_core.plugins import PluginManager, Switches
+from neox_core.config.world import Device, Host, World
+from neox_core.errors import UserError
+
+if TYPE_CHECKING:
+    from neox_core.plugins import Switches
 
 LONGEST_ARGUMENT = 128 * 1024 - 1
 """Bytes that Linux takes as one argument, without the one that ends it."""
@@ -64,7 +68,7 @@ def consume_deepy_args(
     parser.add_argument("words", nargs="+", metavar="FILE | KEY=VALUE", help="configuration files, and overrides")
     options = parser.parse(input_args)
     _, entries = read_settings(options.words, options)
-    args = cls(entries.values(), _plugins(entries, switches))
+    args = cls(entries.values(), plugins_for(entries, switches))
     searched = any(getattr(args, key, False) for key in ("launcher_module", "no_python"))  # on a path, by its name
     if not searched and not Path(options.user_script).is_file():
         raise UserError(f"{options.user_script}: there is no such script; the first word is what each rank runs")
@@ -112,15 +116,37 @@ def get_deepspeed_main_args(args: NeoXArgs) -> list[str]:
 
 
 def _deepspeed_config(args: NeoXArgs) -> str:
-    ranks = (args.num_gpus or 1) * max(args.num_nodes, 1)
-    world = args.world or World.local(args.global_num_gpus or ranks, args.device or "cpu")
-    config = dict(args.resolve(world).deepspeed)
+    config = dict(args.resolve(_world(args)).deepspeed)
     if args.autotuning_run is None:
         return _argument(config)
     file = Path("ds_config.json").absolute()
     if Place.from_launcher(os.environ).rank == 0:
         file.write_text(json.dumps(config), encoding="utf-8")
     return str(file)
+
+
+def _world(args: NeoXArgs) -> World:
+    """The ranks that DeepSpeed's launcher will start, as far as the hostfile and the settings tell it."""
+    device: Device = args.device or "cpu"
+    if args.world is not None or args.global_num_gpus is not None:
+        return args.world or World.local(args.global_num_gpus, device)
+    hostfile = os.environ.get("DLTS_HOSTFILE", args.hostfile)
+    if hostfile is None or not Path(hostfile).is_file():  # then the launcher has this machine alone
+        return World.local(_local_ranks(args), device)
+    pool = select(read_hostfile(Path(hostfile)), include=args.include, exclude=args.exclude)
+    slots = None if args.include or args.exclude else args.num_gpus
+    hosts = tuple(Host(name, slots or len(there)) for name, there in pool.items())
+    return World(hosts if args.num_nodes < 1 else hosts[: args.num_nodes], device)
+
+
+def _local_ranks(args: NeoXArgs) -> int:
+    """Ranks where no hostfile says how many slots there are: those that `include` names, or `num_gpus` without the excluded."""
+    named = [part.partition(":")[2].split(",") for part in (args.include or args.exclude or "").split("@")]
+    number = sum(len(slots) for slots in named if slots != [""])
+    on_each: int = args.num_gpus or 1
+    if args.include:
+        return number or on_each
+    return max(on_each - number, 1) * max(int(args.num_nodes), 1)
 
 
 def _argument(values: Mapping[str, Any]) -> str:
@@ -164,12 +190,13 @@ def consume_neox_args(
         raise UserError("--megatron_config is missing: start this program on its ranks by `neox deepy SCRIPT FILE...`")
     values = _decoded(options.megatron_config, "--megatron_config")
     script = values.pop("user_script", None)
-    entries = _entries(values, "handed over")
+    entries = entries_of(values, "handed over")
     if values.get("autotuning_run") is not None and options.deepspeed_config is not None:
         tried = _decoded(options.deepspeed_config, "--deepspeed_config")
-        entries |= _entries({key: tried[key] for key in AUTOTUNED if key in tried}, "DeepSpeed's autotuning")
-    entries |= _entries(overwrite_values or {}, "overwrite_values")
-    args = cls(entries.values(), _plugins(entries))
+        trial = {key: tried[key] for key in AUTOTUNED if key in tried}
+        entries = overlaid(entries, entries_of(trial, "DeepSpeed's autotuning", overrides=True))
+    entries = overlaid(entries, entries_of(overwrite_values or {}, "overwrite_values", overrides=True))
+    args = cls(entries.values(), plugins_for(entries))
     args.user_script = script
     _set_place(args, find_place(args, os.environ))
     return args
@@ -204,13 +231,8 @@ def find_place(args: NeoXArgs, environ: Mapping[str, str]) -> Place:
 
 def _set_place(args: NeoXArgs, place: Place) -> None:
     """Facts of this process, not settings: they are neither handed on nor saved."""
-    vars(args).update(local_rank=place.local_rank, rank=place.rank, world_size=place.world_size)
+    vars(args).update(local_rank=place.local_rank, rank=place.rank)
     args.world = World.local(place.world_size, args.device or "cpu")
-
-
-def _entries(values: Mapping[str, Any], source: str) -> dict[str, Entry]:
-    origin = Origin(source=source)
-    return {key.replace("-", "_"): Entry(key.replace("-", "_"), value, origin) for key, value in values.items()}
 
 
 def _decoded(text: str, name: str) -> dict[str, Any]:
@@ -225,7 +247,3 @@ def _decoded(text: str, name: str) -> dict[str, Any]:
             f"{name}: holds {type(values).__name__} instead of keys with values; it is made by NeoXArgs.get_deepspeed_main_args"
         )
     return values
-
-
-def _plugins(entries: Mapping[str, Entry], switches: Switches | None = None) -> PluginManager:
-    return PluginManager(switches_from(entries, switches or Switches.from_environment(os.environ)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from neox_core.config.settings import Changes, FromCheckpoint, KeyOrigin, Settings
 
@@ -30,7 +30,7 @@ class Key:
     origin: KeyOrigin
     changes: Changes
     unused: str | None
-    pending: bool
+    pending: bool | Literal["refused"]
     aliases: tuple[str, ...]
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 import yaml
 
 from neox_core.config.compatibility import reproduces
+from neox_core.config.yaml_errors import Fault, Refused
+from neox_core.config.yaml_text import DEEPEST, Loader, Pair, dump_yaml, load  # noqa: F401 - others take dump_yaml from here
 from neox_core.errors import Origin, Problem, SettingsError, UserError
 
 
@@ -20,7 +21,7 @@ class Entry:
 
     `inner` says where the keys within a mapping were written, by their dotted path (`params.lr`); `hyphenated`, whether the key
     was spelt with hyphens; `former`, the earlier name of the key, if that was given; `overrides`, whether it takes the place of
-    what files say, under whichever name.
+    what files say, under whichever name; `raw`, the value as it was written, before variables in it were replaced.
     """
 
     key: str
@@ -30,75 +31,7 @@ class Entry:
     hyphenated: bool = field(default=False, compare=False, repr=False)
     former: str | None = field(default=None, compare=False, repr=False)
     overrides: bool = field(default=False, compare=False, repr=False)
-
-
-_INT = re.compile(r"^[-+]?\d+$|^0o[0-7]+$|^0x[0-9a-fA-F]+$")
-_FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
-_INT_TAG, _FLOAT_TAG, _MERGE, _NULL, _TIMESTAMP = (
-    f"tag:yaml.org,2002:{name}" for name in ("int", "float", "merge", "null", "timestamp")
-)
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with YAML 1.2's numbers, without dates and without silent duplicates.
-
-    `1e-5` is a number, `010` is ten, `1:30` and `1_000` are text. Booleans stay those of YAML 1.1 (`yes` and `off` too), because
-    files for GPT-NeoX were written for it.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: dict[str, int] = {}
-        for key_node, _ in node.value:
-            if key_node.tag == _MERGE or not isinstance(key_node, yaml.ScalarNode):
-                continue
-            key, line = key_node.value, key_node.start_mark.line + 1
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' is there twice, on lines {seen[key]} and {line}", key_node.start_mark
-                )
-            seen[key] = line
-        return super().construct_mapping(node, deep)
-
-    def construct_whole_number(self, node: yaml.ScalarNode) -> int:
-        """The value of what `_INT` matches; `int(text, 0)` would refuse leading zeros."""
-        text = self.construct_scalar(node)
-        try:
-            return int(text, 0) if text.startswith(("0x", "0o")) else int(text)
-        except ValueError as error:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{text[:40]!r} is not a whole number", node.start_mark
-            ) from error
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what `_Loader` reads back: quotes text that it would take for a number; writes repeated values in full."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-for _resolver in (_Loader, _Dumper):
-    _resolver.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in known if tag not in (_INT_TAG, _FLOAT_TAG, _TIMESTAMP)]
-        for first, known in _resolver.yaml_implicit_resolvers.items()
-    }
-    _resolver.add_implicit_resolver(_INT_TAG, _INT, list("-+0123456789"))
-    _resolver.add_implicit_resolver(_FLOAT_TAG, _FLOAT, list("-+.0123456789"))
-_Loader.add_constructor(_INT_TAG, _Loader.construct_whole_number)
-
-
-def dump_yaml(values: Mapping[str, Any]) -> str:
-    """YAML that `read_text` reads back to the same values."""
-    return yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-
-
-def parse_value(text: str) -> Any:
-    """A single value, as YAML: for overrides on the command line. Nothing is ever evaluated.
-
-    Raises:
-        yaml.YAMLError: it is not YAML.
-    """
-    return yaml.load(text, Loader=_Loader)
+    raw: Any = field(default=None, compare=False, repr=False)
 
 
 def read_file(path: Path) -> list[Entry]:
@@ -122,43 +55,45 @@ def read_file(path: Path) -> list[Entry]:
 
 def read_text(text: str, source: str) -> list[Entry]:
     """The same for text; `source` names it in messages."""
+    lines = text.splitlines()
     try:
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        if root is None or root.tag == _NULL:
-            return []
-        if not isinstance(root, yaml.MappingNode):
-            found = type(root).__name__.removesuffix("Node").lower()
-            raise UserError(f"{source}:{root.start_mark.line + 1}: expected lines `key: value`, found a {found}")
-        lines = text.splitlines()
-        return [_entry(loader, key, value, lines, source) for key, value in root.value]
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise UserError(f"{source}:{line}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+        return load(text, lambda loader: [_entry(loader, *pair, lines, source) for pair in loader.pairs()])
+    except Fault as fault:
+        raise SettingsError([fault.problem(lines, source)]) from fault
 
 
-def _entry(loader: _Loader, key_node: yaml.Node, value_node: yaml.Node, lines: Sequence[str], source: str) -> Entry:
+def _entry(loader: Loader, key_node: yaml.Node, value_node: yaml.Node, lines: Sequence[str], source: str) -> Entry:
     key = loader.construct_object(key_node, deep=True)
-    line = key_node.start_mark.line
     if not isinstance(key, str):
-        raise UserError(f"{source}:{line + 1}: the key {key!r} is not a word")
+        raise Refused(f"the key {key!r} is not a word", key_node.start_mark, "begin the line with the name of a key")
     value = loader.construct_object(value_node, deep=True)
-
-    def origin(line: int) -> Origin:
-        return Origin(source=source, line=line + 1, text=lines[line])
-
-    inner = {path: origin(line) for path, line in _inner_lines(value_node)}
-    return Entry(key.replace("-", "_"), value, origin(line), inner, "-" in key)
+    origin = _origin(key_node, value_node, lines, source)
+    inner = {path: _origin(*pair, lines, source) for path, pair in _inner_pairs(value_node)}
+    return Entry(key.replace("-", "_"), value, origin, inner, "-" in key, raw=value)
 
 
-def _inner_lines(node: yaml.Node, path: str = "") -> Iterator[tuple[str, int]]:
-    """The dotted path and line of each key within a mapping."""
+def _origin(key: yaml.Node, value: yaml.Node, lines: Sequence[str], source: str) -> Origin:
+    """Where a key and its value are."""
+    line = key.start_mark.line
+    text = lines[line]
+    beside = value.start_mark.line == line and value.start_mark.column >= key.end_mark.column
+    return Origin(
+        source=source,
+        line=line + 1,
+        text=text,
+        key_start=key.start_mark.column,
+        key_end=key.end_mark.column,
+        value_start=value.start_mark.column if beside else None,
+        value_end=(value.end_mark.column if value.end_mark.line == line else len(text)) if beside else None,
+    )
+
+
+def _inner_pairs(node: yaml.Node, path: str = "") -> Iterator[tuple[str, Pair]]:
+    """The dotted path of each key within a mapping, with its nodes."""
     for key_node, value_node in node.value if isinstance(node, yaml.MappingNode) else ():
         inner = f"{path}{key_node.value}"
-        yield inner, key_node.start_mark.line
-        yield from _inner_lines(value_node, f"{inner}.")
+        yield inner, (key_node, value_node)
+        yield from _inner_pairs(value_node, f"{inner}.")
 
 
 def merge(files: Iterable[Sequence[Entry]], overrides: Iterable[str] = ()) -> dict[str, Entry]:
@@ -191,9 +126,12 @@ def merge(files: Iterable[Sequence[Entry]], overrides: Iterable[str] = ()) -> di
 
 def given_twice(first: Entry, second: Entry) -> Problem:
     """The problem of a key with two values."""
-    message = f"is given twice, in {first.origin} ({first.value!r}) and {second.origin} ({second.value!r})"
     return Problem(
-        keys=(second.key,), message=message, remedy="remove one", origin=second.origin, others=(first.origin,)
+        keys=(second.key,),
+        message=f"is given twice, first in {first.origin}",
+        remedy="remove one",
+        origin=second.origin,
+        others=(first.origin,),
     )
 
 
@@ -207,16 +145,24 @@ def apply_override(entries: dict[str, Entry], text: str) -> None:
     if not separator or not path:
         raise UserError(f"'{text}': neither a file nor an override; an override is written key=value")
     try:
-        value = parse_value(value_text)
-    except yaml.YAMLError as error:
-        raise UserError(f"'{text}': the value is not valid YAML: {' '.join(str(error).split())}") from error
+        value = load(value_text, Loader.get_single_data)
+    except Fault as fault:
+        raise UserError(f"'{_shown(text)}': in the value: {fault.message}; {fault.remedy}") from fault
     key, *rest = path.split(".")
+    if len(rest) > DEEPEST:
+        raise UserError(f"'{_shown(text)}': leads through more than {DEEPEST} mappings; shorten it")
     key, origin, inner = key.replace("-", "_"), Origin(source=f"command line ({text})"), {}
     if rest:
         before = entries.get(key, Entry(key, {}, origin))
         value = _with_inner(before.value, rest, value, text)
         inner = {**before.inner, ".".join(rest): origin}
-    entries[key] = Entry(key, value, origin, inner, overrides=True)
+    entries.pop(key, None)  # the order says which came last
+    entries[key] = Entry(key, value, origin, inner, overrides=True, raw=value)
+
+
+def _shown(text: str) -> str:
+    """A word of the command line, cut where it is long."""
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _with_inner(outer: Any, path: list[str], value: Any, text: str) -> dict[str, Any]:

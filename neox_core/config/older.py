@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from neox_core.config.loading import Entry
 
@@ -71,29 +71,67 @@ def _explained(message: str, remedy: str) -> Translate:
 
 
 def _geglu(entry: Entry, given: Mapping[str, Entry], translation: Translation) -> None:
-    if entry.value is True and "activation" not in given:
-        translation.notice(entry, "is written activation: geglu today")
-        translation.put(replace(entry, key="activation", value="geglu"))
-    elif entry.value in (False, None):
+    activation = given.get("activation")
+    if entry.value in (False, None) or (activation is not None and activation.value == "geglu"):
         translation.notice(entry, "has no effect: activation says it")
-    else:
+    elif entry.value is not True or (activation is not None and not (entry.overrides or activation.overrides)):
         translation.refuse(entry, f"{entry.value!r} is not read any more", "write activation: geglu")
+    else:
+        translation.notice(entry, "is written activation: geglu today")
+        translation.put(replace(entry, key="activation", value="geglu", raw="geglu"))
+
+
+def _attention_type(entry: Entry, given: Mapping[str, Entry], translation: Translation) -> None:
+    heads = given.get("num_kv_heads")
+    told = heads is not None and heads.value is not None
+    if entry.value == "multihead" or (told and entry.value in ("groupedquery", "multiquery")):
+        translation.notice(entry, "has no effect: num_kv_heads says it")
+    else:
+        remedy = {
+            "multiquery": "write num_kv_heads: 1",
+            "groupedquery": "write num_kv_heads, the number of key/value heads",
+        }.get(str(entry.value), "say the number of key/value heads by num_kv_heads")
+        translation.refuse(entry, f"{entry.value!r} is not read any more", remedy)
+
+
+def _greedy(entry: Entry, given: Mapping[str, Entry], translation: Translation) -> None:
+    sampling = [key for key in ("temperature", "top_k", "top_p") if key in given and given[key].value]
+    if entry.value is None or entry.value is (not sampling):
+        translation.notice(entry, f"has no effect: {' and '.join(sampling) or 'temperature: 0, the default,'} says it")
+    elif entry.value is True:
+        written = ", ".join(f"{key}: {given[key].value!r}" for key in sampling)
+        translation.refuse(entry, f"True and {written} contradict each other", f"remove greedy, or {written}")
+    else:
+        translation.refuse(entry, f"{entry.value!r} is not read any more", "write a temperature > 0 to sample")
 
 
 def _warmup_iters(entry: Entry, given: Mapping[str, Entry], translation: Translation) -> None:
-    steps = next((given[key].value for key in ("lr_decay_iters", "train_iters") if key in given), None)
-    numbers = isinstance(steps, int) and isinstance(entry.value, int) and steps > 0
-    share = f"{entry.value / steps:.6g}" if numbers else f"{entry.value} / lr_decay_iters"
-    translation.refuse(entry, "is no setting: the warm-up is a share of lr_decay_iters", f"write warmup: {share}")
+    known = (given[key].value for key in ("lr_decay_iters", "train_iters") if key in given)
+    steps, warmup = next((value for value in known if _is_number(value) and value > 0), None), entry.value
+    if steps is None:
+        remedy = f"write warmup: {warmup} / lr_decay_iters" if _is_number(warmup) else "write warmup, that share"
+    elif _is_number(warmup) and 0 <= warmup <= steps:
+        remedy = f"write warmup: {warmup / steps:.6g}"
+    else:
+        remedy = f"write warmup, the share from 0 to 1 of {steps} steps"
+    translation.refuse(entry, "is no setting: the warm-up is a share of lr_decay_iters", remedy)
 
 
 def _decay_lr_to(entry: Entry, given: Mapping[str, Entry], translation: Translation) -> None:
     optimizer = given["optimizer"].value if "optimizer" in given else None
     params = optimizer.get("params") if isinstance(optimizer, dict) else None
     lr = params.get("lr") if isinstance(params, dict) else None
-    numbers = isinstance(lr, float) and isinstance(entry.value, int | float)
-    least = f"{entry.value * lr:.6g}" if numbers else f"{entry.value} x optimizer.params.lr"
-    translation.refuse(entry, "is no setting: the rate falls to min_lr", f"write min_lr: {least}")
+    if not _is_number(entry.value) or not 0 <= entry.value <= 1:
+        remedy = "write min_lr, the rate to fall to"
+    elif isinstance(lr, float):
+        remedy = f"write min_lr: {entry.value * lr:.6g}"
+    else:
+        remedy = f"write min_lr: {entry.value} x optimizer.params.lr"
+    translation.refuse(entry, "is no setting: the rate falls to min_lr", remedy)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 _TABLE = (
@@ -112,15 +150,7 @@ _TABLE = (
             'write attention_config: [[["sparse_fixed"], "all"]]',
         ),
     ),
-    OlderKey(
-        "attention_type",
-        "num_kv_heads",
-        _choice(
-            ("groupedquery", "multihead", "multiquery"),
-            "has no effect: num_kv_heads says it",
-            "say the number of key/value heads by num_kv_heads",
-        ),
-    ),
+    OlderKey("attention_type", "num_kv_heads", _attention_type),
     OlderKey(
         "mlp_type",
         "a gated activation",
@@ -150,11 +180,7 @@ _TABLE = (
         _explained("counted the prompt too", "write maximum_tokens, the number of tokens to generate"),
     ),
     OlderKey("genfile", "sample_output_file", _explained("has another name", "write sample_output_file")),
-    OlderKey(
-        "greedy",
-        "temperature: 0",
-        _choice((True, None), "is what temperature: 0 does, the default", "write a temperature > 0 to sample"),
-    ),
+    OlderKey("greedy", "temperature: 0", _greedy),
     OlderKey("decay_lr_to", "min_lr", _decay_lr_to),
     OlderKey("warmup_iters", "warmup", _warmup_iters),
     OlderKey(

@@ -8,6 +8,12 @@ from neox_core.errors import UserError, did_you_mean
 
 SUFFIXES = (".yml", ".yaml", ".json")
 
+RECORDS = ("resolved.yml", "settings.yml")
+"""What a run and a checkpoint have their settings in."""
+
+LATEST = "latest"
+"""The file that names the newest of the checkpoints beside it."""
+
 
 def preset_directories() -> list[Path]:
     """Where presets are: inside an installed package, or beside it in a checkout."""
@@ -30,6 +36,8 @@ def preset_names() -> list[str]:
 def find_config(name: str, directory: Path | None = None) -> Path:
     """The file that a user means: an existing path, else a preset (`125M`, `pythia/70M`); the suffix may be left out of both.
 
+    The directory of a run, of a checkpoint or of checkpoints stands for its settings.
+
     Args:
         name: what was written.
         directory: where to look for it; None: here, and then among the presets.
@@ -37,11 +45,12 @@ def find_config(name: str, directory: Path | None = None) -> Path:
     Raises:
         UserError: it is not there.
     """
-    for place in [Path(), *preset_directories()] if directory is None else [directory]:
-        for suffix in ("", *SUFFIXES):
-            path = place / f"{name}{suffix}"
-            if path.is_file():
-                return path
+    places = [Path(), *preset_directories()] if directory is None else [directory]
+    paths = [place / f"{name}{suffix}" for place in places for suffix in ("", *SUFFIXES)]
+    if file := next(filter(is_readable, paths), None):
+        return file
+    if paths[0].is_dir():
+        return recorded_settings(paths[0])
     if directory is None:
         message, known = f"{name}: there is no such file, and no preset of this name", preset_names()
     elif directory.is_dir():
@@ -49,4 +58,30 @@ def find_config(name: str, directory: Path | None = None) -> Path:
         known = [path.stem for path in directory.iterdir() if path.suffix in SUFFIXES]
     else:
         raise UserError(f"{directory}: there is no such directory; give that of the configuration files")
-    raise UserError(f"{message}; {did_you_mean(Path(name).stem, known)}")
+    raise UserError(f"{message}; {did_you_mean(Path(name).stem, known)}" if known else f"{message}, nor any other")
+
+
+def is_readable(path: Path) -> bool:
+    """Whether there is something to read: a file, or a pipe such as the shell's `<(...)`."""
+    return path.exists() and not path.is_dir()
+
+
+def recorded_settings(directory: Path) -> Path:
+    """The settings of a run, of a checkpoint, or of the newest of some checkpoints.
+
+    Raises:
+        UserError: the directory is none of these.
+    """
+    places = [directory]
+    if is_readable(directory / LATEST):
+        places.append(directory / (directory / LATEST).read_text(encoding="utf-8").strip())
+    for place in places:
+        for name in RECORDS:
+            if (place / name).is_file():
+                return place / name
+    inside = sorted(path.parent.name for name in RECORDS for path in directory.glob(f"*/{name}"))
+    hint = f", or one of the directories in it, such as {directory / inside[-1]}" if inside else ""
+    raise UserError(
+        f"{directory}: is a directory, and neither that of a run ({RECORDS[0]}) nor that of a checkpoint ({RECORDS[1]}); "
+        f"name a file{hint}"
+    )

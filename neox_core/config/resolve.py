@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from neox_core.config.architecture import expand_attention, resolve_mlp_width
 from neox_core.config.args import NeoXArgs
 from neox_core.config.deepspeed_json import deepspeed_json
-from neox_core.config.groups import BatchSettings, MixtureSettings, ModelSettings
+from neox_core.config.groups import MixtureSettings, ModelSettings
 from neox_core.config.resolved import Batch, OptimizerChoice, Precision, Resolved
-from neox_core.config.rules import DEFAULT_LR, NOTICES, RULES
+from neox_core.config.rules import DEFAULT_LR, NOTICES, RULES, whole_numbers_fit
 from neox_core.config.world import World
-from neox_core.errors import Notice, Problem, SettingsError
+from neox_core.errors import Notice, Origin, Problem, SettingsError
 
 T = TypeVar("T")
 
@@ -24,6 +24,8 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
 
     What this machine or this version cannot do does not keep settings from resolving; it is among `Resolved.limitations`.
     """
+    if huge := list(whole_numbers_fit(args, world)):  # no rule has to calculate with them
+        raise SettingsError(_located(problem, args) for problem in huge)
     problems: list[Problem] = [problem for rule in RULES for problem in rule(args, world)]
     notices: list[Notice] = [notice for rule in NOTICES for notice in rule(args, world)]
     if args.plugins is not None:
@@ -49,7 +51,7 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
     if batch and precision and optimizer:
         json = derive(lambda: deepspeed_json(args, batch, precision, optimizer, notices))
     known = max((size for size in (vocabulary, model.vocab_size) if size is not None), default=None)
-    problems = [replace(problem, origin=problem.origin or _first_origin(args, problem.keys)) for problem in problems]
+    problems = [_located(problem, args) for problem in problems]
     mistakes = [problem for problem in problems if not problem.limitation]
     if (
         mistakes
@@ -73,15 +75,36 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
         optimizer=optimizer,
         deepspeed=json,
         values=args.to_dict(),
-        origins={key: origin for key in args.to_dict() if (origin := args.origin(key))},
+        origins=_origins(args),
         groups=groups,
         limitations=tuple(problems),
         notices=tuple(replace(notice, origin=notice.origin or _first_origin(args, notice.keys)) for notice in notices),
     )
 
 
+def _origins(args: NeoXArgs) -> dict[str, Origin]:
+    return {
+        path: origin
+        for entry in args.entries
+        for path, origin in [
+            (entry.key, entry.origin),
+            *((f"{entry.key}.{inner}", origin) for inner, origin in entry.inner.items()),
+        ]
+    }
+
+
 def _first_origin(args: NeoXArgs, keys: tuple[str, ...]) -> Any:
     return next((origin for key in keys if (origin := args.origin(key))), None)
+
+
+def _located(problem: Problem, args: NeoXArgs) -> Problem:
+    """The problem with the places where its keys were given, of which the first is that of the value within a mapping."""
+    if problem.origin is not None or not problem.keys:
+        return problem
+    first = f"{problem.keys[0]}.{problem.path}" if problem.path else problem.keys[0]
+    places = [args.origin(first), *(args.origin(key) for key in problem.keys[1:])]
+    given = list(dict.fromkeys(place for place in places if place is not None))
+    return replace(problem, origin=given[0], others=(*problem.others, *given[1:])) if given else problem
 
 
 def _mixture(mixture: MixtureSettings, layer: int) -> str | None:
@@ -103,9 +126,13 @@ def resolve_batch(args: NeoXArgs, world: World) -> Batch:
     """
     ranks = max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1)
     if world.size % ranks:
-        keys = ("pipe_parallel_size", "model_parallel_size")
-        message = f"{world.size} ranks cannot be cut into groups of {ranks}"
-        raise SettingsError([Problem(keys=keys, message=message, remedy=f"use a multiple of {ranks} ranks")])
+        keys = tuple(key for key in ("pipe_parallel_size", "model_parallel_size") if getattr(args, key) > 1)
+        counted = "1 rank" if world.size == 1 else f"{world.size} ranks"
+        message = f"{counted} cannot be cut into groups of {ranks}"
+        remedy = (
+            f"use a multiple of {ranks} ranks; `neox config check --world-size {ranks}` checks as if there were so many"
+        )
+        raise SettingsError([Problem(keys=keys, message=message, remedy=remedy)])
     parallel = world.size // ranks
     total, micro = args.train_batch_size, args.train_micro_batch_size_per_gpu
     accumulation = args.gradient_accumulation_steps
@@ -113,16 +140,36 @@ def resolve_batch(args: NeoXArgs, world: World) -> Batch:
         message = "the batch size is not given"
         sizes = ("train_batch_size", "train_micro_batch_size_per_gpu")
         raise SettingsError([Problem(keys=sizes, message=message, remedy="give one of them")])
+    given = {
+        "train_batch_size": total,
+        "train_micro_batch_size_per_gpu": micro,
+        "gradient_accumulation_steps": accumulation,
+    }
     if micro is None:
         micro = total // ((accumulation or 1) * parallel)
     if accumulation is None:
         accumulation = 1 if total is None else total // (micro * parallel) if micro else 0
     batch = Batch(micro, accumulation, parallel)
     if total is not None and batch.total != total:
-        message = f"{total} samples a step cannot be made of {micro} a pass x {accumulation} passes x {parallel} data-parallel ranks"
-        remedy = f"a step is a multiple of {parallel * max(micro, 1)} samples"
-        raise SettingsError([Problem(keys=tuple(BatchSettings.model_fields), message=message, remedy=remedy)])
+        parts = [
+            f"{size} {what}"
+            for size, what in zip(given.values(), ("", "a pass", "passes"), strict=True)
+            if size and what
+        ]
+        message = f"{total} samples a step cannot be made of {' x '.join([*parts, f'{parallel} data-parallel ranks'])}"
+        keys = tuple(key for key, value in given.items() if value is not None)
+        raise SettingsError([Problem(keys=keys, message=message, remedy=_batch_remedy(given, parallel))])
     return batch
+
+
+def _batch_remedy(given: Mapping[str, int | None], parallel: int) -> str:
+    """What to write so that the sizes multiply."""
+    total, *others = given.values()
+    product = parallel * math.prod(other for other in others if other is not None)
+    if None not in others:
+        return f"write train_batch_size: {product}, or leave one of the three out"
+    nearest = max(round((total or 0) / product), 1) * product
+    return f"train_batch_size must be a multiple of {product}, such as {nearest}"
 
 
 def resolve_precision(args: NeoXArgs) -> Precision:
@@ -132,7 +179,7 @@ def resolve_precision(args: NeoXArgs) -> Precision:
         SettingsError: they contradict each other.
     """
     short: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "bfloat16": "bf16"}
-    enabled = [name for name in ("fp16", "bf16") if (getattr(args, name) or {}).get("enabled")]
+    enabled = [name for name in ("fp16", "bf16") if (getattr(args, name) or {}).get("enabled") is True]
     wanted = {*enabled, *([short[args.precision]] if args.precision else [])}
     if len(wanted) > 1:
         message = f"{' and '.join(sorted(wanted))} are both asked for"
@@ -155,5 +202,5 @@ def resolve_optimizer(args: NeoXArgs) -> OptimizerChoice:
         raise SettingsError([Problem(keys=("optimizer",), message=message, remedy=remedy)])
     if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
         message, remedy = f"params.lr: {lr!r} is not a number > 0", "it is the largest learning rate, such as 0.001"
-        raise SettingsError([Problem(keys=("optimizer",), message=message, remedy=remedy)])
+        raise SettingsError([Problem(keys=("optimizer",), message=message, remedy=remedy, path="params.lr")])
     return OptimizerChoice(name.casefold(), params, float(lr))

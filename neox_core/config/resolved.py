@@ -64,7 +64,7 @@ class Resolved:
         optimizer: which optimizer.
         deepspeed: the configuration that is handed to DeepSpeed.
         values: the given keys; making settings of them again gives the same value.
-        origins: where they were given.
+        origins: where they were given, by key and by dotted path within its value.
         limitations: what keeps a run with these settings from starting here, though they are right.
         notices: what a user should know and need not mend.
     """
@@ -88,6 +88,14 @@ class Resolved:
     def __getitem__(self, group: type[G]) -> G:
         """The typed group."""
         return cast("G", self.groups[group])
+
+    def origin(self, path: str) -> Origin | None:
+        """Where a key, or a value within it (`optimizer.params.lr`), was given; else where what contains it was."""
+        while path:
+            if path in self.origins:
+                return self.origins[path]
+            path = path.rpartition(".")[0]
+        return None
 
     @property
     def train_iters(self) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from neox_core.config.architecture import expand_attention
-from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, GPT_NEOX_NAMES
+from neox_core.config.deepspeed_rules import DEEPSPEED_NOTICES, DEEPSPEED_RULES
+from neox_core.config.keys import Key
 from neox_core.config.world import World
-from neox_core.errors import Notice, Problem, SettingsError, nearest
+from neox_core.errors import Notice, Problem, SettingsError
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
@@ -21,6 +22,7 @@ HEADLESS = frozenset({"mamba"})
 """Mixers of GPT-NeoX that have no heads; it lets `num_attention_heads` be anything with them."""
 
 Rule = Callable[["NeoXArgs", World], Iterable[Problem]]
+NoticeRule = Callable[["NeoXArgs", World], Iterable[Notice]]
 
 
 def heads_divide_width(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -110,7 +112,7 @@ def checkpoints_are_spaced(args: NeoXArgs, world: World) -> Iterator[Problem]:
             message=f"{factor} is not > 1, as checkpoint_scale: log needs",
             remedy="checkpoint_factor: 2 saves after steps 1, 2, 4, 8, ...",
         )
-    if args.checkpoint_scale == "linear" and not isinstance(factor, int):
+    if args.checkpoint_scale == "linear" and not float(factor).is_integer():
         yield Problem(
             keys=("checkpoint_factor", "checkpoint_scale"),
             message=f"{factor} is not a whole number of steps",
@@ -144,6 +146,28 @@ def data_is_named_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
             )
 
 
+def whole_numbers_fit(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """No machine counts as far."""
+    for key, value in args.to_dict().items():
+        if any(isinstance(item, int) and abs(item) >= 2**63 for item in _leaves(value)):
+            yield Problem(keys=(key,), message="has a whole number of more than 63 bits", remedy="give a smaller one")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inner is None:
+        yield value
+        return
+    for item in inner:
+        yield from _leaves(item)
+
+
+def hosts_are_counted(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """A run has a host, or all of them."""
+    if args.num_nodes == 0:
+        yield Problem(keys=("num_nodes",), message="0 hosts run nothing", remedy="leave it out for all hosts")
+
+
 def parallelism_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """What this version can cut."""
     for key in ("pipe_parallel_size", "model_parallel_size"):
@@ -156,37 +180,21 @@ def parallelism_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
             )
 
 
-def zero_has_a_stage(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """ZeRO's dictionary says its stage: one of 0 to 3, or those that DeepSpeed's autotuner is to try."""
-    if args.zero_optimization is None:
-        return
-    stage = args.zero_optimization.get("stage")
-    keys = ("zero_optimization",)
-    if args.autotuning is not None and (stage == "all" or isinstance(stage, list)):
-        yield Problem(
-            keys=("autotuning", "zero_optimization"),
-            message=f"stage {stage!r} is for DeepSpeed's autotuner, which this version does not run",
-            remedy="give one stage",
-            limitation=True,
-        )
-    elif isinstance(stage, bool) or not isinstance(stage, int) or stage not in range(4):
-        missing = "has no stage" if stage is None else f"stage {stage!r} is not one of 0, 1, 2, 3"
-        yield Problem(keys=keys, message=missing, remedy="add a stage, such as stage: 1")
-    elif stage > 1:
-        message = f"stage {stage}: this version has stages 0 and 1"
-        yield Problem(keys=keys, message=message, remedy="set stage: 1", limitation=True)
-
-
 def pending_keys_are_told(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """What would change the numbers computed is not left out in silence."""
     for key, value in _pending(args):
-        if args.ownership.keys[key].changes == "numerics":
+        if is_essential(args.ownership.keys[key]):
             yield Problem(
                 keys=(key,),
                 message=f"{value!r}: this version does not have it yet",
                 remedy="remove it to train without",
                 limitation=True,
             )
+
+
+def is_essential(key: Key) -> bool:
+    """Whether a run without a pending key would be another one."""
+    return key.changes == "numerics" or key.pending == "refused"
 
 
 def _pending(args: NeoXArgs) -> Iterator[tuple[str, Any]]:
@@ -197,50 +205,6 @@ def _pending(args: NeoXArgs) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def precision_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """DeepSpeed has no fp16 on CPUs."""
-    if (args.precision == "fp16" or (args.fp16 or {}).get("enabled")) and world.device == "cpu":
-        yield Problem(
-            keys=("precision" if args.precision else "fp16",),
-            message="fp16 cannot be trained on a CPU: DeepSpeed refuses it",
-            remedy="use precision: bfloat16 or fp32, such as `neox train ... precision=bfloat16 fp16=null`",
-            limitation=True,
-        )
-
-
-def deepspeed_knows_the_names(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """DeepSpeed has each option of the dictionaries that are handed to it."""
-    for key, names in DEEPSPEED_NAMES.items():
-        given = set(getattr(args, key) or {}) - GPT_NEOX_NAMES.get(key, frozenset())
-        for name in sorted(given - names):
-            close = nearest(name, names)
-            yield Problem(
-                keys=(key,),
-                message=f"{name!r} is not an option of DeepSpeed's {key}",
-                remedy=f"did you mean '{close}'?" if close else "remove it",
-            )
-
-
-def fp16_is_fp16(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """The fp16 dictionary is of no other number format."""
-    kind = (args.fp16 or {}).get("type", "fp16")
-    if kind not in ("fp16", "bfloat16"):
-        remedy = "write `precision`: fp32, fp16 or bfloat16"
-        yield Problem(keys=("fp16",), message=f"type: {kind!r} is not 'fp16'", remedy=remedy)
-
-
-def overflow_is_checked(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """A step whose gradient is not finite is skipped, in bfloat16 too; with ZeRO 1 its norm tells."""
-    for key, name in (("bf16", "check_grad_overflow"), ("zero_optimization", "compute_grad_norm")):
-        checked = (getattr(args, key) or {}).get(name, True)
-        if checked is not True:
-            yield Problem(
-                keys=(key,),
-                message=f"{name}: {checked!r} would let steps with gradients that are not finite spoil the weights",
-                remedy="leave it out; max_skipped_steps says when a run gives up",
-            )
-
-
 RULES: tuple[Rule, ...] = (
     heads_divide_width,
     rotary_turns_pairs,
@@ -249,24 +213,19 @@ RULES: tuple[Rule, ...] = (
     length_is_given_once,
     checkpoints_are_spaced,
     data_is_named_once,
+    hosts_are_counted,
     parallelism_is_available,
-    zero_has_a_stage,
-    precision_is_available,
-    deepspeed_knows_the_names,
-    fp16_is_fp16,
-    overflow_is_checked,
     pending_keys_are_told,
+    *DEEPSPEED_RULES,
 )
 
 # What is only told
-
-NoticeRule = Callable[["NeoXArgs", World], Iterable[Notice]]
 
 
 def pending_keys_without_numbers(args: NeoXArgs, world: World) -> Iterator[Notice]:
     """Keys that this version does not heed, and without which the same numbers are computed."""
     for key, _ in _pending(args):
-        if args.ownership.keys[key].changes != "numerics":
+        if not is_essential(args.ownership.keys[key]):
             yield Notice(keys=(key,), message="has no effect in this version")
 
 
@@ -283,16 +242,9 @@ def backend_fits_the_device(args: NeoXArgs, world: World) -> Iterator[Notice]:
         yield Notice(keys=("distributed_backend",), message="there is no GPU here: gloo in place of nccl")
 
 
-def bfloat16_has_no_loss_scale(args: NeoXArgs, world: World) -> Iterator[Notice]:
-    """Some files for GPT-NeoX have fp16's options in the bf16 dictionary."""
-    names = sorted((set(args.bf16 or {}) & GPT_NEOX_NAMES["bf16"]) - {"bf16"})
-    if names:
-        yield Notice(keys=("bf16",), message=f"{', '.join(names)}: no effect, as bfloat16 needs no loss scale")
-
-
 NOTICES: tuple[NoticeRule, ...] = (
     pending_keys_without_numbers,
     saving_has_a_place,
     backend_fits_the_device,
-    bfloat16_has_no_loss_scale,
+    *DEEPSPEED_NOTICES,
 )

@@ -81,7 +81,7 @@ def runner_options(args: NeoXArgs, environ: Mapping[str, str]) -> list[str]:
         values["launcher_args"] = _srun_arguments(args, values["launcher_args"])
     if values["num_gpus"] and (values["include"] or values["exclude"]):
         values["num_gpus"] = None
-        _tell(args, Notice(keys=("num_gpus",), message="is left out: include and exclude choose among the slots"))
+        args.tell(Notice(keys=("num_gpus",), message="is left out: include and exclude choose among the slots"))
     values_of_environment = {
         name: environ[variable] for variable, name in _OF_THE_ENVIRONMENT.items() if variable in environ
     }
@@ -130,8 +130,3 @@ def _problems(args: NeoXArgs, values: Mapping[str, Any]) -> list[Problem]:
         keys = ("num_nodes", *filters)
         problems.append(Problem(keys=keys, message=message, remedy=remedy, origin=args.origin("num_nodes")))
     return problems
-
-
-def _tell(args: NeoXArgs, notice: Notice) -> None:
-    if notice not in args.notices:
-        args.notices = (*args.notices, notice)

@@ -53,7 +53,7 @@ def setting(
     origin: KeyOrigin = "neox",
     changes: Changes = "numerics",
     unused: str | None = None,
-    pending: bool = False,
+    pending: bool | Literal["refused"] = False,
     aliases: tuple[str, ...] = (),
     **constraints: Any,
 ) -> Any:
@@ -67,7 +67,7 @@ def setting(
         changes: what differs between runs that differ in it.
         unused: why it has no effect, for a key that is accepted only so that files which have it go on working.
         pending: whether this version does not heed it yet. Another value than the default is then told where it would change
-            speed or nothing, and refused by `neox train` where it would change numerics.
+            speed or nothing, and refused by `neox train` where it would change numerics, or where this says "refused".
         aliases: earlier spellings of the key, which are read with a notice.
         constraints: pydantic's (`gt`, `ge`, `le`, ...).
     """

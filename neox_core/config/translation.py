@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,10 +30,13 @@ class Translation:
 
     def put(self, entry: Entry) -> None:
         """Add an entry; a second one for a key is a problem that names both places, unless one of them overrides the other."""
-        first = self.entries.setdefault(entry.key, entry)
-        if entry.overrides:
+        first = self.entries.get(entry.key)
+        if first is None:
             self.entries[entry.key] = entry
-        elif first is not entry and not first.overrides:
+        elif entry.overrides:
+            del self.entries[entry.key]  # the order says which came last
+            self.entries[entry.key] = _laid_over(first, entry)
+        elif not first.overrides:
             self.problems.append(given_twice(first, entry))
 
     def notice(self, entry: Entry, message: str) -> None:
@@ -47,7 +50,10 @@ class Translation:
 
 def translate(entries: Iterable[Entry], ownership: Ownership) -> Translation:
     """Today's entries for the given ones, in order."""
-    given = {entry.key: entry for entry in entries}
+    given: dict[str, Entry] = {}
+    for entry in entries:
+        given.pop(entry.key, None)  # the order says which came last
+        given[entry.key] = entry
     translation = Translation()
     for as_given in given.values():
         entry = replace(as_given, value=_expanded(as_given, as_given.value, translation))
@@ -57,21 +63,58 @@ def translate(entries: Iterable[Entry], ownership: Ownership) -> Translation:
             name = ownership.aliases[entry.key]
             translation.notice(entry, f"is called {name} today")
             translation.put(replace(entry, key=name, former=entry.key))
+        elif entry.key in DERIVED and entry.overrides:
+            translation.refuse(entry, f"is computed from {DERIVED[entry.key].source}", "set those")
         elif entry.key in DERIVED:
             translation.notice(entry, f"is computed from {DERIVED[entry.key].source}; the value given is not used")
         elif entry.key in RUNTIME:
             translation.notice(entry, "has no effect: a running program keeps it, not a file")
         elif entry.key in OLDER:
             OLDER[entry.key].translate(entry, given, translation)
-        elif _is_singular(entry.key) and f"{entry.key}s" in ownership.by_key:
-            value = entry.value if entry.value is None or isinstance(entry.value, list) else [entry.value]
-            translation.put(replace(entry, key=f"{entry.key}s", value=value, former=entry.key))
+        elif is_singular(entry.key, ownership):
+            _translate_singular(entry, translation)
         else:
             translation.put(entry)
     _translate_optimizer(translation)
     _translate_precision(translation)
     _translate_fp16(translation)
     return translation
+
+
+def is_spelling(key: str, ownership: Ownership) -> bool:
+    """Whether a name is a key, or an earlier form of one."""
+    return key in ownership.by_key or key in ownership.aliases or key in OLDER or is_singular(key, ownership)
+
+
+def is_singular(key: str, ownership: Ownership) -> bool:
+    """Whether a name is the form with one path of a key with a list of paths."""
+    return key.endswith("_data_path") and f"{key}s" in ownership.by_key
+
+
+def _translate_singular(entry: Entry, translation: Translation) -> None:
+    key, many = f"{entry.key}s", entry.value is None or isinstance(entry.value, list)
+    translation.notice(entry, f"is called {key} today" if many else f"is {key} with one path")
+    value, raw = (entry.value, entry.raw) if many else ([entry.value], [entry.raw])
+    translation.put(replace(entry, key=key, value=value, raw=raw, former=entry.key))
+
+
+def _laid_over(first: Entry, entry: Entry) -> Entry:
+    """An overriding entry; where it says a part of a mapping (`bfloat16.enabled=true`), the rest is as in the first one."""
+    if not entry.inner or not isinstance(first.value, dict):
+        return entry
+    value, raw = first.value, first.raw if isinstance(first.raw, dict) else first.value
+    for path in entry.inner:
+        value, raw = (_with_part(whole, path.split("."), entry.value) for whole in (value, raw))
+    return replace(entry, value=value, raw=raw, inner={**first.inner, **entry.inner})
+
+
+def _with_part(whole: Any, path: Sequence[str], source: Any) -> Any:
+    """A mapping with what the source has at a path."""
+    if not path:
+        return source
+    name, *rest = path
+    inner = whole if isinstance(whole, dict) else {}
+    return {**inner, name: _with_part(inner.get(name), rest, source[name])}
 
 
 # Text in values
@@ -86,6 +129,8 @@ def _expanded(entry: Entry, value: Any, translation: Translation) -> Any:
     """`value` with the two variables replaced in its text; nothing else in a text is ever looked at."""
     if isinstance(value, list):
         return [_expanded(entry, item, translation) for item in value]
+    if isinstance(value, dict):
+        return {name: _expanded(entry, item, translation) for name, item in value.items()}
     if not isinstance(value, str) or "$" not in value:
         return value
 
@@ -98,13 +143,13 @@ def _expanded(entry: Entry, value: Any, translation: Translation) -> Any:
     return _VARIABLE.sub(replaced, value)
 
 
-def _is_singular(key: str) -> bool:
-    return key.endswith("_data_path") and any(part in key for part in ("train", "valid", "test"))
-
-
 # The optimizer's options
 
 _ODD_NUMBER = re.compile(r"\d+(\.\d*)?[eE]_\d+")
+
+
+MAX_NORM = "optimizer.params.max_grad_norm"
+"""Where earlier files have gradient_clipping."""
 
 
 def _translate_optimizer(translation: Translation) -> None:
@@ -115,26 +160,39 @@ def _translate_optimizer(translation: Translation) -> None:
         return
     params = {name: _number(entry, name, value, translation) for name, value in params.items()}
     if "max_grad_norm" in params:
-        norm, origin = params.pop("max_grad_norm"), entry.inner.get("params.max_grad_norm", entry.origin)
-        clipping = translation.entries.get("gradient_clipping")
-        if clipping is None:
-            translation.put(Entry("gradient_clipping", norm, origin))
-            translation.notices.append(
-                Notice(keys=("optimizer",), message=f"params.max_grad_norm: {norm} is gradient_clipping", origin=origin)
-            )
-        elif clipping.value != norm:
-            message = (
-                f"{clipping.value!r} in {clipping.origin}, but optimizer.params.max_grad_norm is {norm!r} in {origin}"
-            )
-            problem = Problem(
-                keys=("gradient_clipping", "optimizer"),
-                message=message,
-                remedy="keep one of them",
-                origin=clipping.origin,
-                others=(origin,),
-            )
-            translation.problems.append(problem)
+        _translate_norm(entry, params.pop("max_grad_norm"), translation)
+    raw = entry.raw.get("params") if isinstance(entry.raw, dict) else None
+    if isinstance(raw, dict):
+        written = {name: raw.get(name, value) if "$" in str(raw.get(name)) else value for name, value in params.items()}
+        entry = replace(entry, raw={**entry.raw, "params": written})
     translation.entries["optimizer"] = replace(entry, value={**entry.value, "params": params})
+
+
+def _translate_norm(entry: Entry, norm: Any, translation: Translation) -> None:
+    """Make the norm gradient_clipping; where both are given, what overrides wins, of two that do the later one."""
+    origin = entry.inner.get("params.max_grad_norm", entry.origin)
+    overrides = entry.overrides and origin.line is None  # it may have been another option that an override set
+    found = Entry("gradient_clipping", norm, origin, former=MAX_NORM, overrides=overrides, raw=norm)
+    clipping = translation.entries.get("gradient_clipping")
+    order = list(translation.entries)
+    later = clipping is not None and order.index("optimizer") > order.index("gradient_clipping")
+    if clipping is None or (overrides and (later or not clipping.overrides)):
+        translation.put(found)
+        message = f"params.max_grad_norm: {norm} is gradient_clipping"
+        translation.notices.append(Notice(keys=("optimizer",), message=message, origin=origin))
+    elif clipping.overrides:
+        message = f"params.max_grad_norm: {norm} gives way to gradient_clipping: {clipping.value}"
+        translation.notices.append(Notice(keys=("optimizer",), message=message, origin=origin))
+    elif clipping.value != norm:
+        message = f"{clipping.value!r} in {clipping.origin}, but {MAX_NORM} is {norm!r} in {origin}"
+        problem = Problem(
+            keys=("gradient_clipping", "optimizer"),
+            message=message,
+            remedy="keep one of them",
+            origin=clipping.origin,
+            others=(origin,),
+        )
+        translation.problems.append(problem)
 
 
 def _number(entry: Entry, name: str, value: Any, translation: Translation) -> Any:
@@ -161,8 +219,20 @@ def _translate_fp16(translation: Translation) -> None:
         return
     translation.notice(entry, "type: bfloat16 is read as precision: bfloat16")
     del translation.entries["fp16"]
-    if entry.value.get("enabled") is not False:
-        translation.entries.setdefault("precision", Entry("precision", "bfloat16", entry.origin))
+    if entry.value.get("enabled") is False:
+        return
+    precision = translation.entries.get("precision")
+    if precision is None or precision.value is None:
+        translation.entries["precision"] = replace(entry, key="precision", value="bfloat16", raw="bfloat16", inner={})
+    elif precision.value in ("fp32", "fp16"):
+        problem = Problem(
+            keys=("precision", "fp16"),
+            message=f"{precision.value} and bf16, which fp16's type: bfloat16 in {entry.origin} means, are both asked for",
+            remedy="keep one",
+            origin=precision.origin,
+            others=(entry.origin,),
+        )
+        translation.problems.append(problem)
 
 
 def _translate_precision(translation: Translation) -> None:

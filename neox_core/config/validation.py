@@ -24,6 +24,19 @@ _RANGES = {
 }
 
 
+INNER_NAMES = {
+    **dict.fromkeys(
+        ("betas", "eps", "momentum", "learning_rate", "freeze_step", "params"), "optimizer: {type: ..., params: ...}"
+    ),
+    **dict.fromkeys(
+        ("stage", "overlap_comm", "reduce_bucket_size", "allgather_bucket_size", "reduce_scatter"), "zero_optimization"
+    ),
+    **dict.fromkeys(("enabled", "initial_scale_power"), "a dictionary, such as fp16"),
+    "type": "a dictionary, such as optimizer",
+}
+"""Names that are written at the top by mistake, and where they belong."""
+
+
 def unknown_key(entry: Entry, ownership: Ownership) -> Problem:
     """The problem of a key that no group owns."""
     message, remedy = nearest_key(entry.key, ownership)
@@ -33,12 +46,17 @@ def unknown_key(entry: Entry, ownership: Ownership) -> Problem:
 def nearest_key(name: str, ownership: Ownership) -> tuple[str, str]:
     """That there is no such key, and what to do: switch on the plugin that declares it, or choose the nearest one."""
     off = next((plugin for plugin in ownership.switched_off if declares(plugin, name)), None)
-    why = [f"{off.source.qualified} has it, which is {off.availability.reason}"] if off else []
-    message = "; ".join(["there is no such setting", *why, *ownership.broken])
+    message = "there is no such setting"
+    if off is not None:
+        message += f"; {off.source.qualified} has it, which is {off.availability.reason}"
     if off is not None and off.availability.remedy:
         return message, off.availability.remedy
+    if name in INNER_NAMES:
+        return message, f"it belongs into {INNER_NAMES[name]}"
     close = nearest(name, [*ownership.by_key, *ownership.aliases])
-    return message, f"did you mean '{close}'?" if close else "`neox plugins` lists what is installed"
+    if close:
+        return message, f"did you mean '{close}'?"
+    return "; ".join([message, *ownership.broken]), "`neox plugins` lists what is installed"
 
 
 def claimed_twice(entry: Entry, owners: Sequence[Owner]) -> Problem:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from neox_core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from neox_core.config.hostfile import parse_hostfile as parse_hostfile
     from neox_core.launch.devices import (
         device_kind as device_kind,
         local_slots as local_slots,
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     )
     from neox_core.launch.hosts import (
         is_this_machine as is_this_machine,
-        parse_hostfile as parse_hostfile,
         plan_world as plan_world,
     )
     from neox_core.launch.job import Command as Command, Job as Job, Launcher as Launcher, LaunchPlan as LaunchPlan

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from pathlib import Path
 
+from neox_core.config.host_filters import Pool, select
+from neox_core.config.hostfile import parse_hostfile, read_hostfile  # noqa: F401 - `launch` offers parse_hostfile too
 from neox_core.config.world import Device, Host, World
 from neox_core.errors import UserError
 from neox_core.launch.devices import device_kind, local_slots
-from neox_core.launch.filters import Pool, select
 
-_LINE = re.compile(r"(?P<name>\S+)\s+slots=(?P<slots>\d+)(\s.*)?")
 _UNIT = {"cpu": "CPU core", "cuda": "GPU"}
-
-
-def parse_hostfile(text: str, source: str) -> tuple[Host, ...]:
-    """The hosts of a hostfile, in its order.
-
-    A line is `name slots=N`, which further words may follow; blank lines and lines that begin with `#` are ignored.
-    UserError, with `source` and the line: anything else, N of 0, a host named twice, or no host at all.
-    """
-    hosts: dict[str, Host] = {}
-    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
-        if not line or line.startswith("#"):
-            continue
-        host = _parse_line(line, f"{source}:{number}")
-        if host.name in hosts:
-            raise UserError(
-                f"{source}:{number}: {host.name} is listed twice; give each host one line with all its slots"
-            )
-        hosts[host.name] = host
-    if not hosts:
-        raise UserError(f"{source}: no host is listed; write a line `name slots=N` for each host")
-    return tuple(hosts.values())
 
 
 def plan_world(
@@ -69,35 +47,15 @@ def is_this_machine(host: str) -> bool:
     return host in {"localhost", "127.0.0.1", "::1", own, own.partition(".")[0]}
 
 
-def _parse_line(line: str, where: str) -> Host:
-    match = _LINE.fullmatch(line)
-    if match is None:
-        raise UserError(f"{where}: {line!r} is not a host; write `name slots=N`, for example `worker-1 slots=8`")
-    slots = int(match["slots"])
-    if slots < 1:
-        raise UserError(f"{where}: {match['name']} has slots=0; give at least 1, or remove the line")
-    return Host(match["name"], slots)
-
-
 def _pool(hostfile: Path | None, device: Device) -> Pool:
     if hostfile is not None:
-        return {host.name: tuple(range(host.slots)) for host in parse_hostfile(_read(hostfile), str(hostfile))}
+        return read_hostfile(hostfile)
     slots = local_slots(device)
     if slots == 0:
         raise UserError(
             "device: cuda: no NVIDIA GPU is visible on this machine; use `cpu`, or look at CUDA_VISIBLE_DEVICES"
         )
     return {"localhost": tuple(range(slots))}
-
-
-def _read(hostfile: Path) -> str:
-    try:
-        return hostfile.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
-        raise UserError(
-            f"hostfile: {hostfile} cannot be read ({reason}); name a file with lines `name slots=N`"
-        ) from error
 
 
 def _first_hosts(pool: Pool, num_nodes: int | None, hostfile: Path | None) -> Pool:

@@ -58,9 +58,10 @@ def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Probl
 
 def _named(key: str, kind: str, name: str, resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
     """The problem of one name, where there is one."""
-    origin = resolved.origins.get(key)
+    origin = resolved.origin("optimizer.type" if key == "optimizer" else key)
     known = component_names(kind, plugins)
-    if name.casefold() not in known and is_gpt_neox_name(kind, name):
+    off = any(plugin.availability.state is State.DISABLED for plugin in plugins.plugins)
+    if name.casefold() not in known and is_gpt_neox_name(kind, name) and not off:
         message = f"{kind} {name!r}: this version does not have it yet"
         remedy = f"there is: {', '.join(known)}" if known else None
         yield Problem(keys=(key,), message=message, remedy=remedy, origin=origin, limitation=True)
@@ -68,7 +69,7 @@ def _named(key: str, kind: str, name: str, resolved: Resolved, plugins: PluginMa
     try:
         _check(kind, name, resolved, plugins)
     except UserError as error:
-        limitation = _cannot_run_here(kind, name, plugins)
+        limitation = _cannot_run_here(kind, name, plugins) or (off and is_gpt_neox_name(kind, name))
         yield Problem(keys=(key,), message=str(error), origin=origin, limitation=limitation)
 
 
@@ -113,11 +114,11 @@ def feature_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Pro
         if not any(feature in mixer.supports for mixer in mixers):
             message = f"{resolved.all_values()[key]!r} asks for {feature}, which attention {names} does not support"
             remedy = "`neox plugins --kind attention` lists what each supports"
-            yield Problem(keys=(key,), message=message, remedy=remedy, origin=resolved.origins.get(key))
+            yield Problem(keys=(key,), message=message, remedy=remedy, origin=resolved.origin(key))
     for mixer in mixers:
         if isinstance(mixer, Attention) and mixer.replaces == "block":
             message = f"'{mixer.name}' takes the place of a whole block, for which this version has no room"
-            origin = resolved.origins.get("attention_config")
+            origin = resolved.origin("attention_config")
             yield Problem(keys=("attention_config",), message=message, origin=origin, limitation=True)
 
 
@@ -130,7 +131,7 @@ def logger_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Prob
         yield from _named(key, "logger", name, resolved, plugins)
         if names.count(name) > 1:
             message = f"'{name}' is listed {names.count(name)} times"
-            yield Problem(keys=(key,), message=message, remedy="list it once", origin=resolved.origins.get(key))
+            yield Problem(keys=(key,), message=message, remedy="list it once", origin=resolved.origin(key))
 
 
 def option_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
@@ -138,24 +139,29 @@ def option_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Prob
     offer = plugins.find("optimizer", resolved.optimizer.name)
     if offer.component.params is None:
         return
-    origin = resolved.origins.get("optimizer")
     try:
-        plugins.load(offer, offer.component.params).model_validate(dict(resolved.optimizer.params))
+        model = plugins.load(offer, offer.component.params)
+        model.model_validate(dict(resolved.optimizer.params))
     except ValidationError as error:
-        options = list(plugins.load(offer, offer.component.params).model_fields)
-        complaints = "; ".join(option_complaint(detail, options) for detail in error.errors())
-        message = f"{resolved.optimizer.name}: {complaints}"
-        yield Problem(keys=("optimizer",), message=message, origin=origin)
+        for detail in error.errors():
+            yield option_problem(detail, list(model.model_fields), resolved)
     except UserError as error:
-        yield Problem(keys=("optimizer",), message=str(error), origin=origin)
+        yield Problem(keys=("optimizer",), message=str(error), origin=resolved.origin("optimizer"))
 
 
-def option_complaint(detail: Any, options: list[str]) -> str:
-    """One of pydantic's complaints about a nested dictionary, in our words."""
+def option_problem(detail: Any, options: list[str], resolved: Resolved) -> Problem:
+    """One of pydantic's complaints about the optimizer's options, in our words."""
     name = ".".join(map(str, detail["loc"]))
+    optimizer, value = resolved.optimizer.name, detail["input"]
+    message, remedy = f"params.{name}: {value!r}: {detail['msg']}", None
     if detail["type"] == "extra_forbidden":
-        return f"params.{name}: {detail['input']!r}: there is no such option; {did_you_mean(name, options)}"
-    return f"params.{name}: {detail['input']!r}: {detail['msg']}"
+        message = f"params.{name}: {optimizer} has no such option"
+        own_key = name in resolved.all_values()
+        remedy = f"{name} is a key of its own, outside of optimizer" if own_key else did_you_mean(name, options)
+    path = f"params.{name}"
+    return Problem(
+        keys=("optimizer",), message=message, remedy=remedy, origin=resolved.origin(f"optimizer.{path}"), path=path
+    )
 
 
 def selected_loggers(resolved: Resolved, plugins: PluginManager) -> Iterable[str]:

@@ -14,9 +14,6 @@ _NAMES = {
     "objective": "normal dpo rm kto reinforce",
     "moe": "megablocks deepspeed",
     "schedule": "constant linear cosine exponential",
-    "init_method": "normal scaled_normal orthogonal scaled_orthogonal xavier_uniform xavier_normal wang_init small_init "
-    "single_residual_scaled_normal",
-    "tokenizer": "HFTokenizer HFGPT2Tokenizer GPT2BPETokenizer CharLevelTokenizer TiktokenTokenizer SPMTokenizer",
 }
 
 GPT_NEOX_NAMES: Mapping[str, frozenset[str]] = {kind: frozenset(names.split()) for kind, names in _NAMES.items()}

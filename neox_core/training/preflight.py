@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -51,7 +51,7 @@ def open_tokenizer(args: NeoXArgs) -> Tokenizer | None:
 
 
 def check(
-    args: NeoXArgs, world: World, plugins: PluginManager, notice: Notice
+    args: NeoXArgs, world: World, plugins: PluginManager, notice: Notice, found: Iterable[Problem] = ()
 ) -> tuple[Resolved, Tokenizer | None, Path | None]:
     """Resolve the settings and look at everything that the run will need.
 
@@ -60,6 +60,7 @@ def check(
         world: hosts, slots and device.
         plugins: where components are looked up.
         notice: is told what a user should know but need not mend.
+        found: problems that are known already, to be told with the others.
 
     Returns:
         The resolved settings, the tokenizer where there is one, and the checkpoint to resume from or None to begin anew.
@@ -67,7 +68,7 @@ def check(
     Raises:
         SettingsError: all that was found wrong.
     """
-    problems: list[Problem] = []
+    problems: list[Problem] = list(found)
     tokenizer = attempt(problems, "vocab_file", args, lambda: open_tokenizer(args))
     vocabulary = None if tokenizer is None else tokenizer.vocab_size
     resolved = attempt(problems, "", args, lambda: args.resolve(world, vocabulary))
@@ -108,7 +109,7 @@ def data_problems(resolved: Resolved) -> Iterator[Problem]:
         try:
             largest = largest_token(TokenFile(prefix))
         except UserError as error:
-            yield Problem(keys=(key,), message=str(error), origin=resolved.origins.get(key))
+            yield Problem(keys=(key,), message=str(error), origin=resolved.origin(key))
             continue
         rows = resolved.padded_vocab_size
         if rows is not None and largest >= rows:
@@ -116,7 +117,7 @@ def data_problems(resolved: Resolved) -> Iterator[Problem]:
                 keys=(key,),
                 message=f"{prefix} has the token {largest}, the embedding has {rows} rows",
                 remedy="set vocab_file to the tokenizer that the data was made with, or raise vocab_size",
-                origin=resolved.origins.get(key),
+                origin=resolved.origin(key),
             )
 
 
@@ -132,7 +133,7 @@ def parts_problems(resolved: Resolved) -> Iterator[Problem]:
         try:
             check_part()
         except UserError as error:
-            yield Problem(keys=(key,), message=str(error), origin=resolved.origins.get(key))
+            yield Problem(keys=(key,), message=str(error), origin=resolved.origin(key))
 
 
 def largest_token(tokens: TokenFile) -> int:

@@ -12,7 +12,8 @@ from typing import Any
 from neox_core.checkpoint.layout import SETTINGS, STATE
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.checkpoint.search import find, require_none_later
-from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, read_text
+from neox_core.config import CheckpointSettings, ModelSettings, Resolved, TokenizerSettings, read_text
+from neox_core.config.architecture import expand_attention, resolve_mlp_width
 from neox_core.errors import UserError
 
 Notice = Callable[[str], None]
@@ -114,12 +115,40 @@ def saved_settings(path: Path, manifest: Manifest) -> dict[str, Any]:
 
 
 def model_differences(saved: Mapping[str, Any], resolved: Resolved) -> Iterator[str]:
-    """Keys that belong to the model and differ. Where the tokenizer's files lie may differ; its content is compared apart."""
-    for group, settings in resolved.groups.items():
+    """Keys that belong to the model and differ in what they mean; where the tokenizer's files lie is compared apart."""
+    values = resolved.all_values()
+    before = {key: field.default for group in resolved.groups for key, field in group.model_fields.items()} | dict(
+        saved
+    )
+    for group in resolved.groups:
         for key, field in group.model_fields.items():
-            before, now = saved.get(key, field.default), getattr(settings, key)
-            if group is not TokenizerSettings and belongs_to_model(field.json_schema_extra) and before != now:
-                yield f"{key} {before!r} (now {now!r})"
+            if (
+                group is TokenizerSettings
+                or not belongs_to_model(field.json_schema_extra)
+                or before[key] == values[key]
+            ):
+                continue
+            if meaning(key, before) != meaning(key, values):
+                yield f"{key} {before[key]!r} (now {values[key]!r})"
+
+
+def meaning(key: str, values: Mapping[str, Any]) -> Any:
+    """What the value of a key comes to beside the others, where several values come to the same."""
+    match key:
+        case "attention_config":
+            return expand_attention(values[key], values["num_layers"])
+        case "num_kv_heads":
+            return values[key] or values["num_attention_heads"]
+        case "intermediate_size" | "expansion_factor" | "mlp_multiple_of":
+            return resolve_mlp_width(
+                ModelSettings.model_construct(**{k: values[k] for k in ModelSettings.model_fields})
+            )
+        case "norm" | "pos_emb" | "activation":
+            return values[key].casefold()
+        case "vocab_size" | "make_vocab_size_divisible_by":
+            return None  # the number of rows is compared apart
+        case _:
+            return values[key]
 
 
 def belongs_to_model(extra: Any) -> bool:

@@ -21,6 +21,7 @@ def admission_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[P
     yield Problem(
         keys=("optimizer", "zero_optimization", "zero_allow_untested_optimizer"),
         message=f"{optimizer.name} has not been proved with stage {stage} of ZeRO, which hands it pieces of parameters",
-        remedy="set zero_allow_untested_optimizer: true to try it, or stage: 0",
-        origin=resolved.origins.get("optimizer"),
+        remedy="set zero_allow_untested_optimizer: true to try it"
+        + (", or zero_optimization.stage: 0" if resolved.precision == "fp32" else ""),
+        origin=resolved.origin("optimizer.type"),
     )

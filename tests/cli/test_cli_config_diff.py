@@ -7,7 +7,7 @@ def sections(done):
     """Title -> keys that differ."""
     found, title = {}, ""
     for line in done.out.splitlines()[1:]:
-        if line.startswith("CHANGES"):
+        if line.startswith(("CHANGES", "WRITTEN")):
             title = line.strip()
         elif line.strip():
             found.setdefault(title, []).append(line.split()[0])
@@ -21,12 +21,12 @@ def test_the_same_is_the_same(neox):
 
 
 def test_differences_are_told_by_whether_they_matter(neox):
-    neox.write("other.yml", hidden_size="32", num_gpus="2", log_interval="7")
+    neox.write("other.yml", hidden_size="32", num_workers="7", log_interval="7")
     done = neox("config", "diff", "tiny.yml", "other.yml")
     assert done.code == 0
     assert sections(done) == {
         "CHANGES NUMERICS": ["hidden_size"],
-        "CHANGES SPEED OR MEMORY": ["num_gpus"],
+        "CHANGES SPEED OR MEMORY": ["num_workers"],
         "CHANGES NEITHER": ["log_interval"],
     }
     assert "  hidden_size            16        32\n" in done.out
@@ -54,6 +54,7 @@ def test_a_side_may_be_a_run_or_a_checkpoint(neox):
     assert sections(done) == {"CHANGES NUMERICS": ["seed"]}
     lost = neox("config", "diff", "runs", "tiny.yml")
     assert lost.code == 2
+    assert "runs: is a directory, and neither that of a run" in lost.err
     assert "such as runs/now" in lost.err
 
 
@@ -68,3 +69,55 @@ def test_what_is_not_valid_today_is_compared_as_far_as_it_can_be_read(neox):
 
 def test_a_side_that_is_not_there_is_a_mistake(neox):
     assert neox("config", "diff", "tiny.yml", "nowhere.yml").code == 2
+
+
+def test_what_comes_to_the_same_is_told_apart(neox):
+    neox.write("a.yml", precision="fp16", optimizer="{type: Adam, params: {lr: 0.001}}", intermediate_size="64")
+    neox.write("b.yml", fp16="{enabled: true}", train_batch_size="4", train_micro_batch_size_per_gpu="4", seed="7")
+    done = neox("config", "diff", "a.yml", "b.yml")
+    found = sections(done)
+    assert found.pop("CHANGES NUMERICS") == ["seed"]
+    assert set(found.pop("WRITTEN DIFFERENTLY, THE SAME IN EFFECT")) == {
+        "precision",
+        "fp16.enabled",
+        "intermediate_size",
+        "train_micro_batch_size_per_gpu",
+        "optimizer.type",
+        "optimizer.params.lr",
+    }
+    assert not found
+    neox.write("c.yml", fp16="{enabled: true}", seed="7")
+    assert neox("config", "diff", "b.yml", "c.yml", "--exit-code").code == 0
+
+
+def test_a_different_model_makes_equal_words_different(neox):
+    neox.write("wide.yml", hidden_size="32", intermediate_size="64")
+    assert sections(neox("config", "diff", "tiny.yml", "wide.yml"))["CHANGES NUMERICS"] == [
+        "hidden_size",
+        "intermediate_size",
+    ]
+
+
+def test_sides_may_have_overrides_and_a_directory(neox):
+    neox.write("conf/a.yml", seed="1")
+    done = neox("config", "diff", "-d", "conf", "a", "a,seed=2")
+    assert sections(done) == {"CHANGES NUMERICS": ["seed"]}
+
+
+def test_checkpoints_stand_for_the_newest_of_them(neox):
+    neox.write("saved/global_step3/settings.yml", seed="2")
+    neox.write("saved/latest", "global_step3\n")
+    assert neox("config", "diff", "saved", "saved/global_step3").out == "same\n"
+
+
+def test_a_side_that_is_half_written_is_a_mistake(neox):
+    for words in (
+        ["tiny.yml,", "tiny.yml"],
+        ["tiny.yml"],
+        ["tiny.yml", "tiny.yml", "--exit"],
+        ["tiny.yml,tiny.yml"] * 2,
+    ):
+        done = neox("config", "diff", *words)
+        assert (done.code, done.out) == (2, ""), words
+        assert "Traceback" not in done.err
+    assert "named twice" in done.err

@@ -69,6 +69,10 @@ def test_what_exists_only_while_a_program_runs_says_so(neox):
         ("zero_optimization.stge", "did you mean 'stage'?"),
         ("optimizer.params.beta", "did you mean 'betas'?"),
         ("nothing_like_it.at_all", "there is no such setting"),
+        ("seed.x", "seed is a whole number > 0, which has no parts"),
+        ("optimizer.parms.lr", "optimizer has no part 'parms'; did you mean 'params'?"),
+        ("optimizer.type.x", "optimizer.type is a name"),
+        ("tiny.yml", "tiny.yml is a file; the key comes first: `neox config explain KEY tiny.yml`"),
     ],
 )
 def test_what_is_not_known_is_a_mistake(neox, name, text):
@@ -87,3 +91,27 @@ def test_every_key_can_be_explained():
         lines = page(find_known(name, ownership), ownership, None)
         assert {"takes", "default", "group", "whose key", "changes", "checkpoint"} <= {label for label, _ in lines}
         assert not [text for _, text in lines if not text or "\n" in text]
+
+
+def test_a_part_of_a_configuration_tells_what_it_says(neox):
+    neox.write("part.yml", "gas: 2\noptimizer: {type: adam, params: {lr: 0.1}}\n")
+    page = facts(neox("config", "explain", "gradient_accumulation_steps", "part.yml"))
+    assert (page["value"], page["set in"]) == ("2", "part.yml:1")
+    assert page["comes to"].startswith("unknown: keys that must be given are missing")
+    page = facts(neox("config", "explain", "optimizer.params.lr", "part.yml"))
+    assert (page["value"], page["set in"]) == ("0.1", "part.yml:2")
+    assert facts(neox("config", "explain", "hidden_size", "part.yml"))["value"] == "not given"
+    neox.write("part.yml", "seed: big\n")
+    assert neox("config", "explain", "seed", "part.yml").code == 2
+
+
+@pytest.mark.parametrize("verb", [["check"], ["show"], ["explain", "seed"]])
+def test_runs_and_checkpoints_stand_for_their_settings(neox, verb):
+    neox.write("runs/now/resolved.yml", seed="1")
+    neox.write("saved/global_step3/settings.yml", seed="2")
+    neox.write("saved/latest", "global_step3\n")
+    for word in ("runs/now", "saved", "saved/global_step3"):
+        assert neox("config", *verb, word).code == 0
+    done = neox("config", *verb, "runs")
+    assert done.code == 2
+    assert "is a directory, and neither that of a run" in done.err

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from neox_core.cli.report import Paint, block, in_order, quoted
+from neox_core.config import read_text
 from neox_core.errors import Origin, Problem
 
 
@@ -19,8 +22,9 @@ def origin(line, text, source="a.yml"):
     return Origin(source=source, line=line, text=text)
 
 
-def mark(text, message, *keys):
-    line, under = quoted(origin(1, text), Problem(keys=keys, message=message))
+def mark(text, message):
+    (entry,) = read_text(text, "a.yml")
+    line, under = quoted(entry.origin, Problem(keys=(entry.key,), message=message))
     return line[len(under) - under.count("^") : len(under)]
 
 
@@ -62,19 +66,59 @@ def test_problems_come_once_and_in_order_of_file_and_line():
     assert in_order([nowhere, override, late, early, late]) == [early, late, override, nowhere]
 
 
-def test_the_mark_is_under_the_value_where_the_message_begins_with_it():
-    assert mark("seed: big", "'big' is not a whole number > 0", "seed") == "big"
-    assert mark('{"seed": "big"}', "'big' is not a whole number > 0", "seed") == '"big"'
-    assert mark("num-layers: 2", "there is no such setting", "num_layers") == "num-layers"
-    assert mark("seed: 0", "0 is not a whole number > 0", "seed") == "0"
-    assert mark("  max_grad_norm: 1", "is given elsewhere", "gradient_clipping") == "max_grad_norm: 1"
+@pytest.mark.parametrize(
+    ("text", "message", "marked"),
+    [
+        ("seed: big", "'big' is not a whole number > 0", "big"),
+        ('{"seed": "big"}', "'big' is not a whole number > 0", '"big"'),
+        ("seed: seed", "'seed' is not a whole number > 0", "seed"),
+        ("num-layers: 2", "there is no such setting", "num-layers"),
+        ("seed: 0", "0 is not a whole number > 0", "0"),
+        ("1e1_1: 1e1", "10 is too much", "1e1"),
+        ("seed: yes", "True is not a whole number", "yes"),
+        ("seed: true", "true is not a whole number", "true"),
+        ("seed: ~", "None is not a whole number", "~"),
+        ("seed: null", "null is not a whole number", "null"),
+        ("seed: 1", "True is not a whole number", "seed"),
+        ("seed: 2", "4 ranks cannot be cut", "seed"),
+        ("seed: {a: 1,\n  b: 2}", "{'a': 1, 'b': 2} is not a whole number", "{a: 1,"),
+        ("seed: [1, 2]  # two", "[1, 2] is not a whole number", "[1, 2]"),
+        ("seed:\n  a: 1", "{'a': 1} is not a whole number", "seed"),
+        ("seed:", "None is not a whole number", "seed"),
+        ("  max_grad_norm: 1", "is given elsewhere", "max_grad_norm"),
+    ],
+)
+def test_the_mark_is_under_the_value_where_the_message_begins_with_it(text, message, marked):
+    assert mark(text, message) == marked
+
+
+def test_a_line_without_columns_is_marked_whole():
+    line, under = quoted(origin(1, "  a: 1 "), Problem(message="x"))
+    assert (line, under) == ("a: 1", "^^^^")
+
+
+def test_what_is_no_yaml_is_quoted(neox):
+    neox.write("bad.yml", "seed: 1\nfp16: {enabled: true\nnorm: rmsnorm\n")
+    assert neox("config", "check", "bad.yml").err == (
+        "error: bad.yml:2: the '{' that begins here is not closed\n"
+        "  2 | fp16: {enabled: true\n"
+        "    |       ^\n"
+        "  add '}' at its end\n"
+    )
+
+
+def test_a_file_named_twice_is_one_sentence(neox):
+    assert neox("config", "check", "tiny.yml", "./tiny.yml").err == (
+        "error: ./tiny.yml: the file is named twice; name it once\n"
+    )
 
 
 def test_a_long_line_is_cut_around_the_mark():
     text = "{" + ", ".join(f"key_{number}: {number}" for number in range(100)) + "}"
-    line, under = quoted(origin(1, text), Problem(keys=("key_57",), message="there is no such setting"))
+    place = read_text(text, "a.yml")[57].origin
+    line, under = quoted(place, Problem(keys=("key_57",), message="there is no such setting"))
     assert len(line) <= 110
-    assert line[under.index("^") :].startswith("key_57:")
+    assert line[under.index("^") : len(under)] == "key_57"
 
 
 def test_there_is_colour_on_a_terminal_only(monkeypatch):
@@ -86,5 +130,7 @@ def test_there_is_colour_on_a_terminal_only(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     assert "\x1b[" not in "".join(block(problem, Paint(Terminal())))
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "")
+    assert "\x1b[" in "".join(block(problem, Paint(Terminal())))
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in "".join(block(problem, Paint(Terminal())))

@@ -37,9 +37,12 @@ def test_as_json(neox):
 def test_as_a_configuration_that_loads_again(neox):
     neox.write("again.yml", neox("config", "show", "tiny.yml", "--yaml").out)
     assert neox("config", "diff", "tiny.yml", "again.yml").out == "same\n"
+    assert "# norm: layernorm\n" in (neox.directory / "again.yml").read_text()
     neox.write("given.yml", neox("config", "show", "tiny.yml", "--yaml", "--given").out)
-    first, second = (NeoXArgs(read_entries([name]).values()).to_dict() for name in ("tiny.yml", "given.yml"))
-    assert first == second
+    first, *others = (
+        NeoXArgs(read_entries([name]).values()).to_dict() for name in ("tiny.yml", "given.yml", "again.yml")
+    )
+    assert others == [first, first]
 
 
 def test_as_deepspeed_is_given_it(neox):
@@ -50,3 +53,8 @@ def test_as_deepspeed_is_given_it(neox):
 def test_mistakes_are_told_in_place_of_values(neox):
     done = neox("config", "show", "tiny.yml", "norm=layernrom")
     assert (done.code, done.out) == (2, "")
+
+
+def test_values_are_spelt_as_neox_reads_them(neox):
+    shown = rows(neox("config", "show", "tiny.yml", "run_name='1e5'", "load='010'", "save=1_0").out)
+    assert [shown[key].split()[0] for key in ("run_name", "load", "save")] == ["'1e5'", "'010'", "1_0"]

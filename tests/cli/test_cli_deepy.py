@@ -8,7 +8,7 @@ import pytest
 from plugin_distributions import neox
 from plugin_runs import write_config, write_data
 
-from neox_core.cli.deepy import generate_words, hand_on, local_options
+from neox_core.cli.deepy import generate_words, hand_on, local_options, write_output
 from neox_core.config import Host, NeoXArgs, World
 from neox_core.errors import UserError
 from neox_core.plugins import Switches
@@ -219,3 +219,32 @@ def test_a_scheduler_is_told_nothing(given):
 def test_other_machines_are_told_nothing():
     assert local_options(args(), World((Host("elsewhere", 2),))) == []
     assert local_options(args(), World((Host("localhost", 1), Host("elsewhere", 1)))) == []
+
+
+# What is written
+
+
+def test_output_replaces_a_file_only_when_all_went_well(tmp_path):
+    file = tmp_path / "out.txt"
+    file.write_text("before")
+
+    def printing(code):
+        print("after")
+        if code is None:
+            raise UserError("no")
+        return code
+
+    with pytest.raises(UserError):
+        write_output(file, lambda: printing(None))
+    assert write_output(file, lambda: printing(1)) == 1
+    assert file.read_text() == "before"
+    assert write_output(file, lambda: printing(0)) == 0
+    assert file.read_text() == "after\n"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_help_of_a_named_script_is_that_of_its_verb(place):
+    done = neox("deepy", "train.py", "--help", cwd=place)
+    assert done.returncode == 0
+    assert "neox train" in done.stdout
+    assert "--dry-run" in done.stdout

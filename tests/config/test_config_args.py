@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import copy
+import datetime
+import enum
+import io
 import math
+import pickle
+import re
+import sys
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from neox_core.config import CORE_GROUPS, ModelSettings, NeoXArgs, PluginSettings, dump_yaml, read_text
+from neox_core.config import (
+    CORE_GROUPS,
+    ModelSettings,
+    NeoXArgs,
+    Ownership,
+    PluginSettings,
+    World,
+    dump_yaml,
+    read_text,
+)
+from neox_core.config.ownership import Owner
 from neox_core.errors import SettingsError
+from neox_core.plugins import PluginManager, Switches
 
 MODEL = {
     "num_layers": 2,
@@ -211,3 +229,258 @@ def test_repeated_values_are_written_in_full():
 
 def test_plugin_switches_are_a_group_like_any_other():
     assert args(plugin_disable=["logger.jsonl"]).groups[PluginSettings].plugin_disable == ["logger.jsonl"]
+
+
+# Values are copied on their way in and out
+
+MAPPED: dict = {"fp16": {"enabled": False}, "attention_config": [[["global"], "all"]], "train_data_paths": ["a"]}
+
+
+def spoil(value) -> None:
+    """Change everything within a value that can be changed."""
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        spoil(item)
+    if isinstance(value, dict):
+        value["spoilt"] = True
+    elif isinstance(value, list):
+        value.append("spoilt")
+
+
+@pytest.mark.parametrize(
+    "given_out",
+    [
+        lambda found: [found.fp16, found.attention_config, found.train_data_paths],
+        lambda found: found.to_dict(),
+        lambda found: [entry.value for entry in found.entries],
+        lambda found: [value for group in found.groups.values() for value in vars(group).values()],
+        lambda found: [value for group in found.resolve().groups.values() for value in vars(group).values()],
+        lambda found: [dict(found.resolve().values), found.resolve().deepspeed],
+        lambda found: [copy.copy(found).to_dict(), copy.deepcopy(found).fp16],
+    ],
+)
+def test_nobody_changes_settings_by_what_they_give_out(given_out):
+    found = args(train_micro_batch_size_per_gpu=1, **MAPPED)
+    spoil(given_out(found))
+    assert {key: found.to_dict()[key] for key in MAPPED} == MAPPED
+    assert {key: getattr(found, key) for key in MAPPED} == MAPPED
+    assert found == args(train_micro_batch_size_per_gpu=1, **MAPPED)
+
+
+def test_nobody_changes_settings_by_what_they_took():
+    given = copy.deepcopy(MAPPED)
+    found = args(**given)
+    found.bf16 = bf16 = {"enabled": True}
+    spoil(given)
+    spoil(bf16)
+    assert {key: getattr(found, key) for key in MAPPED} == MAPPED
+    assert found.bf16 == {"enabled": True}
+
+
+def test_what_was_resolved_stays_as_it_was():
+    found = args(train_micro_batch_size_per_gpu=1, **MAPPED)
+    resolved = found.resolve()
+    before = copy.deepcopy((resolved.groups, resolved.values, resolved.deepspeed))
+    found.attention_config = [[["global"], 2]]
+    found.train_data_paths = ["b"]
+    assert (resolved.groups, resolved.values, resolved.deepspeed) == before
+
+
+def test_copies_are_changed_alone():
+    found = args(**MAPPED)
+    found.note = ["mine"]
+    for twin in (copy.copy(found), copy.deepcopy(found)):
+        twin.fp16 = {"enabled": True}
+        twin.seed = 5
+        assert {key: getattr(found, key) for key in MAPPED} == MAPPED
+        assert found.seed == 1234
+    assert copy.copy(found).note is found.note
+    assert copy.deepcopy(found).note == ["mine"]
+    assert copy.deepcopy(found).note is not found.note
+
+
+class Word(str):
+    __slots__ = ()
+
+
+class Size(enum.IntEnum):
+    SMALL = 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("seed", np.int64(3), 3),
+        ("seed", Size.SMALL, 3),
+        ("hidden_dropout", np.float32(0.5), 0.5),
+        ("gpt_j_residual", np.bool_(True), True),
+        ("run_name", Word("x"), "x"),
+        ("run_name", "\ud83d\ude00", "\U0001f600"),
+        ("train_data_paths", ("a", "b"), ["a", "b"]),
+        ("fp16", {Word("x"): (np.float64(1.5), [()])}, {"x": [1.5, [[]]]}),
+    ],
+)
+def test_what_means_plain_data_becomes_plain(tmp_path, key, value, expected):
+    found = args(**{key: value})
+    assert repr(getattr(found, key)) == repr(expected)
+    found.save_yml(tmp_path / "saved.yml")
+    assert NeoXArgs.from_ymls([tmp_path / "saved.yml"]) == found
+
+
+PLAIN = "is not plain data: text, numbers, true/false, null, lists and mappings with text keys"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("run_name", b"x", f"run_name: b'x' {PLAIN}"),
+        ("run_name", datetime.date(2024, 1, 2), f"run_name: datetime.date(2024, 1, 2) {PLAIN}"),
+        ("fp16", {"a": {"b": {1}}}, f"fp16: {{1}} {PLAIN}"),
+        ("fp16", {"a": {1: 2}}, f"fp16: the key 1 {PLAIN}"),
+        ("seed", np.zeros(2), f"seed: array([0., 0.]) {PLAIN}"),
+        ("run_name", "\ud83d", "run_name: '\\ud83d' is not text: it has half of a character"),
+    ],
+)
+def test_what_is_no_plain_data_is_refused_by_name(key, value, message):
+    assert problems({**MODEL, key: value}) == [f"dictionary: {message}"]
+    found = args()
+    with pytest.raises(SettingsError, match=f"set in Python: {re.escape(message)}"):
+        found.update_value(key, value)
+
+
+def test_a_value_that_holds_itself_is_refused():
+    endless: dict = {}
+    endless["again"] = endless
+    assert problems({"fp16": endless}) == ["dictionary: fp16: is nested too deeply, or holds itself"]
+
+
+def test_keys_are_text_and_given_once():
+    assert problems({1: 2}) == ["dictionary: 1: is a key that is not text (keys are words)"]
+    assert "num_layers: is given twice" in problems({**MODEL, "num-layers": 3})[0]
+
+
+# Settings as a Python object
+
+
+def test_settings_are_pickled_with_the_choice_of_plugins():
+    plugins = PluginManager(Switches(allow=("neox-toolkit",), disable={"logger.jsonl": "test"}))
+    found = NeoXArgs.from_dict({**MODEL, "save_interval": 5, **MAPPED}, plugins=plugins)
+    found.note, found.world = "mine", World.local(2)
+    again = pickle.loads(pickle.dumps(found))
+    assert again == found
+    assert again.groups == found.groups
+    assert again.notices == found.notices
+    assert again.plugins.switches == plugins.switches
+    assert (again.note, again.world) == ("mine", World.local(2))
+    assert again.origin("checkpoint_factor") == found.origin("checkpoint_factor")
+
+
+@pytest.mark.parametrize("name", ["resolve", "plugins", "entries", "ownership", "groups", "notices", "to_dict"])
+def test_parts_of_settings_are_not_set(name):
+    found = args()
+    with pytest.raises(AttributeError, match=f"{name} is a part of NeoXArgs itself"):
+        setattr(found, name, 1)
+    assert found == args()
+
+
+def test_an_earlier_spelling_is_set_like_any_key():
+    found = args()
+    found.save_interval = 5
+    found.geglu = True
+    found.train_data_path = "x"
+    assert (found.checkpoint_factor, found.activation, found.train_data_paths) == (5, "geglu", ["x"])
+    with pytest.raises(SettingsError, match="set in Python: warmup_iters: is no setting"):
+        found.warmup_iters = 5
+
+
+def test_a_repeated_notice_is_told_once():
+    found = args()
+    for interval in (5, 6, 7):
+        found.save_interval = interval
+        found.train_data_path = f"{interval}"
+        found.deepscale = True
+    assert sorted(notice.keys for notice in found.notices) == [("deepscale",), ("save_interval",), ("train_data_path",)]
+
+
+def test_a_fact_of_the_process_gives_way_to_what_is_set():
+    found = args()
+    vars(found).update(rank=3)
+    assert found.rank == 3
+    found.rank = 4
+    assert found.rank == 4
+
+
+def test_an_origin_is_as_near_as_it_is_known(tmp_path):
+    file = tmp_path / "run.yml"
+    file.write_text(dump_yaml(MODEL) + "optimizer:\n  type: adam\n  params:\n    lr: 0.1\n")
+    found = NeoXArgs.from_ymls([file], overrides=["optimizer.params.betas=[0.9, 0.95]"])
+    lines = {
+        path: found.origin(path).line for path in ("optimizer.type", "optimizer.params.lr", "optimizer.params.eps")
+    }
+    assert lines == {"optimizer.type": 8, "optimizer.params.lr": 10, "optimizer.params.eps": 9}
+    assert str(found.origin("optimizer.params.betas")).startswith("command line (optimizer.params.betas=")
+    assert found.origin("fp16.enabled") is None
+
+
+def test_validation_says_true_or_what_is_wrong():
+    found = args(train_micro_batch_size_per_gpu=1)
+    assert found.validate_keys() is True
+    assert found.validate_types() is True
+    assert found.validate_values() is True
+    found.seq_length = 9
+    assert found.validate_types() is True
+    with pytest.raises(SettingsError, match="max_position_embeddings 8 is less than seq_length 9"):
+        found.validate_values()
+    found.train_data_paths = ["x"]
+    twice = Owner(found.ownership.by_key["train_data_paths"][0].group, "acme-neox 1.0")
+    vars(found)["_ownership"] = Ownership([*found.ownership.owners, twice])
+    with pytest.raises(SettingsError, match=r"is claimed by neox_core and acme-neox 1\.0"):
+        found.validate_keys()
+
+
+def test_output_is_copied_to_files_with_and_without_bytes_below(tmp_path, monkeypatch):
+    with (tmp_path / "terminal").open("w") as terminal:
+        notebook = io.StringIO()
+        monkeypatch.setattr("sys.stdout", notebook)
+        monkeypatch.setattr("sys.stderr", terminal)
+        found = args(log_dir=str(tmp_path / "logs"))
+        found.enable_logging()
+        found.enable_logging()
+        print("seen")
+        print("wrong", file=sys.stderr)
+    assert notebook.getvalue() == "seen\n"
+    assert (tmp_path / "terminal").read_text() == "wrong\n"
+    files = {path.name.partition("_")[2]: path.read_text() for path in (tmp_path / "logs").iterdir()}
+    assert files == {"stdout.txt": "seen\n", "stderr.txt": "wrong\n"}
+
+
+def test_output_is_not_copied_without_a_directory(capsys):
+    before = sys.stdout
+    args().enable_logging()
+    assert sys.stdout is before
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"overwrite_values": {"compat": "gpt-neox"}},
+        {"overrides": ["compat=gpt-neox"]},
+        {"overrides": ["compat='gpt-neox'"]},
+        {"overrides": ["compat=null", 'compat="gpt-neox"']},
+    ],
+)
+def test_compat_decides_about_spellings_wherever_it_is_given(tmp_path, later):
+    (tmp_path / "a.yml").write_text(dump_yaml(MODEL))
+    (tmp_path / "b.yml").write_text("num-layers: 4")
+    files = [tmp_path / "a.yml", tmp_path / "b.yml"]
+    assert NeoXArgs.from_ymls(files, **later).num_layers == 4
+    for refused in ({}, {"overrides": ["compat=gpt-neox", "compat=null"]}):
+        with pytest.raises(SettingsError, match="num_layers: is given twice"):
+            NeoXArgs.from_ymls(files, **refused)
+
+
+def test_overwriting_is_by_key_and_after_the_files(tmp_path):
+    (tmp_path / "a.yml").write_text(dump_yaml({**MODEL, "save_interval": 3}))
+    found = NeoXArgs.from_ymls([tmp_path / "a.yml"], {"checkpoint-factor": 5})
+    assert found.checkpoint_factor == 5
+    with pytest.raises(SettingsError, match="num_layers: is given twice"):
+        NeoXArgs.from_ymls([tmp_path / "a.yml"], {"num-layers": 5, "num_layers": 6})

@@ -56,7 +56,8 @@ def test_an_accepted_batch_multiplies_out(total, micro, accumulation, ranks):
         batch = resolve(ranks, **given).batch
     except SettingsError as error:
         (problem,) = error.problems
-        assert "train_micro_batch_size_per_gpu" in problem.keys
+        written = [key for key, value in given.items() if value is not None]
+        assert set(problem.keys) <= set(written) or "the batch size is not given" in problem.message
         assert (total is None and micro is None) or not divides(total, micro, accumulation, ranks)
         return
     assert batch.data_parallel == ranks
@@ -98,8 +99,10 @@ def test_what_is_not_given_of_a_batch_is_computed(total, micro, accumulation, ra
 
 def test_a_batch_that_does_not_divide_says_what_would():
     (problem,) = problems(2, train_batch_size=63, train_micro_batch_size_per_gpu=4)
-    assert "63 samples a step cannot be made of 4 a pass x 7 passes x 2 data-parallel ranks" in problem
-    assert "a step is a multiple of 8 samples" in problem
+    assert "63 samples a step cannot be made of 4 a pass x 2 data-parallel ranks" in problem
+    assert "(train_batch_size must be a multiple of 8, such as 64)" in problem
+    (problem,) = problems(1, train_batch_size=64, train_micro_batch_size_per_gpu=4, gradient_accumulation_steps=3)
+    assert "(write train_batch_size: 12, or leave one of the three out)" in problem
 
 
 # Precision
@@ -300,9 +303,9 @@ def test_malformed_optimizers_are_refused(optimizer, message):
             {"data_path": ..., "train_data_paths": ["a"], "train_data_weights": [1.0, 2.0]},
             "2 weights for 1 paths (give one weight for each path)",
         ),
-        ({"zero_optimization": {"stage": 4}}, "stage 4 is not one of 0, 1, 2, 3 (add a stage, such as stage: 1)"),
-        ({"zero_optimization": {"stage": True}}, "stage True is not one of 0, 1, 2, 3"),
-        ({"zero_optimization": {"stage": [0, 1]}}, "stage [0, 1] is not one of 0, 1, 2, 3"),
+        ({"zero_optimization": {"stage": 4}}, "stage 4 is not one of the whole numbers 0, 1, 2, 3 (write one of them"),
+        ({"zero_optimization": {"stage": True}}, "stage True is not one of the whole numbers 0, 1, 2, 3"),
+        ({"zero_optimization": {"stage": [0, 1]}}, "stage [0, 1] is not one of the whole numbers 0, 1, 2, 3"),
         ({"zero_optimization": {"overlap_comm": True}}, "has no stage (add a stage, such as stage: 1)"),
         (
             {"zero_optimization": {"stage": 1, "reduce_buket_size": 1}},
@@ -312,12 +315,41 @@ def test_malformed_optimizers_are_refused(optimizer, message):
             {"zero_optimization": {"stage": 1, "compute_grad_norm": False}},
             "compute_grad_norm: False would let steps with gradients",
         ),
-        ({"fp16": {"type": "bf16"}}, "type: 'bf16' is not 'fp16' (write `precision`: fp32, fp16 or bfloat16)"),
-        ({"bf16": {"xyz": 2}}, "'xyz' is not an option of DeepSpeed's bf16 (remove it)"),
-        ({"fp16": {"hysterisis": 2}}, "'hysterisis' is not an option of DeepSpeed's fp16 (did you mean 'hysteresis'?)"),
-        ({"bf16": {"enable": True}}, "'enable' is not an option of DeepSpeed's bf16 (did you mean 'enabled'?)"),
         (
-            {"bf16": {"check_grad_overflow": False}},
+            {"fp16": {"enabled": False, "type": "bf16"}},
+            "type: 'bf16' is not 'fp16' (write `precision`: fp32, fp16 or bfloat16)",
+        ),
+        ({"bf16": {"enabled": False, "xyz": 2}}, "'xyz' is not an option of DeepSpeed's bf16 (remove it)"),
+        (
+            {"fp16": {"enabled": False, "hysterisis": 2}},
+            "'hysterisis' is not an option of DeepSpeed's fp16 (did you mean 'hysteresis'?)",
+        ),
+        (
+            {"bf16": {"enabled": True, "enable": 1}},
+            "'enable' is not an option of DeepSpeed's bf16 (did you mean 'enabled'?)",
+        ),
+        ({"fp16": {"loss_scale": 0}}, "fp16: does not say enabled (write enabled: true or enabled: false)"),
+        ({"bf16": {}}, "bf16: does not say enabled"),
+        ({"fp16": {"enabled": "false"}}, "fp16: enabled: 'false' is not true or false"),
+        ({"fp16": {"enabled": False, "loss_scale": "x"}}, "loss_scale: 'x' is neither a number nor true or false"),
+        (
+            {"deepspeed_extra_args": {"comms_loger": {}}},
+            "'comms_loger' is no key of DeepSpeed's configuration (did you mean",
+        ),
+        (
+            {"deepspeed_extra_args": {"comms_logger": {"enabledd": 1}}},
+            "'enabledd' is not an option of DeepSpeed's comms_logger",
+        ),
+        ({"num_nodes": 0}, "0 hosts run nothing (leave it out for all hosts)"),
+        ({"seed": 10**30}, "has a whole number of more than 63 bits (give a smaller one)"),
+        (
+            {"optimizer": {"type": "adam", "params": {"lr": 10**400}}},
+            "optimizer: has a whole number of more than 63 bits",
+        ),
+        ({"attention_config": [[["global"], -3], [["local"], 4]]}, "[['global'], -3] is not [[names], repeats]"),
+        ({"attention_config": [[["global"] * 4, True]]}, "is not [[names], repeats]"),
+        (
+            {"bf16": {"enabled": False, "check_grad_overflow": False}},
             "check_grad_overflow: False would let steps with gradients that are",
         ),
     ],
@@ -388,6 +420,14 @@ def test_problems_of_all_rules_and_derivations_come_together():
             "stage [0, 1] is for DeepSpeed's autotuner, which this version does not run",
         ),
         ({"data_path": ...}, "no training data is given"),
+        ({"autotuning": {"enabled": True}}, "DeepSpeed's autotuner is not run by this version"),
+        ({"amp": {"enabled": True}}, "amp: DeepSpeed has it no more"),
+        ({"deepspeed_extra_args": {"sparse_gradients": True}}, "sparse_gradients: DeepSpeed has it no more"),
+        ({"coord_check": True}, "True: this version does not have it yet"),
+        ({"tensor_parallel": {"autotp_size": 2}}, "this version does not have it yet"),
+        ({"deepspeed_slurm": True}, "True: this version does not have it yet"),
+        ({"autotuning_run": "tune"}, "'tune': this version does not have it yet"),
+        ({"moe_num_experts": 8}, "sinkhorn, GPT-NeoX's default: this version does not have it yet"),
         ({"precision": "fp16"}, "fp16 cannot be trained on a CPU"),
         ({"fp16": {"enabled": True}}, "fp16 cannot be trained on a CPU"),
         ({"use_mup": True}, "True: this version does not have it yet (remove it to train without)"),
@@ -398,7 +438,12 @@ def test_what_cannot_be_run_here_resolves_and_says_so(changes, message):
 
 
 def test_a_key_left_at_its_default_is_no_limitation():
-    assert limitations(use_mup=False, pipe_parallel_size=1) == []
+    changes = {"use_mup": False, "pipe_parallel_size": 1, "autotuning": {"enabled": False}, "amp": {"enabled": False}}
+    assert limitations(**changes) == []
+
+
+def test_a_checkpoint_factor_without_a_fraction_is_a_number_of_steps():
+    assert resolve(checkpoint_factor=1e4, save="s")
 
 
 @pytest.mark.parametrize(
@@ -408,8 +453,12 @@ def test_a_key_left_at_its_default_is_no_limitation():
         ({"distributed_backend": "nccl"}, "distributed_backend: there is no GPU here: gloo in place of nccl"),
         ({"rope_fusion": True}, "rope_fusion: has no effect in this version"),
         (
+            {"precision": "bfloat16", "zero_optimization": {"stage": 0}},
+            "zero_optimization: stage 0 is stage 1 in reduced precision; on one rank they are the same",
+        ),
+        (
             {"bf16": {"enabled": True, "bf16": True, "loss_scale": 0, "hysteresis": 2}},
-            "bf16: hysteresis, loss_scale: no effect, as bfloat16 needs no loss scale",
+            "bf16: bf16, hysteresis, loss_scale: no effect in this dictionary",
         ),
     ],
 )

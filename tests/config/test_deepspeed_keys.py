@@ -14,7 +14,9 @@ from pydantic import ValidationError
 from neox_core.config import DeepSpeedSettings, NeoXArgs, World
 from neox_core.config.deepspeed_json import NOT_PASSED_ON
 from neox_core.config.deepspeed_names import DEEPSPEED_NAMES
+from neox_core.config.keys import Key
 from neox_core.config.ownership import Ownership
+from neox_core.errors import SettingsError
 from neox_core.plugins import PluginManager, Switches
 
 OWNERSHIP = Ownership.of(PluginManager(Switches()))
@@ -121,7 +123,12 @@ def test_its_defaults_are_ours():
     assert compared == {name: getattr(theirs, name) for name in compared}
 
 
-@pytest.mark.parametrize("name", sorted(set(DeepSpeedSettings.model_fields) - NOT_PASSED_ON))
+def is_passed_on(name: str) -> bool:
+    key = Key.of(DeepSpeedSettings, name, "neox_core")
+    return name not in NOT_PASSED_ON and not key.pending and not key.unused
+
+
+@pytest.mark.parametrize("name", sorted(filter(is_passed_on, DeepSpeedSettings.model_fields)))
 def test_its_keys_are_handed_to_it_as_they_are(name):
     value = another_value(name)
     args = NeoXArgs.from_dict({**MODEL, name: value}, plugins=PluginManager(Switches()))
@@ -137,6 +144,15 @@ def another_value(name: str) -> Any:
             if getattr(DeepSpeedSettings(**{name: value}), name) != field.default:
                 return value
     raise AssertionError(f"no value of {name} is known here")
+
+
+@pytest.mark.parametrize("name", sorted(DeepSpeedSettings.model_fields))
+def test_null_is_not_handed_to_it(name):
+    try:
+        args = NeoXArgs.from_dict({**MODEL, name: None}, plugins=PluginManager(Switches()))
+    except SettingsError:
+        return  # it takes no null
+    assert args.resolve(World.local(1)).deepspeed.get(name, ...) is not None or name == "steps_per_print"
 
 
 # Dictionaries

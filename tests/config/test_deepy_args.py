@@ -287,6 +287,36 @@ def test_deepspeeds_configuration_is_for_the_ranks_that_the_settings_name(ranks)
     assert config["train_batch_size"] == 8
 
 
+HOSTS = "a slots=4\nb slots=2\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "ranks"),
+    [
+        ({"hostfile": "hosts"}, 6),
+        ({"hostfile": "hosts", "num_nodes": 1}, 4),
+        ({"hostfile": "hosts", "num_gpus": 2}, 4),
+        ({"hostfile": "hosts", "include": "a:0,2@b"}, 4),
+        ({"hostfile": "hosts", "exclude": "a:3", "num_gpus": 1}, 5),
+        ({"hostfile": "hosts", "global_num_gpus": 3}, 3),
+        ({"hostfile": "absent", "num_gpus": 2}, 2),
+        ({"include": "localhost:0,3"}, 2),
+        ({"exclude": "localhost:0", "num_gpus": 4}, 3),
+    ],
+)
+def test_a_wrapper_of_ones_own_gets_the_ranks_of_the_hostfile(given, ranks):
+    Path("hosts").write_text(HOSTS)
+    words = args(**given).get_deepspeed_main_args()
+    assert handed_over(words, "--deepspeed_config")["train_batch_size"] == 2 * ranks
+
+
+def test_the_hostfile_of_the_environment_is_the_one_that_counts(monkeypatch):
+    Path("hosts").write_text(HOSTS)
+    monkeypatch.setenv("DLTS_HOSTFILE", "hosts")
+    words = args(hostfile="absent").get_deepspeed_main_args()
+    assert handed_over(words, "--deepspeed_config")["train_batch_size"] == 12
+
+
 def test_with_autotuning_deepspeeds_configuration_is_a_file(place, monkeypatch):
     words = args(autotuning_run="tune").get_deepspeed_main_args()
     assert words[:4] == ["--autotuning", "tune", "work.py", "--deepspeed_config"]
@@ -425,6 +455,13 @@ def test_a_program_overwrites_what_was_handed_over():
     assert str(read.origin("zero_optimization")) == "overwrite_values"
 
 
+def test_a_program_overwrites_by_any_name_and_only_once_each():
+    words = args(checkpoint_factor=3).get_deepspeed_main_args()
+    assert NeoXArgs.consume_neox_args({"save-interval": 5}, words).checkpoint_factor == 5
+    with pytest.raises(SettingsError, match="log_interval: is given twice"):
+        NeoXArgs.consume_neox_args({"log-interval": 5, "log_interval": 6}, words)
+
+
 def test_autotuning_replaces_what_it_tries_and_nothing_else():
     made = args(autotuning_run="tune", gradient_clipping=0.5)
     tried = {"train_micro_batch_size_per_gpu": 8, "zero_optimization": {"stage": 2}, "gradient_clipping": 3.0}
@@ -497,6 +534,8 @@ def test_a_rank_knows_its_place(monkeypatch, given, environment, expected):
     assert read.world.size == expected.world_size
     assert read.deepspeed_config["train_batch_size"] == 2 * expected.world_size
     assert not {"local_rank", "rank", "world_size", "world"} & set(read.to_dict())
+    read.rank, read.world = 0, World.local(1)
+    assert (read.rank, read.world_size) == (0, 1)
 
 
 @pytest.mark.parametrize(

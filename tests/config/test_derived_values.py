@@ -76,5 +76,22 @@ def test_they_are_no_settings(tmp_path):
 
 def test_settings_that_do_not_fit_say_so_when_something_is_computed():
     args = NeoXArgs.from_dict({**VALUES, "seq_length": 9})
-    with pytest.raises(SettingsError, match="max_position_embeddings 8 is less than seq_length 9"):
+    with pytest.raises(
+        AttributeError, match=r"batch_size cannot be computed: .*max_position_embeddings 8 is less than"
+    ):
         _ = args.batch_size
+    assert not hasattr(args, "lr")
+    assert getattr(args, "lr", None) is None
+
+
+@pytest.mark.parametrize("name", ["lr", "zero_stage"])
+def test_they_are_not_overridden_but_what_they_are_computed_from_is(tmp_path, name):
+    NeoXArgs.from_dict(VALUES).save_yml(tmp_path / "a.yml")
+    message = f"{name}: is computed from {DERIVED[name].source} \\(set those\\)"
+    with pytest.raises(SettingsError, match=f"^command line \\({name}=3\\): {message}"):
+        NeoXArgs.from_ymls([tmp_path / "a.yml"], overrides=[f"{name}=3"])
+    with pytest.raises(SettingsError, match=f"^overwrite_values: {message}"):
+        NeoXArgs.from_ymls([tmp_path / "a.yml"], {name: 3})
+    (tmp_path / "b.yml").write_text(f"{name}: 3")
+    (notice,) = NeoXArgs.from_ymls([tmp_path / "a.yml", tmp_path / "b.yml"]).notices
+    assert notice.message == f"is computed from {DERIVED[name].source}; the value given is not used"

@@ -50,19 +50,21 @@ def test_a_key_of_two_files_is_refused_however_it_is_spelt(tmp_path, first, seco
         read_entries(paths)
     (problem,) = caught.value.problems
     assert problem.keys == ("num_layers",)
-    assert f"{paths[0]}:1 (12)" in problem.message
-    assert f"{paths[1]}:3 (24)" in problem.message
+    assert problem.message == f"is given twice, first in {paths[0]}:1"
+    assert str(problem.origin) == f"{paths[1]}:3"
 
 
 def test_a_key_twice_in_one_file_is_refused_in_both_spellings(tmp_path):
     path = file(tmp_path, "model.yml", "num-layers: 12\nnorm: rmsnorm\nnum_layers: 12\n")
-    with pytest.raises(SettingsError, match=r"num_layers: is given twice, in .*model\.yml:1 .*model\.yml:3"):
+    with pytest.raises(SettingsError, match=r"model\.yml:3: num_layers: is given twice, first in .*model\.yml:1"):
         read_entries([path])
 
 
 def test_the_same_value_twice_is_refused_too(tmp_path):
     paths = [file(tmp_path, name, '{"tensorboard_dir": "tensorboard",}') for name in ("local_setup.yml", "prof.yml")]
-    with pytest.raises(SettingsError, match=r"tensorboard_dir: is given twice, in .*local_setup\.yml:1 .*prof\.yml:1"):
+    with pytest.raises(
+        SettingsError, match=r"prof\.yml:1: tensorboard_dir: is given twice, first in .*local_setup\.yml:1"
+    ):
         read_entries(paths)
 
 
@@ -150,7 +152,7 @@ def test_json_may_have_remarks_and_trailing_commas_like_yaml(tmp_path):
 
 def test_a_tab_where_yaml_has_none_is_refused_with_its_line(tmp_path):
     path = file(tmp_path, "run.yml", '{\n\t"num-layers": 2,\n}\n')
-    with pytest.raises(UserError, match=r"run\.yml:2: not valid YAML: .*'\\t'"):
+    with pytest.raises(UserError, match=r"run\.yml:2: a line begins with a tab"):
         read_file(path)
 
 

@@ -52,7 +52,6 @@ OTHER_DEFAULTS = {
     "num_attention_heads": "likewise",
     "seq_length": "likewise",
     "max_position_embeddings": "likewise",
-    "moe_router_type": "the one router there is; the other is refused, not replaced",
 }
 """Keys with a default of our own, and why."""
 

@@ -25,7 +25,16 @@ DECLARING = {"groups", "settings"}
 
 ABOUT_KEYS = {
     Path("neox_core/config", name)
-    for name in ("command_line", "compatibility", "deepspeed_names", "derived", "older", "rules", "translation")
+    for name in (
+        "command_line",
+        "compatibility",
+        "deepspeed_names",
+        "derived",
+        "older",
+        "rules",
+        "translation",
+        "deepspeed_rules",
+    )
 }
 """Modules of the configuration that name keys without doing what they say."""
 

@@ -26,6 +26,13 @@ def load(text: str) -> NeoXArgs:
     return NeoXArgs(read_text(MODEL + text, "old.yml"), PLUGINS)
 
 
+def overridden(text: str, *overrides: str) -> NeoXArgs:
+    entries = merge([read_text(MODEL + text, "old.yml")])
+    for override in overrides:
+        apply_override(entries, override)
+    return NeoXArgs(entries.values(), PLUGINS)
+
+
 def refusal(text: str) -> str:
     with pytest.raises(SettingsError) as caught:
         load(text)
@@ -63,7 +70,7 @@ def test_what_another_key_says_today_is_mapped_with_a_notice(text, key, value):
         "geglu: false",
         "openai_gelu: false",
         "sparsity: none",
-        "attention_type: groupedquery",
+        "attention_type: multihead",
         "mlp_type: regular",
         "reset_position_ids: false",
         "reset_attention_mask: false",
@@ -85,24 +92,53 @@ def test_what_says_nothing_new_is_dropped_with_a_notice(text):
         ("openai_gelu: true", "write bias_gelu_fusion: true"),
         ("sparsity: interspersed", "write attention_config"),
         ("attention_type: linear", "num_kv_heads"),
+        ("attention_type: multiquery", "write num_kv_heads: 1"),
+        ("attention_type: groupedquery", "write num_kv_heads, the number of key/value heads"),
+        ("attention_type: groupedquery\nnum_kv_heads: null", "write num_kv_heads, the number"),
         ("mlp_type: llama", "write activation: swiglu"),
         ("reset_attention_mask: true", "remove it"),
         ("label_data_paths: [a]", "write train_label_data_paths"),
         ("out_seq_length: 5", "write maximum_tokens"),
         ("genfile: x", "write sample_output_file"),
         ("greedy: false", "temperature > 0"),
+        ("greedy: true\ntemperature: 0.7", "remove greedy, or temperature: 0.7"),
+        ("greedy: true\ntop_k: 3\ntop_p: 0.9", "remove greedy, or top_k: 3, top_p: 0.9"),
         ("warmup_iters: 5", "write warmup: 0.05"),
+        ("warmup_iters: 500", "write warmup, the share from 0 to 1 of 100 steps"),
+        (f"warmup_iters: {10**400}", "write warmup, the share from 0 to 1 of 100 steps"),
+        ("warmup_iters: true", "write warmup, the share from 0 to 1 of 100 steps"),
         ("lr_decay_iters: 50\nwarmup-iters: 5", "write warmup: 0.1"),
         ("optimizer: {type: adam, params: {lr: 1.0e-3}}\ndecay_lr_to: 0.1", "write min_lr: 0.0001"),
         ("decay_lr_to: 0.1", "write min_lr: 0.1 x optimizer.params.lr"),
+        (f"optimizer: {{type: adam, params: {{lr: 1.0e-3}}}}\ndecay_lr_to: {10**400}", "write min_lr, the rate"),
+        ("decay_lr_to: true", "write min_lr, the rate to fall to"),
         ("autotuning_config: {}", "write autotuning"),
     ],
 )
 def test_what_cannot_be_mapped_is_explained_at_its_line(text, remedy):
     said = refusal(text)
-    line = 7 + len(text.splitlines()) if "\n" in text and "activation" not in text else 8
+    line = 9 if text.startswith(("optimizer", "lr_decay_iters", "train")) else 8
     assert said.startswith(f"old.yml:{line}: ")
     assert remedy in said
+
+
+@pytest.mark.parametrize("kind", ["groupedquery", "multiquery"])
+def test_the_kind_of_attention_is_said_by_the_number_of_heads(kind):
+    args = load(f"attention_type: {kind}\nnum_kv_heads: 1")
+    assert args == load("num_kv_heads: 1")
+    assert [notice.keys for notice in args.notices] == [("attention_type",)]
+
+
+def test_greedy_agrees_with_what_samples_or_not():
+    for text in ("greedy: true\ntemperature: 0.0\ntop_k: 0", "greedy: false\ntemperature: 0.7"):
+        assert [notice.keys for notice in load(text).notices] == [("greedy",)]
+
+
+def test_a_gate_gives_way_to_an_activation_that_overrides_it():
+    assert overridden("geglu: true", "activation=gelu").activation == "gelu"
+    assert overridden("activation: gelu", "geglu=true").activation == "geglu"
+    assert overridden("", "activation=gelu", "geglu=true").activation == "geglu"
+    assert overridden("", "geglu=true", "activation=gelu").activation == "gelu"
 
 
 def test_each_older_key_has_a_meaning_and_is_no_key_today():
@@ -126,13 +162,14 @@ def test_all_single_paths_are_known():
     assert len(names) == 21
     args = load("\n".join(f"{name}: {name}" for name in names))
     assert all(getattr(args, f"{name}s") == [name] for name in names)
-    assert args.notices == ()
+    assert [(notice.keys, notice.message) for notice in args.notices] == [
+        ((name,), f"is {name}s with one path") for name in names
+    ]
 
 
 def test_a_path_and_its_list_are_the_same_key():
-    assert "train_data_paths: is given twice, in old.yml:8 (['a']) and old.yml:9 (['b'])" in refusal(
-        "train_data_path: a\ntrain_data_paths: [b]"
-    )
+    said = refusal("train_data_path: a\ntrain_data_paths: [b]")
+    assert said == "old.yml:9: train_data_paths: is given twice, first in old.yml:8 (remove one)"
 
 
 def test_an_older_name_and_todays_are_the_same_key():
@@ -142,12 +179,31 @@ def test_an_older_name_and_todays_are_the_same_key():
 def test_an_override_takes_the_place_of_either_name():
     for text in ("checkpoint_factor: 5", "save_interval: 5"):
         for override in ("checkpoint_factor=6", "save_interval=6"):
-            entries = merge([read_text(MODEL + text, "old.yml")])
-            apply_override(entries, override)
-            args = NeoXArgs(entries.values(), PLUGINS)
+            args = overridden(text, override)
             assert args.checkpoint_factor == 6
             args.update_value("save_interval", 7)
             assert args.checkpoint_factor == 7
+
+
+ACCUMULATION = ("gas", "gradient_accumulation_steps")
+
+
+@pytest.mark.parametrize("first", ACCUMULATION)
+@pytest.mark.parametrize("second", ACCUMULATION)
+@pytest.mark.parametrize("text", ["", "gas: 2", "gradient_accumulation_steps: 2"])
+def test_the_later_override_wins_whatever_the_name(text, first, second):
+    assert overridden(text, f"{first}=8", f"{second}=16").gradient_accumulation_steps == 16
+
+
+@pytest.mark.parametrize("override", ["bf16.enabled=true", "bfloat16.enabled=true"])
+@pytest.mark.parametrize("key", ["bf16", "bfloat16"])
+def test_an_override_of_a_part_keeps_the_rest_whatever_the_name(key, override):
+    args = overridden(f"{key}: {{enabled: false, x: {{y: 1}}}}", override)
+    assert args.bf16 == {"enabled": True, "x": {"y": 1}}
+    assert str(args.origin("bf16.enabled")) == f"command line ({override})"
+    assert str(args.origin("bf16.x.y")) == "old.yml:8"
+    assert overridden(f"{key}: {{x: 1}}", "bfloat16={enabled: true}").bf16 == {"enabled": True}
+    assert overridden(f"{key}: {{x: {{y: 1}}}}", "bfloat16.x={z: 1}").bf16 == {"x": {"z": 1}}
 
 
 def test_computed_values_are_not_taken_from_a_file():
@@ -175,6 +231,37 @@ def test_the_same_norm_twice_is_right():
     assert args.notices == ()
 
 
+NORM = "optimizer: {type: adam, params: {lr: 0.01, max_grad_norm: 0.5}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "norm"),
+    [
+        (NORM, ["gradient_clipping=0.25"], 0.25),
+        (NORM, ["gradient_clipping=0.25", "optimizer.params.lr=0.1"], 0.25),
+        ("gradient_clipping: 1.0", [NORM.replace(": ", "=", 1)], 0.5),
+        (f"gradient_clipping: 1.0\n{NORM}", ["optimizer.params.max_grad_norm=0.75"], 0.75),
+        (NORM, ["optimizer.params.max_grad_norm=0.75", "gradient_clipping=0.25"], 0.25),
+        (NORM, ["gradient_clipping=0.25", "optimizer.params.max_grad_norm=0.75"], 0.75),
+    ],
+)
+def test_an_override_of_either_norm_wins(text, overrides, norm):
+    args = overridden(text, *overrides)
+    assert args.gradient_clipping == norm
+    assert "max_grad_norm" not in args.optimizer["params"]
+    assert len(args.notices) == 1
+
+
+def test_a_norm_among_the_options_does_not_stand_against_a_later_one():
+    args = load(NORM)
+    for norm in (0.75, 1.5):
+        args.optimizer = {"type": "adam", "params": {"lr": 0.01, "max_grad_norm": norm}}
+        assert args.gradient_clipping == norm
+    args.gradient_clipping = 0.1
+    assert args.gradient_clipping == 0.1
+    assert len(args.notices) == 1
+
+
 def test_two_norms_are_refused_naming_both_lines():
     said = refusal("gradient_clipping: 1.0\noptimizer:\n  type: adam\n  params: {lr: 0.01, max_grad_norm: 0.5}")
     assert said.startswith("old.yml:8: gradient_clipping, optimizer: 1.0 in old.yml:8, but ")
@@ -196,6 +283,29 @@ def test_the_two_variables_are_put_into_paths(monkeypatch):
     args = load("train_data_paths: ['${NEOX_DATA_PATH}/a', $NEOX_DATA_PATH/b]\nsave: $NEOX_CHECKPOINT_PATH")
     assert args.train_data_paths == ["/data/a", "/data/b"]
     assert args.save == "/checkpoints"
+
+
+def test_the_two_variables_are_put_into_mappings_too(monkeypatch):
+    monkeypatch.setenv("NEOX_DATA_PATH", "/data")
+    monkeypatch.delenv("NEOX_CHECKPOINT_PATH", raising=False)
+    args = load("zero_optimization: {stage: 1, offload: [{path: $NEOX_DATA_PATH/x}]}")
+    assert args.zero_optimization == {"stage": 1, "offload": [{"path": "/data/x"}]}
+    said = refusal("zero_optimization: {stage: 1, offload: {path: $NEOX_CHECKPOINT_PATH/x}}")
+    assert "needs the environment variable NEOX_CHECKPOINT_PATH" in said
+
+
+BFLOAT16 = "fp16: {enabled: true, type: bfloat16}\n"
+
+
+def test_bfloat16_in_the_fp16_dictionary_stands_against_another_precision():
+    for precision in ("fp16", "fp32"):
+        said = refusal(f"{BFLOAT16}precision: {precision}")
+        assert said.startswith(
+            f"old.yml:9: precision, fp16: {precision} and bf16, which fp16's type: bfloat16 in old.yml:8"
+        )
+        assert "are both asked for" in said
+    for precision in ("bfloat16", "null"):
+        assert load(f"{BFLOAT16}precision: {precision}").precision == "bfloat16"
 
 
 def test_a_variable_that_is_not_set_is_named(monkeypatch):

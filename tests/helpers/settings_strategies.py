@@ -22,7 +22,7 @@ MODEL = {
     "train_iters": 5,
     "train_micro_batch_size_per_gpu": 2,
 }
-WORDS = st.text("abcXYZ019-_./: #'\"é\n", max_size=12)
+WORDS = st.text("abcXYZ019-_./: #'\"é\n\x85\u2028\u2029\U0001f600", max_size=12)
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),

@@ -72,7 +72,8 @@ def test_the_model_sums_the_auxiliary_losses_of_its_mixtures():
 
 def test_the_auxiliary_loss_is_trained_on_but_not_reported(workers):
     free, costly = (
-        workers(1).run("training_steps:curve", 1, moe_num_experts=2, moe_loss_coeff=c)[0][0] for c in (0, 1)
+        workers(1).run("training_steps:curve", 1, moe_num_experts=2, moe_router_type="topk", moe_loss_coeff=c)[0][0]
+        for c in (0, 1)
     )
     assert free[0] == costly[0], "the loss is that of the objective"
     assert free[1] != pytest.approx(costly[1], rel=1e-3), "the gradient is that of both"
@@ -81,3 +82,9 @@ def test_the_auxiliary_loss_is_trained_on_but_not_reported(workers):
 def test_more_experts_for_a_token_than_there_are_is_refused_with_the_settings():
     with pytest.raises(SettingsError, match="moe_top_k 3 is more than moe_num_experts 2"):
         resolve(moe_num_experts=2, moe_top_k=3)
+
+
+def test_the_router_that_is_not_there_is_refused_and_not_replaced():
+    (limitation,) = resolve(moe_num_experts=2).limitations
+    assert "moe_router_type, moe_num_experts: sinkhorn" in str(limitation)
+    assert resolve(moe_num_experts=2, moe_router_type="topk").limitations == ()

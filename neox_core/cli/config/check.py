@@ -27,6 +27,5 @@ def summary(subject: Subject) -> str:
     """That the settings are in order, in a line."""
     batch = subject.sound().batch
     but = "; a run would be refused here for now, as noted" if subject.limitations else ""
-    return (
-        f"in order: {len(subject.args.entries)} settings, {subject.world.size} ranks, {batch.total} samples a step{but}"
-    )
+    ranks = "1 rank" if subject.world.size == 1 else f"{subject.world.size} ranks"
+    return f"in order: {len(subject.args.entries)} settings, {ranks}, {batch.total} samples a step{but}"

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
 
+from neox_core.cli.config.outcomes import ABSENT
 from neox_core.cli.config.side import Side, read_side
 from neox_core.cli.config.values import inner, shortened
 from neox_core.cli.report import print_notes
 from neox_core.cli.tables import table
-from neox_core.config.settings import Changes
+from neox_core.config.command_line import RaisingParser
 from neox_core.plugins import CommandContext
 
-SECTIONS: dict[Changes, str] = {
+Section = Literal["numerics", "speed", "nothing", "same"]
+
+SECTIONS: dict[Section, str] = {
     "numerics": "CHANGES NUMERICS",
     "speed": "CHANGES SPEED OR MEMORY",
     "nothing": "CHANGES NEITHER",
+    "same": "WRITTEN DIFFERENTLY, THE SAME IN EFFECT",
 }
 NOT_SET = "-"
 
@@ -24,47 +30,52 @@ NAMES = {"norm", "pos_emb", "activation", "launcher", "lr_decay_style", "moe_typ
 
 
 def main(argv: list[str], context: CommandContext) -> int:
-    """Print the differences of all values, defaults included; exit code 1 for a difference only with --exit-code."""
+    """Print the differences of all values, defaults included; exit code 1 for a difference in effect only with --exit-code."""
     options = parse(argv)
-    left, right = (read_side(word, context) for word in (options.left, options.right))
+    left, right = (read_side(word, context, options.conf_dir) for word in (options.left, options.right))
     print_notes([*left.notes, *right.notes])
     found = differences(left, right)
     print(listing(left, right, found) if found else "same")
-    return 1 if found and options.exit_code else 0
+    return 1 if set(found) - {"same"} and options.exit_code else 0
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The command line."""
-    command = argparse.ArgumentParser(
+    command = RaisingParser(
         prog="neox config diff",
-        description="How two sides differ. A side is a file or preset, several joined by commas, or the directory of a run "
-        "or a checkpoint.",
+        description="How two sides differ. A side is a file or preset, the directory of a run or of a checkpoint, or several of "
+        "these and KEY=VALUE, joined by commas. A value with a comma in it goes into a file.",
     )
     command.add_argument("left", metavar="A")
     command.add_argument("right", metavar="B")
-    command.add_argument("--exit-code", action="store_true", help="exit with 1 when they differ")
-    return command.parse_args(argv)
+    command.add_argument("-d", "--conf_dir", type=Path, metavar="DIR", help="directory of the configuration files")
+    command.add_argument("--exit-code", action="store_true", help="exit with 1 when they differ in effect")
+    return command.parse(argv)
 
 
-def differences(left: Side, right: Side) -> dict[Changes, list[list[str]]]:
+def differences(left: Side, right: Side) -> dict[Section, list[list[str]]]:
     """For each kind of change the dotted key and both values."""
-    found: dict[Changes, list[list[str]]] = {}
+    found: dict[Section, list[list[str]]] = {}
     for key, known in (left.keys | right.keys).items():
-        changes: Changes = "nothing" if known.unused else known.changes
-        found.setdefault(changes, []).extend(_rows(key, left, right))
-    return {changes: found[changes] for changes in SECTIONS if found.get(changes)}
+        changes: Section = "nothing" if known.unused else known.changes
+        for path, first, second in _pairs(key, left, right):
+            same = (left.resolved and right.resolved) and left.outcome(path, first) == right.outcome(path, second)
+            row = [path, *(NOT_SET if value is ABSENT else shortened(value) for value in (first, second))]
+            found.setdefault("same" if same else changes, []).append(row)
+    return {section: found[section] for section in SECTIONS if section in found}
 
 
-def _rows(key: str, left: Side, right: Side) -> Iterator[list[str]]:
-    """The key, or the keys within a mapping, whose values differ."""
+def _pairs(key: str, left: Side, right: Side) -> Iterator[tuple[str, Any, Any]]:
+    """The key, or the keys within a mapping, with both values where they differ."""
     sides = [side.values.get(key) for side in (left, right)]
     if any(isinstance(value, dict) and value for value in sides):
         first, second = (dict(inner(value, key)) if value else {} for value in sides)
     else:
         first, second = ({key: side.values[key]} if key in side.values else {} for side in (left, right))
     for path in dict.fromkeys([*first, *second]):
-        if path not in first or path not in second or not _same(path, first[path], second[path]):
-            yield [path, *(shortened(side[path]) if path in side else NOT_SET for side in (first, second))]
+        values = first.get(path, ABSENT), second.get(path, ABSENT)
+        if not _same(path, *values):
+            yield path, *values
 
 
 def _same(path: str, first: object, second: object) -> bool:
@@ -73,9 +84,9 @@ def _same(path: str, first: object, second: object) -> bool:
     return first == second
 
 
-def listing(left: Side, right: Side, found: dict[Changes, list[list[str]]]) -> str:
+def listing(left: Side, right: Side, found: dict[Section, list[list[str]]]) -> str:
     """A table with a section for each kind of change."""
     rows = [["", left.name, right.name]]
-    for changes, body in found.items():
-        rows += [["", "", ""], [SECTIONS[changes], "", ""], *([f"  {path}", *values] for path, *values in body)]
+    for section, body in found.items():
+        rows += [["", "", ""], [SECTIONS[section], "", ""], *([f"  {path}", *values] for path, *values in body)]
     return table(rows)

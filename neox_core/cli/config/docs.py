@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from neox_core.cli.config.known import is_singular
-from neox_core.cli.config.values import default_of, heeded, provider, takes, whose
+from neox_core.cli.config.values import OWN, about, default_of, heeded, provider, takes, whose
+from neox_core.config.command_line import RaisingParser
 from neox_core.config.compatibility import DEFECTS
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.keys import Key
 from neox_core.config.older import OLDER
 from neox_core.config.ownership import Owner, Ownership
+from neox_core.config.translation import is_singular
 from neox_core.plugins import CommandContext, PluginManager, Switches
-
-OWN = ("neox-toolkit",)
-"""The distributions whose keys are on the page of this project."""
 
 INTRODUCTION = """\
 # Settings
@@ -35,15 +32,13 @@ CHECKPOINT = {"take": "taken", "match": "must match", "keep": "kept"}
 
 def main(argv: list[str], context: CommandContext) -> int:
     """Print the page, or write it to a file."""
-    command = argparse.ArgumentParser(
-        prog="neox config docs", description="The reference page of all keys, in Markdown."
-    )
+    command = RaisingParser(prog="neox config docs", description="The reference page of all keys, in Markdown.")
     command.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
     command.add_argument(
         "--all", action="store_true", help="with the keys of all installed plugins, not neox's own alone"
     )
-    options = command.parse_args(argv)
-    plugins = context.plugins if options.all else PluginManager(Switches(allow=OWN))
+    options = command.parse(argv)
+    plugins = context.plugins if options.all else PluginManager(Switches(allow=(OWN,)))
     text = page(Ownership.of(plugins))
     if options.output is None:
         print(text, end="")
@@ -68,8 +63,7 @@ def page(ownership: Ownership) -> str:
 def group_section(owner: Owner, ownership: Ownership) -> str:
     """A group: what it is, who brings it, and its keys."""
     keys = [ownership.keys[name] for name in owner.group.model_fields]
-    about = " ".join((owner.group.__doc__ or "").strip().partition("\n\n")[0].split())
-    origin = f"{about} Owned by {provider(keys[0])}."
+    origin = f"{about(owner.group)} Owned by {provider(keys[0])}."
     rows = [[f"`{key.name}`", meaning(key), takes(key), shown_default(key), *remaining(key)] for key in keys]
     head = ["key", "meaning", "takes", "default", "whose", "changes", "checkpoint"]
     return f"## {owner.group.group_name}\n\n{origin}\n\n{markdown_table(head, rows)}"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from neox_core.cli.config.known import Known, find_known
+from neox_core.cli.config.look import Look, read_look
 from neox_core.cli.config.nested import nested_lines
-from neox_core.cli.config.subject import FILES, Subject, look_at, parser, read
+from neox_core.cli.config.outcomes import outcome
+from neox_core.cli.config.subject import FILES, parser
 from neox_core.cli.config.values import (
     CHANGES,
     FROM_CHECKPOINT,
+    about,
     default_of,
     heeded,
     inline,
@@ -16,10 +21,11 @@ from neox_core.cli.config.values import (
     takes,
     whose,
 )
-from neox_core.config import Resolved
 from neox_core.config.derived import DERIVED
-from neox_core.config.keys import Key
+from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.ownership import Ownership
+from neox_core.config.presets import is_readable
+from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
 
 Lines = list[tuple[str, str]]
@@ -31,73 +37,66 @@ def main(argv: list[str], context: CommandContext) -> int:
     Raises:
         UserError: there is no such key.
     """
-    command = parser("explain", "What a key is and does; with files, also its value and where that was set.", "*")
+    command = parser(
+        "explain",
+        "What a key is and does; with files, also its value and where that was set. The files may be a part "
+        "of a configuration.",
+        "*",
+    )
     command.usage = f"neox config explain KEY [{FILES} ...]"
     options = command.parse(argv)
     name, words = (options.words[0], options.words[1:]) if options.words else ("", [])
     if not name:
         command.error("name a key")
-    subject = look_at(read(words, options, context), options) if words else None
-    ownership = subject.args.ownership if subject else Ownership.of(context.plugins)
+    look = read_look(words, options, context) if words else None
+    ownership = look.ownership if look else Ownership.of(context.plugins)
+    if is_readable(Path(name)) and name not in ownership.by_key:
+        raise UserError(f"{name} is a file; the key comes first: `neox config explain KEY {name}`")
     known = find_known(name, ownership)
-    lines = page(known, ownership, subject)
+    lines = page(known, ownership, look)
     width = max((len(label) for label, _ in lines), default=0)
     print("\n".join([f"{known.name}: {known.summary}", *(f"{label:{width}}  {text}" for label, text in lines)]))
     return 0
 
 
-def page(known: Known, ownership: Ownership, subject: Subject | None) -> Lines:
+def page(known: Known, ownership: Ownership, look: Look | None) -> Lines:
     """What is known about a name, as labels and texts."""
     if known.key is None:
-        return [*known.lines, *computed_lines(known.name, subject)]
+        return [*known.lines, *computed_lines(known.name, look)]
     key = ownership.keys[known.key]
     if known.path:
-        return [*known.lines, *nested_lines(key, known.path, subject), *shared_lines(key)]
-    value = value_lines(key, subject) if subject else []
-    about = [("takes", takes(key)), ("default", default_of(key)), *shared_lines(key)]
-    return [*known.lines, *value, *about]
+        return [*known.lines, *nested_lines(key, known.path, look), *shared_lines(key)]
+    value = value_lines(key, look) if look else []
+    facts = [("takes", takes(key)), ("default", default_of(key)), *shared_lines(key)]
+    return [*known.lines, *value, *facts]
 
 
-def value_lines(key: Key, subject: Subject) -> Lines:
+def value_lines(key: Key, look: Look) -> Lines:
     """A key's value, where it was set, and what it comes to where that is something else."""
-    args = subject.args
-    value = getattr(args, key.name)
-    origin = args.origin(key.name)
-    lines = [("value", inline(value)), ("set in", str(origin) if origin else "nowhere: it is the default")]
-    if subject.resolved is None:
-        return [*lines, ("comes to", "unknown: the settings have mistakes; see `neox config check`")]
-    result = outcome(key.name, value, subject.resolved)
+    entry = look.entries.get(key.name)
+    if entry is None and key.default is REQUIRED:
+        return [("value", "not given"), ("comes to", look.unknown)]
+    value = entry.value if entry else key.default
+    lines = [("value", inline(value)), ("set in", str(entry.origin) if entry else "nowhere: it is the default")]
+    if look.resolved is None or look.plugins is None:
+        return [*lines, ("comes to", look.unknown)]
+    result = outcome(key.name, value, look.resolved, look.plugins)
     return lines if result == value else [*lines, ("comes to", shortened(result, 200))]
 
 
-def outcome(name: str, value: object, resolved: Resolved) -> object:
-    """What the value of a key comes to in a run."""
-    batch = resolved.batch
-    outcomes: dict[str, object] = {
-        "train_batch_size": batch.total,
-        "train_micro_batch_size_per_gpu": batch.micro,
-        "gradient_accumulation_steps": batch.accumulation,
-        "precision": {"bf16": "bfloat16"}.get(resolved.precision, resolved.precision),
-        "attention_config": list(resolved.layers),
-        "vocab_size": resolved.vocabulary,
-    }
-    return outcomes.get(name, resolved.deepspeed.get(name, value))
-
-
-def computed_lines(name: str, subject: Subject | None) -> Lines:
+def computed_lines(name: str, look: Look | None) -> Lines:
     """The value of a computed name, where there are settings to compute it from."""
-    if name not in DERIVED or subject is None or subject.resolved is None:
+    if name not in DERIVED or look is None or look.subject is None or look.resolved is None:
         return []
-    return [("value", inline(DERIVED[name].compute(subject.args, subject.resolved)))]
+    return [("value", inline(DERIVED[name].compute(look.subject.args, look.resolved)))]
 
 
 def shared_lines(key: Key) -> Lines:
     """What holds for a key and for all within it."""
     effect = heeded(key)
-    about = " ".join((key.group.__doc__ or "").strip().partition("\n\n")[0].split())
     return [
         *([("effect", effect)] if effect else []),
-        ("group", f"{key.group.group_name}, of {provider(key)}: {about}"),
+        ("group", f"{key.group.group_name}, of {provider(key)}: {about(key.group)}"),
         ("whose key", whose(key)),
         ("changes", CHANGES[key.changes]),
         ("checkpoint", FROM_CHECKPOINT[key.from_checkpoint]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.older import OLDER
 from neox_core.config.ownership import Ownership
+from neox_core.config.translation import is_singular
 from neox_core.config.validation import nearest_key
 from neox_core.errors import UserError
 
@@ -77,11 +78,6 @@ def _no_key(name: str) -> Known | None:
     if name in RUNTIME:
         return Known(name=name, summary="kept by GPT-NeoX among its settings while it runs; in a file it has no effect")
     return None
-
-
-def is_singular(name: str, ownership: Ownership) -> bool:
-    """Whether a name is the older form, with one path, of a key with a list of paths."""
-    return name.endswith("_data_path") and f"{name}s" in ownership.keys
 
 
 def earlier_names(name: str, ownership: Ownership) -> list[str]:

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from neox_core.cli.config.known import is_singular
 from neox_core.cli.config.values import CHANGES, heeded, provider, whose
-from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, GPT_NEOX_NAMES
+from neox_core.config.command_line import RaisingParser
+from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, NAMES_OF_GPT_NEOX
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.older import OLDER
 from neox_core.config.ownership import Ownership
 from neox_core.config.settings import Settings
+from neox_core.config.translation import is_singular
 from neox_core.plugins import CommandContext
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+"""JSON Schema's names for what pydantic leaves in its own words where a key takes several types."""
+
+GROUPED_DIGITS = r"^[-+]?\d+(_\d+)+$"
+"""A whole number in the spelling of YAML 1.1, `320_000`."""
+
 
 def main(argv: list[str], context: CommandContext) -> int:
     """Print the schema, or write it to a file."""
-    command = argparse.ArgumentParser(prog="neox config schema", description="A JSON Schema of configuration files.")
+    command = RaisingParser(prog="neox config schema", description="A JSON Schema of configuration files.")
     command.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
-    options = command.parse_args(argv)
+    options = command.parse(argv)
     text = json.dumps(schema(Ownership.of(context.plugins)), indent=1) + "\n"
     if options.output is None:
         print(text, end="")
@@ -58,7 +66,7 @@ def _property(key: Key) -> dict[str, Any]:
     """What pydantic says of the value, and what is known about the key."""
     found = _of_group(key)
     notes = [key.description, f"Owner: {key.group.group_name}, {provider(key)}.", f"Key of {whose(key)}."]
-    notes += [f"Changes {CHANGES[key.changes]}.", f"It is {effect}." if (effect := heeded(key)) else ""]
+    notes += [f"Changes {CHANGES[key.changes]}.", f"It {effect}." if (effect := heeded(key)) else ""]
     described = {"description": "\n".join(filter(None, notes)), **found}
     if key.default is not REQUIRED:
         described["default"] = key.default
@@ -76,10 +84,10 @@ def _of_group(key: Key) -> dict[str, Any]:
     """Type and range of a key, with the names in dictionaries of DeepSpeed's."""
     whole = _group_schema(key.group)
     apart = {"title", "description", "default", "from_checkpoint", "origin", "changes", "unused", "pending", "aliases"}
-    found: dict[str, Any] = _spelt_out(whole["properties"][key.name], whole.get("$defs", {}))
-    found = {name: value for name, value in found.items() if name not in apart}
+    declared = {name: value for name, value in whole["properties"][key.name].items() if name not in apart}
+    found: dict[str, Any] = _spelt_out(declared, whole.get("$defs", {}))
     if key.name in DEEPSPEED_NAMES:
-        names = sorted(DEEPSPEED_NAMES[key.name] | GPT_NEOX_NAMES.get(key.name, frozenset()))
+        names = sorted(DEEPSPEED_NAMES[key.name] | NAMES_OF_GPT_NEOX.get(key.name, frozenset()))
         for option in found.get("anyOf", [found]):
             if option.get("type") == "object":
                 option |= {"properties": {name: {} for name in names}, "additionalProperties": False}
@@ -94,7 +102,17 @@ def _spelt_out(part: Any, definitions: dict[str, Any]) -> Any:
         return part
     if "$ref" in part:
         return _spelt_out(definitions[part["$ref"].rpartition("/")[2]], definitions)
-    return {name: _spelt_out(value, definitions) for name, value in part.items()}
+    if "enum" in part and all(isinstance(word, str) for word in part["enum"]):
+        return {"anyOf": [part, {"type": "string", "pattern": _in_any_case(part["enum"])}]}
+    if part.get("type") == "integer":
+        return {"anyOf": [part, {"type": "string", "pattern": GROUPED_DIGITS}]}
+    return {BOUNDS.get(name, name): _spelt_out(value, definitions) for name, value in part.items()}
+
+
+def _in_any_case(words: Sequence[str]) -> str:
+    """A pattern for words of which case does not matter; JSON Schema has no other way to say it."""
+    letters = ("".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else re.escape(c) for c in word) for word in words)
+    return rf"^\s*({'|'.join(letters)})\s*$"
 
 
 def _earlier(ownership: Ownership) -> dict[str, Any]:

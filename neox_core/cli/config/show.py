@@ -10,8 +10,8 @@ from neox_core.cli.config.subject import Subject, look_at, parser, read
 from neox_core.cli.config.values import all_values, inline
 from neox_core.cli.report import print_notes
 from neox_core.cli.tables import table
-from neox_core.config import dump_yaml
 from neox_core.config.derived import DERIVED
+from neox_core.config.yaml_text import dump_settings
 from neox_core.plugins import CommandContext
 
 APART = ("all_config", "deepspeed_config")
@@ -27,7 +27,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     if options.deepspeed:
         print(json.dumps(resolved.deepspeed, indent=1))
     elif options.yaml:
-        print(dump_yaml(shown_values(subject, options.given)), end="")
+        print(dump_settings(shown_values(subject, options.given), subject.args.to_dict()), end="")
     elif options.json:
         print(json.dumps(as_data(subject, options.given), indent=1))
     else:
@@ -41,7 +41,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     command.add_argument("--given", action="store_true", help="only the keys that are given")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON, with origins and computed values")
-    form.add_argument("--yaml", action="store_true", help="as a configuration file")
+    form.add_argument("--yaml", action="store_true", help="as a configuration file, with the defaults as comments")
     form.add_argument("--deepspeed", action="store_true", help="the configuration that DeepSpeed is given, as JSON")
     return command.parse(argv)
 

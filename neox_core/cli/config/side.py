@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neox_core.cli.config.outcomes import outcome
 from neox_core.cli.config.subject import plugins_for
 from neox_core.cli.config.values import all_values
-from neox_core.config import Entry, NeoXArgs, read_entries
+from neox_core.cli.world import least_ranks
+from neox_core.config import Entry, NeoXArgs, Resolved, World, read_entries
+from neox_core.config.command_line import files_and_overrides
 from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.ownership import Ownership
-from neox_core.config.presets import find_config
 from neox_core.config.translation import translate
 from neox_core.errors import Notice, Problem, SettingsError, UserError
-from neox_core.plugins import CommandContext
-
-RECORDS = ("resolved.yml", "settings.yml")
-"""What a run and a checkpoint have their settings in."""
+from neox_core.plugins import CommandContext, PluginManager
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,21 +29,39 @@ class Side:
         values: every key with its value; without those that must be given and are not.
         keys: what is known about each.
         notes: what keeps it from being a valid configuration.
+        resolved: what the values come to; None where there is something wrong with them.
+        plugins: the plugins that they choose.
     """
 
     name: str
     values: Mapping[str, Any]
     keys: dict[str, Key]
     notes: tuple[Notice | Problem, ...] = ()
+    resolved: Resolved | None = None
+    plugins: PluginManager | None = None
+
+    def outcome(self, path: str, value: object) -> object:
+        """What a value comes to; the value itself where that is not known."""
+        if self.resolved is None or self.plugins is None:
+            return value
+        return outcome(path, value, self.resolved, self.plugins)
 
 
-def read_side(word: str, context: CommandContext) -> Side:
-    """The settings that a word names: files or presets joined by commas, the directory of a run or of a checkpoint.
+def read_side(word: str, context: CommandContext, directory: Path | None = None) -> Side:
+    """The settings that a word names: files, presets, runs, checkpoints and `KEY=VALUE`, joined by commas.
+
+    Args:
+        word: what was written.
+        context: which plugins are let in.
+        directory: where the files are; None: here, or among the presets.
 
     Raises:
         UserError: there is no such thing, or it cannot be read.
     """
-    entries = read_entries(files_of(word))
+    parts = [word] if ((directory or Path()) / word).exists() else word.split(",")
+    if not all(parts):
+        raise UserError(f"'{word}': there is nothing on one side of a comma; write FILE,FILE without spaces")
+    entries = read_entries(*files_and_overrides(parts, directory))
     plugins = plugins_for(entries, context)
     try:
         args = NeoXArgs(entries.values(), plugins)
@@ -57,24 +74,18 @@ def read_side(word: str, context: CommandContext) -> Side:
             keys=dict(ownership.keys),
             notes=(note, *error.problems),
         )
-    return Side(name=word, values=all_values(args), keys=dict(args.ownership.keys))
+    return Side(
+        name=word, values=all_values(args), keys=dict(args.ownership.keys), resolved=resolved(args), plugins=plugins
+    )
 
 
-def files_of(word: str) -> list[Path]:
-    """The files that hold the settings.
-
-    Raises:
-        UserError: there are none.
-    """
-    place = Path(word)
-    if not place.is_dir():
-        return [find_config(name) for name in ([word] if place.is_file() else word.split(","))]
-    found = next((place / name for name in RECORDS if (place / name).is_file()), None)
-    if found is None:
-        inside = sorted(path.parent.name for name in RECORDS for path in place.glob(f"*/{name}"))
-        hint = f"; name one of those in it, such as {place / inside[-1]}" if inside else ""
-        raise UserError(f"{word}: there is neither {' nor '.join(RECORDS)} in this directory{hint}")
-    return [found]
+def resolved(args: NeoXArgs) -> Resolved | None:
+    """What the settings come to, for as many ranks as they name or can do with; None when they do not fit together."""
+    world = World.local(args.global_num_gpus or least_ranks(args), args.device or "cpu")
+    try:
+        return args.resolve(world)
+    except SettingsError:
+        return None
 
 
 def readable(entries: Iterable[Entry], ownership: Ownership) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neox_core.cli.words import positive
-from neox_core.cli.world import find_world
+from neox_core.cli.world import find_world, least_ranks
 from neox_core.config import Entry, NeoXArgs, TokenizerSettings, World, switches_from
 from neox_core.config.command_line import Parser, read_settings
 from neox_core.errors import Problem, SettingsError
@@ -90,14 +89,17 @@ def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
     plugins = args.plugins
     assert plugins is not None
     problems: list[Problem] = []
-    absent = args.hostfile is not None and not Path(args.hostfile).is_file()
-    size = options.world_size or args.global_num_gpus or (_least_ranks(args) if absent else None)
-    if size is None:
-        world = find_world(args, options.device)
-    else:
-        world = World.local(size, options.device or args.device or device_kind())
-    if absent:
-        problems.append(_absent_hostfile(args, size))
+    size = options.world_size or args.global_num_gpus
+    world = World.local(size or least_ranks(args), options.device or args.device or device_kind())
+    try:
+        here = find_world(args)
+        if size is None and (here.size > 1 or world.size == 1) and options.device in (None, here.device):
+            world = here
+    except SettingsError as error:
+        counted = (
+            f"looked at as for {world.size} rank{'s' if world.size > 1 else ''}; --world-size N is for another number"
+        )
+        problems += [replace(problem, limitation=True, remedy=counted) for problem in error.problems]
     resolved = None
     try:
         resolved = args.resolve(world)
@@ -105,21 +107,6 @@ def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
     except SettingsError as error:
         problems += error.problems
     return Subject(args=args, plugins=plugins, world=world, resolved=resolved, problems=tuple(problems))
-
-
-def _least_ranks(args: NeoXArgs) -> int:
-    """The smallest number of ranks over which the model can be cut."""
-    return int(max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1))
-
-
-def _absent_hostfile(args: NeoXArgs, ranks: int | None) -> Problem:
-    return Problem(
-        keys=("hostfile",),
-        message=f"{args.hostfile!r} is not on this machine: looked at as for {ranks} ranks",
-        remedy="--world-size N looks at it as for N",
-        origin=args.origin("hostfile"),
-        limitation=True,
-    )
 
 
 def _tokenizer_problems(args: NeoXArgs) -> Iterator[Problem]:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
-from neox_core.config import NeoXArgs, allowed
+from neox_core.config import NeoXArgs, Settings, allowed
 from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.ownership import CORE
+from neox_core.config.yaml_text import inline_yaml
+
+OWN = "neox-toolkit"
+"""The distribution of neox itself, with its own plugins."""
 
 WHOSE = {
     "neox": "neox",
@@ -37,8 +39,8 @@ FROM_CHECKPOINT = {
 
 
 def inline(value: object) -> str:
-    """A value as YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True).removesuffix("...\n").strip()
+    """A value as YAML on one line, as neox reads and writes it."""
+    text = inline_yaml(value)
     return text if "\n" not in text else json.dumps(value, ensure_ascii=False)  # which is YAML too
 
 
@@ -61,7 +63,7 @@ def takes(key: Key) -> str:
 def whose(key: Key) -> str:
     """Whose key it is; one that a third party's plugin adds is that plugin's."""
     distribution = key.provider.partition(" ")[0]
-    added = key.origin == "neox" and distribution not in (CORE, "neox-toolkit")
+    added = key.origin == "neox" and distribution not in (CORE, OWN)
     return distribution if added else WHOSE[key.origin]
 
 
@@ -69,7 +71,12 @@ def heeded(key: Key) -> str | None:
     """That a key has no effect, or none yet; None where it has."""
     if key.unused is not None:
         return f"has no effect: {key.unused}"
-    return "not heeded by this version yet" if key.pending else None
+    return "is not heeded by this version yet" if key.pending else None
+
+
+def about(group: type[Settings]) -> str:
+    """What a group is, in a line."""
+    return " ".join((group.__doc__ or "").strip().partition("\n\n")[0].split())
 
 
 def provider(key: Key) -> str:

@@ -9,8 +9,8 @@ from neox_core.config.settings import Changes, Settings, setting
 FloatName = Literal["fp16", "bf16", "fp32"]
 
 
-def _dictionary(description: str, changes: Changes) -> Any:
-    return setting(None, description, origin="deepspeed", changes=changes)
+def _dictionary(description: str, changes: Changes, **further: Any) -> Any:
+    return setting(None, description, origin="deepspeed", changes=changes, **further)
 
 
 class DeepSpeedSettings(Settings, group="deepspeed"):
@@ -26,7 +26,7 @@ class DeepSpeedSettings(Settings, group="deepspeed"):
         None, "Offload only DeepSpeed's own optimizer; none: any", origin="deepspeed", changes="speed"
     )
     activation_checkpointing: dict[str, Any] | None = _dictionary(
-        "Options of DeepSpeed's activation checkpointing", "speed"
+        "Options of DeepSpeed's activation checkpointing", "speed", pending=True
     )
     aio: dict[str, Any] | None = _dictionary("Reading and writing of what is offloaded to disks", "speed")
     checkpoint: dict[str, Any] | None = _dictionary("How DeepSpeed writes its checkpoints", "nothing")
@@ -63,7 +63,7 @@ class DeepSpeedSettings(Settings, group="deepspeed"):
         "mean", "What ranks make of their gradients", origin="deepspeed"
     )
     managed_gradient_accumulation: bool = setting(
-        True, "DeepSpeed counts the passes of a step, rather than its caller", origin="deepspeed"
+        True, "DeepSpeed counts the passes of a step, rather than its caller", origin="deepspeed", pending="refused"
     )
     disable_allgather: bool = setting(
         False, "Broadcast parameters rather than gather them", origin="deepspeed", changes="speed"
@@ -73,13 +73,27 @@ class DeepSpeedSettings(Settings, group="deepspeed"):
     # DeepSpeed's own ways to cut a model
 
     pipeline: dict[str, Any] | None = _dictionary("Options of DeepSpeed's pipelines", "speed")
-    tensor_parallel: dict[str, Any] | None = _dictionary("DeepSpeed's automatic tensor parallelism", "speed")
-    expert_parallel: dict[str, Any] | None = _dictionary("DeepSpeed's automatic expert parallelism", "speed")
+    tensor_parallel: dict[str, Any] | None = _dictionary(
+        "DeepSpeed's automatic tensor parallelism", "speed", pending="refused"
+    )
+    expert_parallel: dict[str, Any] | None = _dictionary(
+        "DeepSpeed's automatic expert parallelism", "speed", pending="refused"
+    )
     sequence_parallel_size: int | None = setting(
-        None, "Ranks that share a sequence in DeepSpeed's mesh of ranks", origin="deepspeed", changes="speed", gt=0
+        None,
+        "Ranks that share a sequence in DeepSpeed's mesh of ranks",
+        origin="deepspeed",
+        changes="speed",
+        pending="refused",
+        gt=0,
     )
     data_parallel_size: int | None = setting(
-        None, "Ranks with different samples in DeepSpeed's mesh of ranks", origin="deepspeed", changes="speed", gt=0
+        None,
+        "Ranks with different samples in DeepSpeed's mesh of ranks",
+        origin="deepspeed",
+        changes="speed",
+        pending="refused",
+        gt=0,
     )
     use_data_before_expert_parallelism: bool = setting(
         False, "Number data-parallel ranks before expert-parallel ones", origin="deepspeed", changes="speed"
@@ -89,10 +103,16 @@ class DeepSpeedSettings(Settings, group="deepspeed"):
 
     data_efficiency: dict[str, Any] | None = _dictionary("DeepSpeed's sampling and routing of data", "numerics")
     dataloader_drop_last: bool = setting(
-        False, "DeepSpeed's own loader leaves out an incomplete batch", origin="deepspeed"
+        False,
+        "DeepSpeed's own loader leaves out an incomplete batch",
+        origin="deepspeed",
+        changes="nothing",
+        unused="neox loads the data itself, in whole batches",
     )
     compile: dict[str, Any] | None = _dictionary("DeepSpeed's compiler", "speed")
-    hybrid_engine: dict[str, Any] | None = _dictionary("An engine that trains and generates in turn", "speed")
+    hybrid_engine: dict[str, Any] | None = _dictionary(
+        "An engine that trains and generates in turn", "speed", pending="refused"
+    )
     disable_python_gc: bool = setting(
         False, "Train without Python's garbage collector", origin="deepspeed", changes="speed"
     )

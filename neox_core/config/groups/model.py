@@ -199,12 +199,12 @@ class ModelSettings(Settings, group="model"):
     # Vocabulary
 
     make_vocab_size_divisible_by: int = setting(
-        128, "The vocabulary is padded to a multiple of this", from_checkpoint="match", origin="megatron", gt=0
+        128, "The vocabulary is padded to a multiple of this", from_checkpoint="take", origin="megatron", gt=0
     )
     vocab_size: int | None = setting(
         None,
         "Number of token ids; none: as many as the tokenizer has, which is also the least",
-        from_checkpoint="match",
+        from_checkpoint="take",
         gt=0,
     )
     output_layer_parallelism: Literal["column"] = setting(

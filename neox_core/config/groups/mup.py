@@ -24,10 +24,10 @@ class MuPSettings(Settings, group="mup"):
         pending=True,
     )
     save_base_shapes: bool = setting(
-        False, "Write base_shapes_file and end", origin="gpt-neox", changes="nothing", pending=True
+        False, "Write base_shapes_file and end", origin="gpt-neox", changes="nothing", pending="refused"
     )
     coord_check: bool = setting(
-        False, "Measure activations at several widths and end", origin="gpt-neox", changes="nothing", pending=True
+        False, "Measure activations at several widths and end", origin="gpt-neox", changes="nothing", pending="refused"
     )
     mup_width_scale: int = setting(
         2,

@@ -11,16 +11,18 @@ class RunnerSettings(Settings, group="runner"):
     """Machines, and how ranks are started on them."""
 
     launcher: str = setting("local", "Launcher, by name", origin="deepspeed-launcher", changes="nothing")
-    hostfile: str | None = setting(None, "File with lines `host slots=N`", origin="deepspeed-launcher", changes="speed")
-    include: str | None = setting(
-        None, "Hosts and slots to use: `host:0,1@host`", origin="deepspeed-launcher", changes="speed"
+    hostfile: str | None = setting(
+        None, "File with lines `host slots=N`", origin="deepspeed-launcher", changes="nothing"
     )
-    exclude: str | None = setting(None, "Hosts and slots not to use", origin="deepspeed-launcher", changes="speed")
+    include: str | None = setting(
+        None, "Hosts and slots to use: `host:0,1@host`", origin="deepspeed-launcher", changes="nothing"
+    )
+    exclude: str | None = setting(None, "Hosts and slots not to use", origin="deepspeed-launcher", changes="nothing")
     num_nodes: int = setting(
-        -1, "Use so many hosts of the hostfile; -1: all", origin="deepspeed-launcher", changes="speed", ge=-1
+        -1, "Use so many hosts of the hostfile; -1: all", origin="deepspeed-launcher", changes="numerics", ge=-1
     )
     num_gpus: int | None = setting(
-        None, "Ranks on each host, on CPUs too", origin="deepspeed-launcher", changes="speed", gt=0
+        None, "Ranks on each host, on CPUs too", origin="deepspeed-launcher", changes="numerics", gt=0
     )
     global_num_gpus: int | None = setting(
         None,

@@ -16,3 +16,10 @@ def problems(args: NeoXArgs) -> Iterator[Problem]:
             message=f"moe_top_k {args.moe_top_k} is more than moe_num_experts {args.moe_num_experts}",
             remedy="lower the one or raise the other",
         )
+    if args.moe_type == "torch" and args.moe_num_experts > 1 and args.moe_router_type == "sinkhorn":
+        yield Problem(
+            keys=("moe_router_type", "moe_num_experts"),
+            message="sinkhorn, GPT-NeoX's default: this version does not have it yet",
+            remedy="write moe_router_type: topk for the likeliest experts",
+            limitation=True,
+        )

@@ -14,11 +14,10 @@ class MoESettings(Settings, group="moe"):
 
     moe_top_k: int = setting(1, "Experts of each token", from_checkpoint="match", origin="gpt-neox", ge=1)
     moe_router_type: Literal["sinkhorn", "topk"] = setting(
-        "topk",
+        "sinkhorn",
         "How experts are chosen: the likeliest, or balanced by Sinkhorn's algorithm while training",
         from_checkpoint="take",
         origin="gpt-neox",
-        pending=True,
     )
     moe_jitter_eps: float | None = setting(
         None,

@@ -8,7 +8,7 @@ from neox_core.config import Settings, setting
 
 
 def _option(default: Any, description: str, **further: Any) -> Any:
-    return setting(default, description, origin="deepspeed-launcher", changes="nothing", pending=True, **further)
+    return setting(default, description, origin="deepspeed-launcher", changes="nothing", **{"pending": True, **further})
 
 
 class DeepSpeedLauncherSettings(Settings, group="deepspeed_launcher"):
@@ -32,7 +32,9 @@ class DeepSpeedLauncherSettings(Settings, group="deepspeed_launcher"):
     no_python: bool = _option(False, "Start the script itself, not Python with it")
     launcher_module: bool = _option(False, "The script is the name of a module (the launcher's option `--module`)")
     autotuning_run: Literal["tune", "run"] | None = _option(
-        None, "Search for fast settings, and then train with them (run) or not (the launcher's option `--autotuning`)"
+        None,
+        "Search for fast settings, and then train with them (run) or not (the launcher's option `--autotuning`)",
+        pending="refused",
     )
 
     # What is told

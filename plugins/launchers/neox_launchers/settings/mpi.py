@@ -9,5 +9,5 @@ class MPISettings(Settings, group="mpi"):
     """Jobs of MPI."""
 
     deepspeed_mpi: bool = setting(
-        False, "Take ranks and sizes from MPI's environment", origin="gpt-neox", changes="nothing", pending=True
+        False, "Take ranks and sizes from MPI's environment", origin="gpt-neox", changes="nothing", pending="refused"
     )

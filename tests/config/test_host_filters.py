@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
+from neox_core.config.host_filters import select
 from neox_core.errors import UserError
-from neox_core.launch.filters import select
 
 POOL = {"a": (0, 1, 2, 3), "b": (0, 1), "c": (0,)}
 
