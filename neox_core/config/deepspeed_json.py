@@ -64,7 +64,7 @@ def deepspeed_json(
         del json["gradient_clipping"]
     if optimizer.name == "onebitadam":
         json["scheduler"] = _one_bit_schedule(args, optimizer, notices)
-    return json | _extra(args, json, notices)
+    return json | _extra(args, json)
 
 
 def _given(args: NeoXArgs) -> dict[str, Any]:
@@ -109,22 +109,19 @@ def _one_bit_schedule(args: NeoXArgs, optimizer: OptimizerChoice, notices: list[
     return {"type": "WarmupDecayLR", "params": params}
 
 
-def _extra(args: NeoXArgs, json: dict[str, Any], notices: list[Notice]) -> dict[str, Any]:
+def _extra(args: NeoXArgs, json: dict[str, Any]) -> dict[str, Any]:
     """`deepspeed_extra_args`, none of which is set elsewhere unless by a default of ours."""
     extra: dict[str, Any] = args.deepspeed_extra_args or {}
     decided = (set(json) | OWN_KEYS) - {"zero_allow_untested_optimizer"}
     clashes = [key for key in extra if key in decided or key in args]
     if not clashes:
         return extra
-    message = "; ".join(f"{key}: also set {_where(args, key)}" for key in clashes)
-    if reproduces(args.compat, "extra-args-win"):
-        notices.append(Notice(keys=("deepspeed_extra_args",), message=f"replaces other keys: {message}"))
-        return extra
+    message = "; ".join(_clash(args, key) for key in clashes)
     others = tuple(origin for key in clashes if (origin := args.origin(key)))
-    remedy = "keep one of the two"
+    remedy = "keep one of the two" if others else "write it as that key"
     raise SettingsError([Problem(keys=("deepspeed_extra_args",), message=message, remedy=remedy, others=others)])
 
 
-def _where(args: NeoXArgs, key: str) -> str:
+def _clash(args: NeoXArgs, key: str) -> str:
     origin = args.origin(key)
-    return f"in {origin}" if origin else "by a key of its own"
+    return f"{key}: also set in {origin}" if origin else f"{key}: has a key of its own"

@@ -75,6 +75,7 @@ def translate(entries: Iterable[Entry], ownership: Ownership) -> Translation:
             _translate_singular(entry, translation)
         else:
             translation.put(entry)
+    _translate_extra(translation, ownership)
     _translate_optimizer(translation)
     _translate_precision(translation)
     _translate_fp16(translation)
@@ -103,14 +104,14 @@ def _laid_over(first: Entry, entry: Entry) -> Entry:
     if not entry.inner or not isinstance(first.value, dict):
         return entry
     value, raw = first.value, first.raw if isinstance(first.raw, dict) else first.value
-    for path in entry.inner:
+    for path in (path for path, origin in entry.inner.items() if origin.line is None):  # those of files are older
         value, raw = (_with_part(whole, path.split("."), entry.value) for whole in (value, raw))
     return replace(entry, value=value, raw=raw, inner={**first.inner, **entry.inner})
 
 
 def _with_part(whole: Any, path: Sequence[str], source: Any) -> Any:
-    """A mapping with what the source has at a path."""
-    if not path:
+    """A mapping with what the source has at a path, or as far along it as it goes."""
+    if not path or not isinstance(source, dict) or path[0] not in source:
         return source
     name, *rest = path
     inner = whole if isinstance(whole, dict) else {}
@@ -141,6 +142,23 @@ def _expanded(entry: Entry, value: Any, translation: Translation) -> Any:
         return os.environ.get(name, "")
 
     return _VARIABLE.sub(replaced, value)
+
+
+def _translate_extra(translation: Translation, ownership: Ownership) -> None:
+    """What `deepspeed_extra_args` says too, GPT-NeoX takes from there."""
+    entry = translation.entries.get("deepspeed_extra_args")
+    if entry is None or not isinstance(entry.value, dict) or not reproduces(_compat(translation), "extra-args-win"):
+        return
+    for key in [key for key in entry.value if key in ownership.by_key]:
+        place = entry.inner.get(key, entry.origin)
+        translation.notices.append(
+            Notice(
+                keys=("deepspeed_extra_args",), message=f"{key} is taken from here, whatever else says it", origin=place
+            )
+        )
+        translation.entries[key] = Entry(key, entry.value[key], place)
+    rest = {key: value for key, value in entry.value.items() if key not in ownership.by_key}
+    translation.entries["deepspeed_extra_args"] = replace(entry, value=rest, raw=rest)
 
 
 # The optimizer's options

@@ -36,7 +36,7 @@ def test_every_key_is_described(schema):
 def test_types_ranges_and_defaults_are_there(schema):
     keys = schema["properties"]
     assert keys["hidden_size"]["anyOf"][0]["type"] == "integer"
-    assert keys["hidden_size"]["exclusiveMinimum"] == 0
+    assert keys["hidden_size"]["anyOf"][0]["exclusiveMinimum"] == 0
     assert "default" not in keys["hidden_size"]
     assert keys["precision"]["anyOf"][0]["enum"] == ["fp32", "fp16", "bfloat16"]
     assert keys["norm"]["default"] == "layernorm"

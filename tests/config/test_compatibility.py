@@ -85,12 +85,14 @@ def test_bfloat16_in_the_fp16_dictionary_is_forgotten_only_with_it():
 
 
 def test_extra_arguments_win_only_with_it():
-    changes = {"deepspeed_extra_args": {"train_batch_size": 7}}
-    with pytest.raises(SettingsError, match="train_batch_size: also set"):
-        args(None, **changes).resolve()
-    resolved = args("gpt-neox", **changes).resolve()
-    assert resolved.deepspeed["train_batch_size"] == 7
-    assert any("replaces other keys: train_batch_size" in str(notice) for notice in resolved.notices)
+    extra = {"train_batch_size": 8, "bf16": {"enabled": True}, "comms_logger": {"enabled": True}}
+    with pytest.raises(SettingsError, match="train_batch_size: has a key of its own"):
+        args(None, deepspeed_extra_args=extra).resolve()
+    theirs = args("gpt-neox", deepspeed_extra_args=extra, train_batch_size=4)
+    resolved = theirs.resolve()
+    assert (resolved.batch.total, resolved.deepspeed["train_batch_size"], resolved.precision) == (8, 8, "bf16")
+    assert resolved.deepspeed["comms_logger"] == {"enabled": True}
+    assert "train_batch_size is taken from here, whatever else says it" in str(theirs.notices[0])
 
 
 @pytest.mark.parametrize("second", ["num_layers", "num-layers"])

@@ -95,7 +95,7 @@ def test_extra_arguments_reach_it():
     ],
 )
 def test_what_has_a_key_of_its_own_cannot_be_an_extra_argument(key):
-    expected = f"dictionary: deepspeed_extra_args: {key}: also set by a key of its own (keep one of the two)"
+    expected = f"dictionary: deepspeed_extra_args: {key}: has a key of its own (write it as that key)"
     assert problem(deepspeed_extra_args={key: {}, "comms_logger": {}}) == expected
 
 

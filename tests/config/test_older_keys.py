@@ -204,6 +204,7 @@ def test_an_override_of_a_part_keeps_the_rest_whatever_the_name(key, override):
     assert str(args.origin("bf16.x.y")) == "old.yml:8"
     assert overridden(f"{key}: {{x: 1}}", "bfloat16={enabled: true}").bf16 == {"enabled": True}
     assert overridden(f"{key}: {{x: {{y: 1}}}}", "bfloat16.x={z: 1}").bf16 == {"x": {"z": 1}}
+    assert overridden(f"{key}: {{a: 1}}", "bfloat16.x.y=1", "bfloat16.x=3").bf16 == {"a": 1, "x": 3}
 
 
 def test_computed_values_are_not_taken_from_a_file():

@@ -43,6 +43,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """The command line."""
     command = RaisingParser(
         prog="neox config diff",
+        allow_abbrev=False,
         description="How two sides differ. A side is a file or preset, the directory of a run or of a checkpoint, or several of "
         "these and KEY=VALUE, joined by commas. A value with a comma in it goes into a file.",
     )

@@ -32,7 +32,9 @@ CHECKPOINT = {"take": "taken", "match": "must match", "keep": "kept"}
 
 def main(argv: list[str], context: CommandContext) -> int:
     """Print the page, or write it to a file."""
-    command = RaisingParser(prog="neox config docs", description="The reference page of all keys, in Markdown.")
+    command = RaisingParser(
+        prog="neox config docs", allow_abbrev=False, description="The reference page of all keys, in Markdown."
+    )
     command.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
     command.add_argument(
         "--all", action="store_true", help="with the keys of all installed plugins, not neox's own alone"

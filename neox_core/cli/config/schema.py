@@ -31,7 +31,9 @@ GROUPED_DIGITS = r"^[-+]?\d+(_\d+)+$"
 
 def main(argv: list[str], context: CommandContext) -> int:
     """Print the schema, or write it to a file."""
-    command = RaisingParser(prog="neox config schema", description="A JSON Schema of configuration files.")
+    command = RaisingParser(
+        prog="neox config schema", allow_abbrev=False, description="A JSON Schema of configuration files."
+    )
     command.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
     options = command.parse(argv)
     text = json.dumps(schema(Ownership.of(context.plugins)), indent=1) + "\n"
