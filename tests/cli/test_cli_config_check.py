@@ -39,8 +39,6 @@ def test_every_mistake_is_an_error(neox):
 )
 def test_a_name_of_gpt_neox_that_is_not_here_yet_is_a_limitation(neox, override, key):
     done = neox("config", "check", "tiny.yml", override, "vocab_size=64", "--world-size=1")
-    if done.err == "":
-        pytest.skip(f"{override} works by now")
     assert done.code == 0, done.err
     assert f": {key}: " in done.err
     assert "this version does not have it yet" in done.err
@@ -75,7 +73,7 @@ def test_a_hostfile_of_another_machine_is_a_limitation_where_the_ranks_are_count
     neox.write("hosts.yml", hostfile="/not/here", global_num_gpus="4", vocab_size="64")
     done = neox("config", "check", "hosts.yml")
     assert (done.code, done.out.count("4 ranks")) == (0, 1)
-    assert "note: hosts.yml:9: hostfile: '/not/here' is not on this machine" in done.err
+    assert "note: hosts.yml:9: hostfile: /not/here cannot be read" in done.err
     assert neox("config", "check", "hosts.yml", "global_num_gpus=null", "--world-size=2").code == 0
     alone = neox("config", "check", "hosts.yml", "global_num_gpus=null", "pipe_parallel_size=3")
     assert (alone.code, alone.out.count("3 ranks")) == (0, 1), "as many as the model needs"

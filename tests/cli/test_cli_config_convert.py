@@ -66,7 +66,8 @@ def test_variables_stay_in_the_keys_that_have_them_alone(neox, monkeypatch):
 def test_a_part_of_a_configuration_converts(neox):
     neox.write("part.yml", "gas: 2\nmlp-multiple-of: 4\nactivation: GELU\n")
     assert converted(neox, "part.yml") == (
-        "# The architecture.\nactivation: GELU\nmlp_multiple_of: 4\n\n# How many samples make a step.\ngradient_accumulation_steps: 2\n"
+        "# The architecture.\nmlp_multiple_of: 4\nactivation: GELU\n\n"
+        "# Samples in a step: at least one of the first two; what is not given is computed.\ngradient_accumulation_steps: 2\n"
     )
     neox.write("part.yml", "hiden_size: 2\nseed: big\n")
     done = neox("config", "convert", "part.yml")

@@ -38,7 +38,7 @@ def test_types_ranges_and_defaults_are_there(schema):
     assert keys["hidden_size"]["anyOf"][0]["type"] == "integer"
     assert keys["hidden_size"]["anyOf"][0]["exclusiveMinimum"] == 0
     assert "default" not in keys["hidden_size"]
-    assert keys["precision"]["anyOf"][0]["enum"] == ["fp32", "fp16", "bfloat16"]
+    assert keys["precision"]["anyOf"][0]["anyOf"][0]["enum"] == ["fp32", "fp16", "bfloat16"]
     assert keys["norm"]["default"] == "layernorm"
     assert "stage" in keys["zero_optimization"]["anyOf"][0]["properties"]
 

@@ -87,3 +87,9 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     command = f"'{sys.executable}' -m neox_core --help | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_without_a_letter_gets_its_number(tmp_path):
+    (tmp_path / "part.yml").write_text("run_name: café\n", encoding="utf-8")
+    done = neox("config", "convert", "part.yml", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "run_name: caf\\xe9")

@@ -33,7 +33,10 @@ def test_a_run_leaves_what_it_was_in_its_directory(tmp_path):
     assert "note: load: there is no checkpoint in checkpoints yet: training begins anew" in done.stderr
     (run,) = (tmp_path / "runs" / "tiny").iterdir()
     assert json.loads((run / "status.json").read_text()) == {"state": "done", "exit_code": 0}
-    assert NeoXArgs.from_ymls([run / "resolved.yml"], plugins=PluginManager()).log_interval == 2
+    plugins = PluginManager()
+    files = [NeoXArgs.from_ymls([path], plugins=plugins) for path in (run / "resolved.yml", tmp_path / "tiny.yml")]
+    assert files[0].to_dict() == {**files[1].to_dict(), "log_interval": 2}
+    assert "\n# norm: layernorm\n" in (run / "resolved.yml").read_text()
     assert json.loads((run / "deepspeed.json").read_text())["gradient_clipping"] == 1.0
     assert {plugin["distribution"] for plugin in json.loads((run / "plugins.json").read_text())} == {"neox-toolkit"}
     phases = json.loads((run / "startup.json").read_text())

@@ -32,7 +32,7 @@ def test_an_unknown_name_gets_the_nearest_preset():
 
 
 def test_a_directory_is_no_configuration(tmp_path):
-    with pytest.raises(UserError, match="there is no such file"):
+    with pytest.raises(UserError, match="is a directory, and neither that of a run"):
         find_config(str(tmp_path))
 
 
@@ -40,3 +40,16 @@ def test_a_directory_is_no_configuration(tmp_path):
 def test_every_preset_is_valid(name):
     args = NeoXArgs.from_ymls([find_config(name)], plugins=PluginManager(Switches()))
     assert args.num_layers > 0
+
+
+def test_the_directory_of_a_run_or_of_checkpoints_stands_for_its_settings(tmp_path):
+    run, step = tmp_path / "run", tmp_path / "saved" / "global_step2"
+    for directory, name in ((run, "resolved.yml"), (step, "settings.yml")):
+        directory.mkdir(parents=True)
+        (directory / name).touch()
+    (tmp_path / "saved" / "latest").write_text("global_step2\n")
+    assert find_config(str(run)) == run / "resolved.yml"
+    assert find_config("run", tmp_path) == run / "resolved.yml"
+    assert find_config(str(step)) == find_config(str(tmp_path / "saved")) == step / "settings.yml"
+    with pytest.raises(UserError, match="name a file, or one of the directories in it, such as .*run"):
+        find_config(str(tmp_path))

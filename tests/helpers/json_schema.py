@@ -8,7 +8,7 @@ from typing import Any
 
 ANNOTATIONS = {"$schema", "title", "description", "default", "deprecated"}
 
-TYPES = {
+TYPES: dict[str, Any] = {
     "object": dict,
     "array": list,
     "string": str,
