@@ -51,5 +51,5 @@ def test_the_directory_of_a_run_or_of_checkpoints_stands_for_its_settings(tmp_pa
     assert find_config(str(run)) == run / "resolved.yml"
     assert find_config("run", tmp_path) == run / "resolved.yml"
     assert find_config(str(step)) == find_config(str(tmp_path / "saved")) == step / "settings.yml"
-    with pytest.raises(UserError, match="name a file, or one of the directories in it, such as .*run"):
+    with pytest.raises(UserError, match=r"name a file, or one of the directories in it, such as .*run"):
         find_config(str(tmp_path))
