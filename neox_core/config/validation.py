@@ -54,9 +54,8 @@ def nearest_key(name: str, ownership: Ownership) -> tuple[str, str]:
     if name in INNER_NAMES:
         return message, f"it belongs into {INNER_NAMES[name]}"
     close = nearest(name, [*ownership.by_key, *ownership.aliases])
-    if close:
-        return message, f"did you mean '{close}'?"
-    return "; ".join([message, *ownership.broken]), "`neox plugins` lists what is installed"
+    remedy = f"did you mean '{close}'?" if close else "`neox plugins` lists what is installed"
+    return "; ".join([message, *ownership.broken]), remedy
 
 
 def claimed_twice(entry: Entry, owners: Sequence[Owner]) -> Problem:
