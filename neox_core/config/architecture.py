@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from neox_core.config.groups import ModelSettings
@@ -84,6 +85,23 @@ def resolve_mlp_width(model: ModelSettings) -> int:
         remedy = f"for a width of {size} inside the MLP write intermediate_size: {3 * size}"
         raise SettingsError([Problem(keys=keys, message=message, remedy=remedy)])
     return width
+
+
+def meaning(key: str, values: Mapping[str, Any]) -> Any:
+    """What the value of a key comes to beside the others, where several values come to the same."""
+    match key:
+        case "attention_config":
+            return expand_attention(values[key], values["num_layers"])
+        case "num_kv_heads":
+            return values[key] or values["num_attention_heads"]
+        case "intermediate_size" | "expansion_factor" | "mlp_multiple_of":
+            return resolve_mlp_width(
+                ModelSettings.model_construct(**{k: values[k] for k in ModelSettings.model_fields})
+            )
+        case "norm" | "pos_emb" | "activation" | "moe_type" | "train_impl" | "lr_decay_style" | "launcher":
+            return values[key].casefold()
+        case _:
+            return values[key]
 
 
 def _rounded_up(size: int, multiple: int) -> int:

@@ -9,17 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from neox_core.config.derived import DERIVED
 from neox_core.config.entries import entries_of, plugins_for, read_entries
-from neox_core.config.fitting import fitted
 from neox_core.config.loading import Entry
 from neox_core.config.ownership import Ownership
-from neox_core.config.plain import copied, plain_entries
+from neox_core.config.plain import copied
+from neox_core.config.reading import key_problems, read, typed
 from neox_core.config.settings import Settings
-from neox_core.config.translation import is_spelling, translate
-from neox_core.config.validation import claimed_twice, group_problems, unknown_key
+from neox_core.config.translation import is_spelling
 from neox_core.config.world import World
 from neox_core.config.yaml_text import dump_yaml
 from neox_core.errors import Notice, Origin, Problem, SettingsError, UserError, did_you_mean
@@ -198,48 +195,12 @@ class NeoXArgs:
 
     def _take(self, entries: Iterable[Entry]) -> None:
         """Make these entries the given ones, if all of them are right."""
-        translation = translate(plain_entries(entries), self._ownership)
-        fitted_entries = {key: self._fitted(entry) for key, entry in translation.entries.items()}
-        problems = [*translation.problems, *self._key_problems(fitted_entries)]
-        groups = self._typed(fitted_entries, problems)
-        if problems:
-            raise SettingsError(problems)
-        notices = [*translation.notices, *self._without_effect(fitted_entries)]
+        reading = read(entries, self._ownership)
+        notices = [*reading.notices, *self._without_effect(reading.entries)]
         retold = {notice.keys for notice in notices}
         state = vars(self)
-        state["_entries"], state["_groups"] = fitted_entries, groups
+        state["_entries"], state["_groups"] = reading.entries, reading.groups
         state["notices"] = (*(notice for notice in self.notices if notice.keys not in retold), *notices)
-
-    def _fitted(self, entry: Entry) -> Entry:
-        key = self._ownership.by_key.get(entry.key)
-        if not key:
-            return entry
-        value = fitted(entry.value, key[0].group.model_fields[entry.key].annotation)
-        return entry if value is entry.value else replace(entry, value=value)
-
-    def _key_problems(self, entries: Mapping[str, Entry]) -> list[Problem]:
-        owners = self._ownership.by_key
-        unknown = [unknown_key(entry, self._ownership) for entry in entries.values() if entry.key not in owners]
-        conflicts = [
-            claimed_twice(entry, owners[entry.key]) for entry in entries.values() if len(owners.get(entry.key, ())) > 1
-        ]
-        return unknown + conflicts
-
-    def _typed(
-        self, entries: Mapping[str, Entry], problems: list[Problem], *, defaults_too: bool = False
-    ) -> dict[type[Settings], Settings]:
-        """The groups with these values; what a group refuses is added to `problems`."""
-        groups: dict[type[Settings], Settings] = {}
-        for group in self._ownership.groups:
-            given = {key: entries[key] for key in group.model_fields if key in entries}
-            if not given and not defaults_too and not group.has_required_keys():
-                groups[group] = group.model_construct()  # a validator for each group would be half of the time to start
-                continue
-            try:
-                groups[group] = group.model_validate({key: copied(entry.value) for key, entry in given.items()})
-            except ValidationError as error:
-                problems.extend(group_problems(error, group, given))
-        return groups
 
     def _without_effect(self, entries: Mapping[str, Entry]) -> list[Notice]:
         """What is said of keys that nothing reads, once."""
@@ -254,12 +215,8 @@ class NeoXArgs:
     # Validating
 
     def validate_keys(self) -> bool:
-        """True. Each given key has one owner, or there would be no such settings; kept for programs that ask.
-
-        Raises:
-            SettingsError: a plugin that was registered since claims a key too.
-        """
-        return self._hold(self._key_problems(self._entries))
+        """True: settings with a key that nobody or several own cannot be made. Kept for programs that ask."""
+        return self._hold(key_problems(self._entries, self._ownership))
 
     def validate_types(self) -> bool:
         """True when each value has the type and range of its key, those that are left to their defaults too.
@@ -267,9 +224,7 @@ class NeoXArgs:
         Raises:
             SettingsError: they have not.
         """
-        problems: list[Problem] = []
-        self._typed(self._entries, problems, defaults_too=True)
-        return self._hold(problems)
+        return self._hold(typed(self._entries, self._ownership, defaults_too=True)[1])
 
     def validate_values(self) -> bool:
         """True when the values fit together and the world.

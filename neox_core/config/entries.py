@@ -29,7 +29,7 @@ def read_entries(
     """
     overrides = tuple(overrides)
     overwriting = entries_of(overwrite_values or {}, "overwrite_values", overrides=True)
-    files = merge((read_file(Path(path)) for path in paths), _about_spellings(overwriting, overrides))
+    files = merge((read_file(Path(path)) for path in paths), _compat(overwriting, overrides))
     entries = overlaid(files, overwriting)
     for override in overrides:
         apply_override(entries, override)
@@ -99,10 +99,10 @@ def _no_text(key: object, origin: Origin) -> Problem:
     return Problem(keys=(repr(key),), message="is a key that is not text", remedy="keys are words", origin=origin)
 
 
-def _about_spellings(overwriting: Mapping[str, Entry], overrides: Sequence[str]) -> list[str]:
-    """The last word on `compat` after the files, which decides about their spellings."""
+def _compat(overwriting: Mapping[str, Entry], overrides: Sequence[str]) -> Any:
+    """The last word on `compat` after the files, which decides about their spellings; None where nothing is said."""
     last = dict(overwriting)
     for override in overrides:
         if override.partition("=")[0] == "compat":
             apply_override(last, override)
-    return [f"compat={last['compat'].value}"] if "compat" in last else []
+    return last["compat"].value if "compat" in last else None

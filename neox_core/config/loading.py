@@ -11,7 +11,7 @@ import yaml
 
 from neox_core.config.compatibility import reproduces
 from neox_core.config.yaml_errors import Fault, Refused
-from neox_core.config.yaml_text import DEEPEST, Loader, Pair, dump_yaml, load  # noqa: F401 - others take dump_yaml from here
+from neox_core.config.yaml_text import DEEPEST, Loader, Pair, load
 from neox_core.errors import Origin, Problem, SettingsError, UserError
 
 
@@ -96,12 +96,12 @@ def _inner_pairs(node: yaml.Node, path: str = "") -> Iterator[tuple[str, Pair]]:
         yield from _inner_pairs(value_node, f"{inner}.")
 
 
-def merge(files: Iterable[Sequence[Entry]], overrides: Iterable[str] = ()) -> dict[str, Entry]:
+def merge(files: Iterable[Sequence[Entry]], compat: Any = None) -> dict[str, Entry]:
     """The entries of several files together.
 
     Args:
         files: the entries of each.
-        overrides: those that will be applied; one of them may say `compat`, which decides about spellings.
+        compat: the value of `compat`, which decides about spellings, where something else than the files says it.
 
     Raises:
         SettingsError: a key is given twice, in whatever spelling; all such keys are listed.
@@ -109,8 +109,8 @@ def merge(files: Iterable[Sequence[Entry]], overrides: Iterable[str] = ()) -> di
     merged: dict[str, Entry] = {}
     problems = []
     given = [entry for entries in files for entry in entries]
-    said = [override.partition("=")[2] for override in overrides if override.startswith("compat=")]
-    compat = said[-1] if said else next((entry.value for entry in given if entry.key == "compat"), None)
+    if compat is None:
+        compat = next((entry.value for entry in given if entry.key == "compat"), None)
     for entry in given:
         first = merged.setdefault(entry.key, entry)
         if first is entry:
@@ -155,7 +155,10 @@ def apply_override(entries: dict[str, Entry], text: str) -> None:
     if rest:
         before = entries.get(key, Entry(key, {}, origin))
         value = _with_inner(before.value, rest, value, text)
-        inner = {**before.inner, ".".join(rest): origin}
+        path = ".".join(rest)
+        inner = {known: place for known, place in before.inner.items() if not known.startswith(f"{path}.")} | {
+            path: origin
+        }
     entries.pop(key, None)  # the order says which came last
     entries[key] = Entry(key, value, origin, inner, overrides=True, raw=value)
 

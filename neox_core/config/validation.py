@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from neox_core.config.absent import declares
+from neox_core.config.deepspeed_names import DEEPSPEED_NAMES
 from neox_core.config.loading import Entry
 from neox_core.config.ownership import CORE, Owner, Ownership
 from neox_core.config.settings import Settings
@@ -24,17 +25,8 @@ _RANGES = {
 }
 
 
-INNER_NAMES = {
-    **dict.fromkeys(
-        ("betas", "eps", "momentum", "learning_rate", "freeze_step", "params"), "optimizer: {type: ..., params: ...}"
-    ),
-    **dict.fromkeys(
-        ("stage", "overlap_comm", "reduce_bucket_size", "allgather_bucket_size", "reduce_scatter"), "zero_optimization"
-    ),
-    **dict.fromkeys(("enabled", "initial_scale_power"), "a dictionary, such as fp16"),
-    "type": "a dictionary, such as optimizer",
-}
-"""Names that are written at the top by mistake, and where they belong."""
+OPTIMIZER_OPTIONS = frozenset({"betas", "eps", "freeze_step", "learning_rate", "momentum", "params", "type"})
+"""Names within `optimizer` that are written at the top by mistake."""
 
 
 def unknown_key(entry: Entry, ownership: Ownership) -> Problem:
@@ -51,11 +43,19 @@ def nearest_key(name: str, ownership: Ownership) -> tuple[str, str]:
         message += f"; {off.source.qualified} has it, which is {off.availability.reason}"
     if off is not None and off.availability.remedy:
         return message, off.availability.remedy
-    if name in INNER_NAMES:
-        return message, f"it belongs into {INNER_NAMES[name]}"
-    close = nearest(name, [*ownership.by_key, *ownership.aliases])
-    remedy = f"did you mean '{close}'?" if close else "`neox plugins` lists what is installed"
-    return "; ".join([message, *ownership.broken]), remedy
+    message = "; ".join([message, *ownership.broken])
+    if places := _places_within(name):
+        return message, f"it belongs into {' or '.join(places)}"
+    if close := nearest(name, [*ownership.by_key, *ownership.aliases]):
+        return message, f"did you mean '{close}'?"
+    return message, "`neox plugins` lists what is installed"
+
+
+def _places_within(name: str) -> list[str]:
+    """Keys whose mappings have this name."""
+    if name in OPTIMIZER_OPTIONS:
+        return ["optimizer: {type: ..., params: {lr: ...}}"]
+    return [key for key, names in DEEPSPEED_NAMES.items() if name in names][:3]
 
 
 def claimed_twice(entry: Entry, owners: Sequence[Owner]) -> Problem:

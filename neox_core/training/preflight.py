@@ -21,7 +21,7 @@ from neox_core.data.tokenizer import Tokenizer, load_tokenizer
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.components import component_problems
-from neox_core.training.resuming import Notice, check_saving, checkpoint_to_resume
+from neox_core.training.resuming import Tell, check_saving, checkpoint_to_resume
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def open_tokenizer(args: NeoXArgs) -> Tokenizer | None:
 
 
 def check(
-    args: NeoXArgs, world: World, plugins: PluginManager, notice: Notice, found: Iterable[Problem] = ()
+    args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, found: Iterable[Problem] = ()
 ) -> tuple[Resolved, Tokenizer | None, Path | None]:
     """Resolve the settings and look at everything that the run will need.
 

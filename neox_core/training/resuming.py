@@ -12,11 +12,11 @@ from typing import Any
 from neox_core.checkpoint.layout import SETTINGS, STATE
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.checkpoint.search import find, require_none_later
-from neox_core.config import CheckpointSettings, ModelSettings, Resolved, TokenizerSettings, read_text
-from neox_core.config.architecture import expand_attention, resolve_mlp_width
+from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, read_text
+from neox_core.config.architecture import meaning
 from neox_core.errors import UserError
 
-Notice = Callable[[str], None]
+Tell = Callable[[str], None]
 """Told what a user should know but need not mend."""
 
 TOKENIZER = "tokenizer.json"
@@ -33,7 +33,7 @@ ORDERING = (
 """Keys that decide which samples there are and in what order."""
 
 
-def checkpoint_to_resume(resolved: Resolved, notice: Notice) -> Path | None:
+def checkpoint_to_resume(resolved: Resolved, notice: Tell) -> Path | None:
     """The checkpoint that `load` and `iteration` mean, or None to begin anew.
 
     Only a run that loads from where it saves may find nothing: it has not saved yet.
@@ -114,41 +114,20 @@ def saved_settings(path: Path, manifest: Manifest) -> dict[str, Any]:
     return {entry.key: entry.value for entry in read_text(text, str(path / SETTINGS))}
 
 
+COMPARED_APART = {*TokenizerSettings.model_fields, "vocab_size", "make_vocab_size_divisible_by"}
+"""Keys for the tokenizer, of which the content is compared, and for the number of rows of the embedding."""
+
+
 def model_differences(saved: Mapping[str, Any], resolved: Resolved) -> Iterator[str]:
     """Keys that belong to the model and differ in what they mean; where the tokenizer's files lie is compared apart."""
     values = resolved.all_values()
-    before = {key: field.default for group in resolved.groups for key, field in group.model_fields.items()} | dict(
-        saved
-    )
-    for group in resolved.groups:
-        for key, field in group.model_fields.items():
-            if (
-                group is TokenizerSettings
-                or not belongs_to_model(field.json_schema_extra)
-                or before[key] == values[key]
-            ):
-                continue
-            if meaning(key, before) != meaning(key, values):
-                yield f"{key} {before[key]!r} (now {values[key]!r})"
-
-
-def meaning(key: str, values: Mapping[str, Any]) -> Any:
-    """What the value of a key comes to beside the others, where several values come to the same."""
-    match key:
-        case "attention_config":
-            return expand_attention(values[key], values["num_layers"])
-        case "num_kv_heads":
-            return values[key] or values["num_attention_heads"]
-        case "intermediate_size" | "expansion_factor" | "mlp_multiple_of":
-            return resolve_mlp_width(
-                ModelSettings.model_construct(**{k: values[k] for k in ModelSettings.model_fields})
-            )
-        case "norm" | "pos_emb" | "activation":
-            return values[key].casefold()
-        case "vocab_size" | "make_vocab_size_divisible_by":
-            return None  # the number of rows is compared apart
-        case _:
-            return values[key]
+    fields = {key: field for group in resolved.groups for key, field in group.model_fields.items()}
+    before = {key: field.default for key, field in fields.items()} | dict(saved)
+    for key, field in fields.items():
+        if key in COMPARED_APART or not belongs_to_model(field.json_schema_extra) or before[key] == values[key]:
+            continue
+        if meaning(key, before) != meaning(key, values):
+            yield f"{key} {before[key]!r} (now {values[key]!r})"
 
 
 def belongs_to_model(extra: Any) -> bool:
@@ -156,7 +135,7 @@ def belongs_to_model(extra: Any) -> bool:
     return isinstance(extra, dict) and extra.get("from_checkpoint") in ("match", "take")
 
 
-def tell_differences(path: Path, resolved: Resolved, notice: Notice) -> None:
+def tell_differences(path: Path, resolved: Resolved, notice: Tell) -> None:
     """Say which changes since a checkpoint give the run other data than it would have gone on with."""
     saved, values = saved_settings(path, Manifest.read(path)), resolved.all_values()
     defaults = {key: field.default for group in resolved.groups for key, field in group.model_fields.items()}

@@ -15,9 +15,15 @@ def sections(done):
 
 
 def test_the_same_is_the_same(neox):
-    neox.write("other.yml", norm="layernorm", activation="GELU")  # as by default
+    neox.write("other.yml", norm="layernorm")  # as by default
     done = neox("config", "diff", "tiny.yml", "other.yml", "--exit-code")
     assert (done.code, done.out) == (0, "same\n")
+
+
+def test_the_case_of_a_component_s_name_is_a_matter_of_writing(neox):
+    neox.write("other.yml", activation="GELU")
+    done = neox("config", "diff", "tiny.yml", "other.yml", "--exit-code")
+    assert (done.code, sections(done)) == (0, {"WRITTEN DIFFERENTLY, THE SAME IN EFFECT": ["activation"]})
 
 
 def test_differences_are_told_by_whether_they_matter(neox):

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from small_settings import MODEL
 
 import neox_core
 from neox_core.config import NeoXArgs, World, merge, read_text
@@ -13,20 +14,11 @@ from neox_core.config.compatibility import DEFECTS, reproduces
 from neox_core.errors import SettingsError
 
 ROOT = Path(neox_core.__file__).parents[1]
-MODEL = {
-    "num_layers": 4,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "seq_length": 8,
-    "max_position_embeddings": 8,
-    "train_iters": 5,
-    "train_micro_batch_size_per_gpu": 2,
-    "data_path": "data/tokens",
-}
+RUN = {**MODEL, "data_path": "data/tokens"}
 
 
 def args(compat: str | None, **changes) -> NeoXArgs:
-    return NeoXArgs.from_dict({**MODEL, **changes, "compat": compat})
+    return NeoXArgs.from_dict({**RUN, **changes, "compat": compat})
 
 
 def asked_for() -> set[str]:

@@ -6,7 +6,8 @@ import random
 
 import pytest
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
-from settings_strategies import ANYTHING, MODEL, OWNERSHIP, PLUGINS, of_key, settings
+from settings_strategies import ANYTHING, OWNERSHIP, PLUGINS, of_key, settings
+from small_settings import MODEL
 
 from neox_core.config import Entry, NeoXArgs, World, dump_yaml, merge, read_file, read_text
 from neox_core.errors import Origin, SettingsError

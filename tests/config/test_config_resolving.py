@@ -7,25 +7,17 @@ import re
 
 import pytest
 from hypothesis import given, strategies as st
+from small_settings import MODEL
 
 from neox_core.config import ModelSettings, NeoXArgs, World
 from neox_core.config.architecture import expand_attention
 from neox_core.errors import SettingsError
 
-MODEL = {
-    "num_layers": 4,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "seq_length": 8,
-    "max_position_embeddings": 8,
-    "train_iters": 5,
-    "train_micro_batch_size_per_gpu": 2,
-    "data_path": "data/tokens",
-}
+RUN = {**MODEL, "data_path": "data/tokens"}
 
 
 def resolve(world: World | int = 1, vocabulary: int | None = None, **changes):
-    values = {key: value for key, value in {**MODEL, **changes}.items() if value is not ...}
+    values = {key: value for key, value in {**RUN, **changes}.items() if value is not ...}
     world = World.local(world) if isinstance(world, int) else world
     return NeoXArgs.from_dict(values).resolve(world, vocabulary)
 
@@ -235,7 +227,7 @@ def test_mixtures_are_in_every_nth_layer():
 def test_the_vocabulary_is_padded_as_in_gpt_neox(vocabulary, divisible_by, parallel, padded):
     from neox_core.config.resolve import padded_vocabulary
 
-    args = NeoXArgs.from_dict({**MODEL, "make_vocab_size_divisible_by": divisible_by, "model_parallel_size": parallel})
+    args = NeoXArgs.from_dict({**RUN, "make_vocab_size_divisible_by": divisible_by, "model_parallel_size": parallel})
     assert padded_vocabulary(args, vocabulary) == padded
 
 

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from small_settings import MODEL
 
 from neox_core.config import NeoXArgs, World, read_text
 from neox_core.errors import SettingsError
 from neox_core.plugins import PluginManager, Switches
 
 PLUGINS = PluginManager(Switches())
-MODEL = {
-    "num_layers": 4,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "seq_length": 8,
-    "max_position_embeddings": 8,
-    "train_iters": 500,
-    "train_micro_batch_size_per_gpu": 2,
-    "data_path": "data/tokens",
-}
+RUN = {**MODEL, "train_iters": 500, "data_path": "data/tokens"}
 
 
 def resolve(ranks: int = 1, **changes):
-    return NeoXArgs.from_dict({**MODEL, **changes}, plugins=PLUGINS).resolve(World.local(ranks))
+    return NeoXArgs.from_dict({**RUN, **changes}, plugins=PLUGINS).resolve(World.local(ranks))
 
 
 def problem(**changes) -> str:
@@ -101,7 +93,7 @@ def test_what_has_a_key_of_its_own_cannot_be_an_extra_argument(key):
 
 def test_an_extra_argument_that_is_given_elsewhere_too_names_both_places():
     text = "comms_logger: {enabled: true}\ndeepspeed_extra_args:\n  comms_logger: {enabled: false}\n"
-    entries = [*read_text(text, "a.yml"), *NeoXArgs.from_dict(MODEL, plugins=PLUGINS).entries]
+    entries = [*read_text(text, "a.yml"), *NeoXArgs.from_dict(RUN, plugins=PLUGINS).entries]
     with pytest.raises(SettingsError) as caught:
         NeoXArgs(entries, PLUGINS).resolve()
     expected = "a.yml:2: deepspeed_extra_args: comms_logger: also set in a.yml:1 (keep one of the two)"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from small_settings import MODEL
 
 from neox_core.config import NeoXArgs, World
 from neox_core.config.command_line import FLAGS
@@ -18,15 +19,6 @@ from neox_core.config.place import Place
 from neox_core.config.runner_options import DEEPSPEED_LAUNCHERS, RUNNER_OPTIONS
 from neox_core.errors import SettingsError, UserError
 
-MODEL = {
-    "num_layers": 2,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "seq_length": 8,
-    "max_position_embeddings": 8,
-    "train_iters": 5,
-    "train_micro_batch_size_per_gpu": 2,
-}
 TOLD_BY_OTHERS = ("SLURM_", "OMPI_", "PMI_", "MV2_", "MPI_", "NEOX_")
 TOLD = ("MASTER_ADDR", "DLTS_HOSTFILE", "RANK", "LOCAL_RANK", "WORLD_SIZE")
 

@@ -7,21 +7,13 @@ import typing
 from typing import Any, Literal
 
 from hypothesis import strategies as st
+from small_settings import MODEL
 
 from neox_core.config import Ownership
 from neox_core.plugins import PluginManager, Switches
 
 PLUGINS = PluginManager(Switches())
 OWNERSHIP = Ownership.of(PLUGINS)
-MODEL = {
-    "num_layers": 4,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "seq_length": 8,
-    "max_position_embeddings": 8,
-    "train_iters": 5,
-    "train_micro_batch_size_per_gpu": 2,
-}
 WORDS = st.text("abcXYZ019-_./: #'\"é\n\x85\u2028\u2029\U0001f600", max_size=12)
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False) | WORDS,

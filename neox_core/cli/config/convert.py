@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from neox_core.cli.config.subject import FILES, plugins_for
 from neox_core.cli.config.values import about
-from neox_core.cli.config.written import Written, with_variables, written
 from neox_core.cli.report import print_notes
 from neox_core.config import Ownership, dump_yaml
 from neox_core.config.command_line import Parser, read_settings
+from neox_core.config.reading import Reading, read
 from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
 
@@ -26,7 +27,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     options = command.parse(argv)
     _, entries = read_settings(options.words, options)
     ownership = Ownership.of(plugins_for(entries, context))
-    found = written(entries.values(), ownership)
+    found = read(entries.values(), ownership, partial=True)
     print_notes(found.notices)
     text = converted(found, ownership)
     if options.output is None:
@@ -36,7 +37,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     return 0
 
 
-def converted(found: Written, ownership: Ownership) -> str:
+def converted(found: Reading, ownership: Ownership) -> str:
     """The given keys as a file: a comment for each group, and below it the group's keys in the order of its declaration.
 
     Environment variables in a value stay there by name.
@@ -48,6 +49,18 @@ def converted(found: Written, ownership: Ownership) -> str:
         if given:
             parts.append(f"# {about(owner.group)}\n{dump_yaml(given)}")
     return "\n".join(parts)
+
+
+def with_variables(value: Any, raw: Any) -> Any:
+    """A value with the environment variables in its text by name, as in the raw value that it was made of."""
+    if isinstance(value, str) and isinstance(raw, str) and "$" in raw:
+        return raw
+    if isinstance(value, list):
+        raws = raw if isinstance(raw, list) and len(raw) == len(value) else [raw] * len(value)
+        return [with_variables(*pair) for pair in zip(value, raws, strict=True)]
+    if isinstance(value, dict) and isinstance(raw, dict):
+        return {name: with_variables(item, raw.get(name)) for name, item in value.items()}
+    return value
 
 
 def write_new(path: Path, text: str) -> None:

@@ -25,9 +25,6 @@ SECTIONS: dict[Section, str] = {
 }
 NOT_SET = "-"
 
-NAMES = {"norm", "pos_emb", "activation", "launcher", "lr_decay_style", "moe_type", "train_impl", "optimizer.type"}
-"""Keys with the name of a component, of which case does not matter."""
-
 
 def main(argv: list[str], context: CommandContext) -> int:
     """Print the differences of all values, defaults included; exit code 1 for a difference in effect only with --exit-code."""
@@ -75,14 +72,8 @@ def _pairs(key: str, left: Side, right: Side) -> Iterator[tuple[str, Any, Any]]:
         first, second = ({key: side.values[key]} if key in side.values else {} for side in (left, right))
     for path in dict.fromkeys([*first, *second]):
         values = first.get(path, ABSENT), second.get(path, ABSENT)
-        if not _same(path, *values):
+        if values[0] != values[1]:
             yield path, *values
-
-
-def _same(path: str, first: object, second: object) -> bool:
-    if path in NAMES and isinstance(first, str) and isinstance(second, str):
-        return first.casefold() == second.casefold()
-    return first == second
 
 
 def listing(left: Side, right: Side, found: dict[Section, list[list[str]]]) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neox_core.cli.config.subject import Subject, look_at, plugins_for
-from neox_core.cli.config.written import written
 from neox_core.config import Entry, NeoXArgs, Ownership, Resolved
 from neox_core.config.command_line import read_settings
+from neox_core.config.reading import read
 from neox_core.errors import SettingsError
 from neox_core.plugins import CommandContext, PluginManager
 
@@ -60,5 +60,7 @@ def read_look(words: Sequence[str], options: argparse.Namespace, context: Comman
         args = NeoXArgs(entries.values(), plugins)
     except SettingsError:
         ownership = Ownership.of(plugins)
-        return Look(written(entries.values(), ownership).entries, ownership)  # raises unless keys are only missing
+        return Look(
+            read(entries.values(), ownership, partial=True).entries, ownership
+        )  # raises unless keys are only missing
     return Look({entry.key: entry for entry in args.entries}, args.ownership, look_at(args, options))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neox_core.config import Resolved
+from neox_core.config.architecture import meaning
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 
@@ -39,13 +40,11 @@ def of_key(name: str, resolved: Resolved) -> Any:
         "precision": {"bf16": "bfloat16"}.get(resolved.precision, resolved.precision),
         "fp16": resolved.deepspeed.get("fp16"),
         "bf16": resolved.deepspeed.get("bf16"),
-        "attention_config": list(resolved.layers),
-        "intermediate_size": resolved.mlp_width,
-        "expansion_factor": resolved.mlp_width,
-        "mlp_multiple_of": resolved.mlp_width,
         "vocab_size": resolved.vocabulary,
     }
-    return outcomes.get(name, resolved.deepspeed.get(name, ABSENT))
+    outcomes = {**resolved.deepspeed, **outcomes}
+    values = resolved.all_values()
+    return outcomes[name] if name in outcomes else meaning(name, values) if name in values else ABSENT
 
 
 def optimizer(resolved: Resolved, plugins: PluginManager) -> dict[str, Any]:
