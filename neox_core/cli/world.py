@@ -11,7 +11,7 @@ from neox_core.launch import plan_world
 
 
 def find_world(args: NeoXArgs, device: Device | None = None) -> World:
-    """Hosts, slots and device as the runner settings say; `DLTS_HOSTFILE` names a hostfile too.
+    """Hosts, slots and device as the runner settings say; a hostfile that `DLTS_HOSTFILE` names goes before theirs.
 
     Args:
         args: the settings.
@@ -20,7 +20,7 @@ def find_world(args: NeoXArgs, device: Device | None = None) -> World:
     Raises:
         SettingsError: they ask for hosts, slots or a device that are not there.
     """
-    hostfile = args.hostfile or os.environ.get("DLTS_HOSTFILE")
+    hostfile = os.environ.get("DLTS_HOSTFILE", args.hostfile)
     try:
         return plan_world(
             hostfile=Path(hostfile) if hostfile else None,

@@ -190,7 +190,7 @@ class NeoXArgs:
             SettingsError: there is no such key, or it does not take the value.
         """
         key = key.replace("-", "_")
-        self._take([*self._entries.values(), Entry(key, value, _IN_PYTHON, overrides=True, raw=value)])
+        self._take([*self._entries.values(), Entry(key, value, _IN_PYTHON, overrides=True)])
         vars(self).pop(key, None)  # a fact of this process of the same name
 
     def _take(self, entries: Iterable[Entry]) -> None:

@@ -21,7 +21,7 @@ class Entry:
 
     `inner` says where the keys within a mapping were written, by their dotted path (`params.lr`); `hyphenated`, whether the key
     was spelt with hyphens; `former`, the earlier name of the key, if that was given; `overrides`, whether it takes the place of
-    what files say, under whichever name; `raw`, the value as it was written, before variables in it were replaced.
+    what files say, under whichever name.
     """
 
     key: str
@@ -31,7 +31,6 @@ class Entry:
     hyphenated: bool = field(default=False, compare=False, repr=False)
     former: str | None = field(default=None, compare=False, repr=False)
     overrides: bool = field(default=False, compare=False, repr=False)
-    raw: Any = field(default=None, compare=False, repr=False)
 
 
 def read_file(path: Path) -> list[Entry]:
@@ -69,7 +68,7 @@ def _entry(loader: Loader, key_node: yaml.Node, value_node: yaml.Node, lines: Se
     value = loader.construct_object(value_node, deep=True)
     origin = _origin(key_node, value_node, lines, source)
     inner = {path: _origin(*pair, lines, source) for path, pair in _inner_pairs(value_node)}
-    return Entry(key.replace("-", "_"), value, origin, inner, "-" in key, raw=value)
+    return Entry(key.replace("-", "_"), value, origin, inner, "-" in key)
 
 
 def _origin(key: yaml.Node, value: yaml.Node, lines: Sequence[str], source: str) -> Origin:
@@ -160,7 +159,7 @@ def apply_override(entries: dict[str, Entry], text: str) -> None:
             path: origin
         }
     entries.pop(key, None)  # the order says which came last
-    entries[key] = Entry(key, value, origin, inner, overrides=True, raw=value)
+    entries[key] = Entry(key, value, origin, inner, overrides=True)
 
 
 def _shown(text: str) -> str:

@@ -78,7 +78,7 @@ def _geglu(entry: Entry, given: Mapping[str, Entry], translation: Translation) -
         translation.refuse(entry, f"{entry.value!r} is not read any more", "write activation: geglu")
     else:
         translation.notice(entry, "is written activation: geglu today")
-        translation.put(replace(entry, key="activation", value="geglu", raw="geglu"))
+        translation.put(replace(entry, key="activation", value="geglu"))
 
 
 def _attention_type(entry: Entry, given: Mapping[str, Entry], translation: Translation) -> None:

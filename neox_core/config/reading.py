@@ -14,6 +14,7 @@ from neox_core.config.plain import copied, plain_entries
 from neox_core.config.settings import Settings
 from neox_core.config.translation import translate
 from neox_core.config.validation import claimed_twice, group_problems, unknown_key
+from neox_core.config.variables import expanded
 from neox_core.errors import Notice, Problem, SettingsError
 
 
@@ -38,17 +39,21 @@ def read(entries: Iterable[Entry], ownership: Ownership, *, partial: bool = Fals
     Args:
         entries: the given keys, in older names and forms too.
         ownership: which group owns which key.
-        partial: whether keys that must be given may be missing, as in one file of several.
+        partial: whether keys that must be given may be missing, and environment variables in values stay by name: as they
+            are written in one file of several.
 
     Raises:
         SettingsError: values that are not plain data; unknown keys, wrong types or values; all of them at once.
     """
-    translation = translate(plain_entries(entries), ownership)
+    given, unset = plain_entries(entries), list[Problem]()
+    if not partial:
+        given, unset = expanded(given)
+    translation = translate(given, ownership)
     found = {key: _fitted(entry, ownership) for key, entry in translation.entries.items()}
     groups, problems = typed(found, ownership)
     if partial:
         problems = [problem for problem in problems if any(key in found for key in problem.keys)]
-    problems = [*translation.problems, *key_problems(found, ownership), *problems]
+    problems = [*unset, *translation.problems, *key_problems(found, ownership), *problems]
     if problems:
         raise SettingsError(problems)
     return Reading(found, groups, tuple(translation.notices))

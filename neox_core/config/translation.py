@@ -1,4 +1,4 @@
-"""Today's names and forms for what was given: older keys, singular paths, values that another key says, the two variables.
+"""Today's names and forms for what was given: older keys, singular paths, values that another key says.
 
 What is only renamed is an alias that the key itself declares; `older` lists the keys that need more. Nothing is dropped without
 a word.
@@ -6,7 +6,6 @@ a word.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -55,8 +54,7 @@ def translate(entries: Iterable[Entry], ownership: Ownership) -> Translation:
         given.pop(entry.key, None)  # the order says which came last
         given[entry.key] = entry
     translation = Translation()
-    for as_given in given.values():
-        entry = replace(as_given, value=_expanded(as_given, as_given.value, translation))
+    for entry in given.values():
         if entry.key in ownership.by_key:
             translation.put(entry)
         elif entry.key in ownership.aliases:
@@ -95,18 +93,18 @@ def is_singular(key: str, ownership: Ownership) -> bool:
 def _translate_singular(entry: Entry, translation: Translation) -> None:
     key, many = f"{entry.key}s", entry.value is None or isinstance(entry.value, list)
     translation.notice(entry, f"is called {key} today" if many else f"is {key} with one path")
-    value, raw = (entry.value, entry.raw) if many else ([entry.value], [entry.raw])
-    translation.put(replace(entry, key=key, value=value, raw=raw, former=entry.key))
+    value = entry.value if many else [entry.value]
+    translation.put(replace(entry, key=key, value=value, former=entry.key))
 
 
 def _laid_over(first: Entry, entry: Entry) -> Entry:
     """An overriding entry; where it says a part of a mapping (`bfloat16.enabled=true`), the rest is as in the first one."""
     if not entry.inner or not isinstance(first.value, dict):
         return entry
-    value, raw = first.value, first.raw if isinstance(first.raw, dict) else first.value
+    value = first.value
     for path in (path for path, origin in entry.inner.items() if origin.line is None):  # those of files are older
-        value, raw = (_with_part(whole, path.split("."), entry.value) for whole in (value, raw))
-    return replace(entry, value=value, raw=raw, inner={**first.inner, **entry.inner})
+        value = _with_part(value, path.split("."), entry.value)
+    return replace(entry, value=value, inner={**first.inner, **entry.inner})
 
 
 def _with_part(whole: Any, path: Sequence[str], source: Any) -> Any:
@@ -116,32 +114,6 @@ def _with_part(whole: Any, path: Sequence[str], source: Any) -> Any:
     name, *rest = path
     inner = whole if isinstance(whole, dict) else {}
     return {**inner, name: _with_part(inner.get(name), rest, source[name])}
-
-
-# Text in values
-
-VARIABLES = ("NEOX_DATA_PATH", "NEOX_CHECKPOINT_PATH")
-"""The environment variables that a value may name, as `${NAME}`."""
-
-_VARIABLE = re.compile(r"\$\{(" + "|".join(VARIABLES) + r")\}|\$(" + "|".join(VARIABLES) + r")(?![A-Za-z0-9_])")
-
-
-def _expanded(entry: Entry, value: Any, translation: Translation) -> Any:
-    """`value` with the two variables replaced in its text; nothing else in a text is ever looked at."""
-    if isinstance(value, list):
-        return [_expanded(entry, item, translation) for item in value]
-    if isinstance(value, dict):
-        return {name: _expanded(entry, item, translation) for name, item in value.items()}
-    if not isinstance(value, str) or "$" not in value:
-        return value
-
-    def replaced(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if not os.environ.get(name):
-            translation.refuse(entry, f"{value!r} needs the environment variable {name}", f"export {name}=/path")
-        return os.environ.get(name, "")
-
-    return _VARIABLE.sub(replaced, value)
 
 
 def _translate_extra(translation: Translation, ownership: Ownership) -> None:
@@ -158,7 +130,7 @@ def _translate_extra(translation: Translation, ownership: Ownership) -> None:
         )
         translation.entries[key] = Entry(key, entry.value[key], place)
     rest = {key: value for key, value in entry.value.items() if key not in ownership.by_key}
-    translation.entries["deepspeed_extra_args"] = replace(entry, value=rest, raw=rest)
+    translation.entries["deepspeed_extra_args"] = replace(entry, value=rest)
 
 
 # The optimizer's options
@@ -179,10 +151,6 @@ def _translate_optimizer(translation: Translation) -> None:
     params = {name: _number(entry, name, value, translation) for name, value in params.items()}
     if "max_grad_norm" in params:
         _translate_norm(entry, params.pop("max_grad_norm"), translation)
-    raw = entry.raw.get("params") if isinstance(entry.raw, dict) else None
-    if isinstance(raw, dict):
-        written = {name: raw.get(name, value) if "$" in str(raw.get(name)) else value for name, value in params.items()}
-        entry = replace(entry, raw={**entry.raw, "params": written})
     translation.entries["optimizer"] = replace(entry, value={**entry.value, "params": params})
 
 
@@ -190,7 +158,7 @@ def _translate_norm(entry: Entry, norm: Any, translation: Translation) -> None:
     """Make the norm gradient_clipping; where both are given, what overrides wins, of two that do the later one."""
     origin = entry.inner.get("params.max_grad_norm", entry.origin)
     overrides = entry.overrides and origin.line is None  # it may have been another option that an override set
-    found = Entry("gradient_clipping", norm, origin, former=MAX_NORM, overrides=overrides, raw=norm)
+    found = Entry("gradient_clipping", norm, origin, former=MAX_NORM, overrides=overrides)
     clipping = translation.entries.get("gradient_clipping")
     order = list(translation.entries)
     later = clipping is not None and order.index("optimizer") > order.index("gradient_clipping")
@@ -241,7 +209,7 @@ def _translate_fp16(translation: Translation) -> None:
         return
     precision = translation.entries.get("precision")
     if precision is None or precision.value is None:
-        translation.entries["precision"] = replace(entry, key="precision", value="bfloat16", raw="bfloat16", inner={})
+        translation.entries["precision"] = replace(entry, key="precision", value="bfloat16", inner={})
     elif precision.value in ("fp32", "fp16"):
         problem = Problem(
             keys=("precision", "fp16"),

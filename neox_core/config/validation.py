@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import ValidationError
@@ -108,20 +108,27 @@ def _problem(key: str, detail: ErrorDetails, group: type[Settings], entry: Entry
 def allowed(group: type[Settings], key: str) -> str:
     """What a key takes, in words: `a whole number > 0`, `one of fp32, fp16, bfloat16 or null`."""
     field = group.model_fields[key]
-    bounds = [
+    words, null, _ = type_in_words(field.annotation).partition(" or null")
+    return f"{words} {_bounds(field.metadata)}".rstrip() + null
+
+
+def _bounds(constraints: Iterable[Any]) -> str:
+    """`> 0 and <= 1`, or nothing."""
+    return " and ".join(
         f"{sign} {getattr(constraint, attribute)}"
-        for constraint in field.metadata
+        for constraint in constraints
         for attribute, sign in _RANGES.values()
         if getattr(constraint, attribute, None) is not None
-    ]
-    words, null, _ = type_in_words(field.annotation).partition(" or null")
-    return " ".join([words, " and ".join(bounds)]).strip() + null
+    )
 
 
 def type_in_words(annotation: Any) -> str:
     """A type as a user would say it."""
-    if typing.get_origin(annotation) is Annotated:
-        annotation = typing.get_args(annotation)[0]
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        inner, *facts = arguments
+        constraints = [constraint for fact in facts for constraint in getattr(fact, "metadata", [fact])]
+        return f"{type_in_words(inner)} {_bounds(constraints)}".rstrip()
     simple = {
         int: "a whole number",
         float: "a number",
@@ -129,10 +136,10 @@ def type_in_words(annotation: Any) -> str:
         bool: "true or false",
         type(None): "null",
         Any: "anything",
+        dict: "a mapping",
     }
-    if annotation in simple:
-        return simple[annotation]
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if (known := origin or annotation) in simple:
+        return simple[known]
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin in (typing.Union, types.UnionType):
@@ -141,8 +148,6 @@ def type_in_words(annotation: Any) -> str:
     if origin in (list, tuple):
         fixed = origin is tuple and arguments[-1] is not ...
         return _items_in_words(arguments) if fixed else f"a list of {_plural(type_in_words(arguments[0]))}"
-    if origin is dict:
-        return "a mapping"
     return str(annotation)
 
 
@@ -152,9 +157,8 @@ def _items_in_words(items: Sequence[Any]) -> str:
 
 
 def _plural(words: str) -> str:
-    return {"a whole number": "whole numbers", "a number": "numbers", "text": "texts", "anything": "values"}.get(
-        words, words
-    )
+    plurals = {"a whole number": "whole numbers", "a number": "numbers", "text": "texts", "anything": "values"}
+    return next((plural + words[len(word) :] for word, plural in plurals.items() if words.startswith(word)), words)
 
 
 def _nearest_choice(group: type[Settings], key: str, value: Any) -> str | None:

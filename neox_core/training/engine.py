@@ -138,7 +138,8 @@ class Engine:
 
     def load_fragments(self, reader: Reader) -> None:
         """Take weights and optimizer state from a checkpoint, whatever number of ranks or ZeRO stage wrote it."""
-        load_fragments(reader, self._core.targets())
+        begun = reader.manifest.iteration > 0  # before the first step an optimizer may have no state to save
+        load_fragments(reader, self._core.targets() if begun else self._core.weight_targets())
 
     @torch.no_grad()
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:

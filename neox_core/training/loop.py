@@ -49,8 +49,9 @@ class Training:
         settings, batch = self.resolved[TrainingSettings], self.resolved.batch
         batches = self.batches["train"].seek(self.progress.consumed_samples)
         self.notify("neox_train_start")
-        saved = self.progress.iteration
-        signal = 0
+        saved, signal = self.progress.iteration, 0
+        if self.saver.enabled and saved == 0 and 0 in (self.resolved[CheckpointSettings].extra_save_iters or ()):
+            self.save()
 
         while self.progress.iteration < self.resolved.train_iters and not signal:
             start = time.monotonic()
@@ -69,15 +70,19 @@ class Training:
             self.check_skipped()
 
             if self.saver.enabled and (last or is_due(self.resolved[CheckpointSettings], iteration)):
-                checkpoint = self.saver.save(self.engine, self.progress)
-                saved = checkpoint.iteration
-                self.notify("neox_checkpoint_saved", checkpoint=checkpoint)
+                saved = self.save()
             if last:
                 break
 
         if signal and saved != self.progress.iteration:
             logger.warning("stopped by signal %d without saving: `save` is not set", signal)
         return signal
+
+    def save(self) -> int:
+        """Write a checkpoint of this moment; returns its iteration."""
+        checkpoint = self.saver.save(self.engine, self.progress)
+        self.notify("neox_checkpoint_saved", checkpoint=checkpoint)
+        return checkpoint.iteration
 
     def evaluations_after(self, iteration: int) -> list[Evaluation]:
         """The passes that are due after a step: validation now and then and at the end, test at the very end."""

@@ -80,6 +80,15 @@ def test_a_hostfile_of_another_machine_is_a_limitation_where_the_ranks_are_count
     assert neox("config", "check", "hosts.yml", "--here").code == 2
 
 
+def test_the_hostfile_of_the_environment_goes_before_that_of_the_settings(neox, monkeypatch):
+    neox.write("hosts.yml", hostfile="one", vocab_size="64")
+    for name, slots in (("one", 1), ("two", 2)):
+        (neox.directory / name).write_text(f"localhost slots={slots}\n")
+    assert "1 rank," in neox("config", "check", "hosts.yml").out
+    monkeypatch.setenv("DLTS_HOSTFILE", "two")
+    assert "2 ranks," in neox("config", "check", "hosts.yml").out
+
+
 def test_notices_are_notes_and_told_once(neox):
     neox.write("older.yml", checkpoint_factor=None, save_interval="3", save="out", vocab_size="64")
     done = neox("config", "check", "older.yml")

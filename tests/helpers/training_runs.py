@@ -76,7 +76,7 @@ def run(
     plugins = PluginManager(Switches(modules=("training_plugin",)))
     resolved = NeoXArgs.from_dict(values, plugins=plugins).resolve(World.local(dist.get_world_size()))
     load = values.get("load")
-    checkpoint = None if load is None else find(Path(load))
+    checkpoint = None if load is None else find(Path(load), values.get("iteration"))
     handover = Handover(
         name="test",
         run_dir=str(directory / "run"),

@@ -61,6 +61,7 @@ def test_a_part_and_the_rest_are_the_whole(train, data, ranks, stage, precision)
         ({}, [7]),
         ({"checkpoint_factor": 3}, [3, 6, 7]),
         ({"extra_save_iters": [1, 4]}, [1, 4, 7]),
+        ({"extra_save_iters": [0, 1]}, [0, 1, 7]),
         ({"checkpoint_factor": 2, "extra_save_iters": [5, 6]}, [2, 4, 5, 6, 7]),
         ({"exit_interval": 4}, [4]),
         ({"checkpoint_factor": 2, "exit_interval": 5}, [2, 4, 5]),
@@ -70,6 +71,16 @@ def test_a_run_saves_when_it_is_asked_to_and_at_its_end(train, data, changes, sa
     found = train(save=str(data / "saved"), **changes)
     assert (found.code, found.saved) == (0, saved)
     assert {path.name for path in (data / "saved").glob("global_step*")} == {f"global_step{step}" for step in saved}
+
+
+@pytest.mark.parametrize(("ranks", "stage"), [(1, 0), (2, 1)])
+def test_the_checkpoint_before_the_first_step_is_the_beginning(train, data, ranks, stage):
+    whole = train(ranks, save=str(data / "whole"), extra_save_iters=[0], **zero(stage))
+    again = train(
+        ranks, init_method_std=0.5, load=str(data / "whole"), iteration=0, **zero(stage)
+    )  # other initial weights
+    assert (again.start, again.resumed_from) == (0, data / "whole" / "global_step0")
+    assert runs.numbers(again.steps) == runs.numbers(whole.steps)
 
 
 def test_only_the_last_checkpoints_are_kept(train, data):

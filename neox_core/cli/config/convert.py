@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from neox_core.cli.config.subject import FILES, plugins_for
 from neox_core.cli.config.values import about
@@ -42,25 +41,13 @@ def converted(found: Reading, ownership: Ownership) -> str:
 
     Environment variables in a value stay there by name.
     """
-    values = {key: with_variables(entry.value, entry.raw) for key, entry in found.entries.items()}
+    values = {key: entry.value for key, entry in found.entries.items()}
     parts = []
     for owner in ownership.owners:
         given = {key: values[key] for key in owner.group.model_fields if key in values}
         if given:
             parts.append(f"# {about(owner.group)}\n{dump_yaml(given)}")
     return "\n".join(parts)
-
-
-def with_variables(value: Any, raw: Any) -> Any:
-    """A value with the environment variables in its text by name, as in the raw value that it was made of."""
-    if isinstance(value, str) and isinstance(raw, str) and "$" in raw:
-        return raw
-    if isinstance(value, list):
-        raws = raw if isinstance(raw, list) and len(raw) == len(value) else [raw] * len(value)
-        return [with_variables(*pair) for pair in zip(value, raws, strict=True)]
-    if isinstance(value, dict) and isinstance(raw, dict):
-        return {name: with_variables(item, raw.get(name)) for name, item in value.items()}
-    return value
 
 
 def write_new(path: Path, text: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from neox_core.config.settings import Settings, setting
 
@@ -29,8 +31,12 @@ class CheckpointSettings(Settings, group="checkpoint"):
         origin="gpt-neox",
         changes="nothing",
     )
-    extra_save_iters: list[int] | None = setting(
-        None, "Further steps after which to save", origin="gpt-neox", changes="nothing", aliases=("save_iters",)
+    extra_save_iters: list[Annotated[int, Field(ge=0)]] | None = setting(
+        None,
+        "Further steps after which to save; 0: before the first one",
+        origin="gpt-neox",
+        changes="nothing",
+        aliases=("save_iters",),
     )
     keep_last_n_checkpoints: int | None = setting(
         None, "How many to keep; none: all", origin="gpt-neox", changes="nothing", gt=0

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from neox_core.config.settings import Settings, setting
+
+Port = Annotated[int, Field(gt=0, le=65535)]
 
 
 class OnlineSettings(Settings, group="online"):
@@ -11,6 +17,6 @@ class OnlineSettings(Settings, group="online"):
     online_dataserver_ips: str | list[str] = setting(
         "localhost", "Address of the server, or one for each data-parallel rank", origin="gpt-neox", pending=True
     )
-    online_dataserver_ports: int | list[int] = setting(
+    online_dataserver_ports: Port | list[Port] = setting(
         10000, "Its port, or one for each data-parallel rank", origin="gpt-neox", pending=True
     )
