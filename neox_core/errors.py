@@ -81,10 +81,15 @@ class Notice:
 
 
 class SettingsError(UserError):
-    """The settings are wrong; `problems` lists every mistake found in one pass."""
+    """The settings are wrong.
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems: tuple[Problem, ...] = tuple(problems)
+    Args:
+        problems: every mistake found in one pass.
+        unheld: whether it was too early to hold the values against each other, which may show further mistakes.
+    """
+
+    def __init__(self, problems: Iterable[Problem], *, unheld: bool = False) -> None:
+        self.problems, self.unheld = tuple(problems), unheld
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

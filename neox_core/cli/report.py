@@ -32,7 +32,7 @@ def report(error: UserError | OSError) -> None:
     paint = Paint(sys.stderr)
     if isinstance(error, SettingsError):
         lines = [line for problem in in_order(error.problems) for line in block(problem, paint)]
-        lines += counted(error.problems)
+        lines += counted(error)
     else:
         text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
         lines = [f"{paint('error', 'error:')} {line}" for line in text.splitlines()]
@@ -59,10 +59,13 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(dict.fromkeys(problems), key=place)
 
 
-def counted(problems: Iterable[Problem]) -> Iterator[str]:
-    """The last line of a report, where there are several problems."""
-    number = len(set(problems))
-    if number > 1:
+def counted(error: SettingsError) -> Iterator[str]:
+    """The last line of a report: how many problems there are, and whether there may be more."""
+    number = len(set(error.problems))
+    if error.unheld:
+        count, them = ("1 problem", "it is") if number == 1 else (f"{number} problems", "they are")
+        yield f"{count}; whether the values fit together will be seen once {them} mended"
+    elif number > 1:
         yield f"{number} problems"
 
 

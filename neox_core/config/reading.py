@@ -55,7 +55,7 @@ def read(entries: Iterable[Entry], ownership: Ownership, *, partial: bool = Fals
         problems = [problem for problem in problems if any(key in found for key in problem.keys)]
     problems = [*unset, *translation.problems, *key_problems(found, ownership), *problems]
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems, unheld=not partial)
     return Reading(found, groups, tuple(translation.notices))
 
 
