@@ -16,7 +16,10 @@ def admission_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[P
     settings = resolved[DeepSpeedSettings]
     extra = settings.deepspeed_extra_args or {}
     asked = settings.zero_allow_untested_optimizer or extra.get("zero_allow_untested_optimizer")
-    if not isinstance(optimizer, Optimizer) or asked or stage == 0 or stage in optimizer.zero:
+    tried = isinstance(
+        stage, list
+    )  # by DeepSpeed's autotuning: each of its runs has a stage of its own, and comes here
+    if not isinstance(optimizer, Optimizer) or asked or tried or stage == 0 or stage in optimizer.zero:
         return
     yield Problem(
         keys=("optimizer", "zero_optimization", "zero_allow_untested_optimizer"),

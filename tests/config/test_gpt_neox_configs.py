@@ -14,6 +14,7 @@ from gpt_neox_tables import args_of, configs, entries_of, examples, line_of, rea
 from neox_core.config import NeoXArgs, Resolved, World
 from neox_core.errors import SettingsError
 from neox_core.plugins import PluginManager
+from neox_core.training.components import component_problems
 
 RUNS = read_golden("gpt-neox-runs")
 FRAGMENTS = [
@@ -100,6 +101,12 @@ def test_deepspeed_is_told_the_same(run, plugins):
             assert json["fp16"].items() >= without("fp16", "type", **given.get("fp16", {})).items()
         assert json.items() >= {key: given[key] for key in PASSED_ON & given.keys() if given[key] is not False}.items()
         assert json.items() >= given.get("deepspeed_extra_args", {}).items()
+
+
+@pytest.mark.parametrize("run", RUNS, ids=name_of)
+def test_a_run_has_no_mistake_in_its_components(run, plugins):
+    problems = component_problems(resolve(run, plugins), plugins)
+    assert [problem for problem in problems if not problem.limitation] == []
 
 
 @pytest.mark.parametrize("file", FRAGMENTS)
