@@ -103,8 +103,16 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, candidates: Sequence[str]) -> str:
-    """`did you mean 'x'?` when something is close, else the list of what there is."""
+    """`did you mean 'x'?` when something is close, else what there is: as many as one can read."""
     close = nearest(name, candidates)
     if close is not None:
         return f"did you mean '{close}'?"
-    return f"there is: {', '.join(sorted(candidates))}" if candidates else "there is none"
+    if not candidates:
+        return "there is none"
+    return (
+        f"there is: {', '.join(sorted(candidates))}" if len(candidates) <= READABLE else f"there are {len(candidates)}"
+    )
+
+
+READABLE = 30
+"""How many names a sentence lists."""

@@ -14,9 +14,11 @@ from typing import NoReturn
 from neox_core.cli.main import find_command, load_main
 from neox_core.cli.train import default_address, main as train, notice, port
 from neox_core.cli.world import find_world
-from neox_core.config import NeoXArgs, World, switches_from
+from neox_core.config import NeoXArgs, World
 from neox_core.config.command_line import Parser, read_settings
 from neox_core.config.deepy import consume_deepy_args, get_deepspeed_main_args
+from neox_core.config.entries import plugins_for
+from neox_core.config.runner_options import runner_notices
 from neox_core.errors import UserError
 from neox_core.launch import is_this_machine, local_slots
 from neox_core.plugins import CommandContext, PluginManager, Switches
@@ -59,17 +61,18 @@ def main(argv: list[str], context: CommandContext) -> int:
 def evaluate(argv: list[str], context: CommandContext) -> int:
     """Hand the command line to the verb `eval`."""
     hint = "`neox train` tells the loss on held-out data (eval_interval, eval_iters)"
-    return offered("eval", context, hint)(argv, context)
+    return offered("eval", context.plugins, hint)(argv, context)
 
 
 def generate(argv: list[str], context: CommandContext) -> int:
     """Run the verb `generate` as the settings say."""
-    verb = offered("generate", context, "install a plugin that generates")
     parser = Parser(prog="neox deepy generate.py", description="Let a trained model write.")
     parser.add_argument("words", nargs="+", metavar="FILE | KEY=VALUE", help="configuration files, and overrides")
     options = parser.parse(argv)
     _, entries = read_settings(options.words, options)
-    args = NeoXArgs(entries.values(), PluginManager(switches_from(entries, context.switches)))
+    plugins = plugins_for(entries, context.switches)
+    verb = offered("generate", plugins, "install a plugin that generates, or do not switch it off")
+    args = NeoXArgs(entries.values(), plugins)
     words = generate_words(args)
     if "sample_output_file" not in args:
         return verb(words, context)
@@ -97,10 +100,10 @@ def generate_words(args: NeoXArgs) -> list[str]:
     """
     if args.load is None:
         raise UserError("load: not set; it is the directory of the checkpoints to generate from")
-    kind = args.text_gen_type or ("unconditional" if args.sample_input_file is None else "input-file")
+    kind = args.get("text_gen_type") or ("unconditional" if args.get("sample_input_file") is None else "input-file")
     if kind not in ("unconditional", "input-file"):
         raise UserError(f"text_gen_type: {kind} is not there; use `neox generate {args.load} --prompt TEXT`")
-    values = {option: getattr(args, key) for key, option in GENERATING.items()}
+    values = {option: args.get(key) for key, option in GENERATING.items()}
     words = [args.load, *(f"{option}={value}" for option, value in values.items() if value is not None)]
     return words if kind == "unconditional" else [*words, *(f"--prompt={prompt}" for prompt in read_prompts(args))]
 
@@ -111,26 +114,27 @@ def read_prompts(args: NeoXArgs) -> list[str]:
     Raises:
         UserError: it has none, or is not named.
     """
-    if args.sample_input_file is None:
+    file = args.get("sample_input_file")
+    if file is None:
         raise UserError(
             "sample_input_file: not set; with text_gen_type input-file it is the file with the prompts (-i)"
         )
-    text = Path(args.sample_input_file).read_text(encoding="utf-8")
+    text = Path(file).read_text(encoding="utf-8")
     prompts = [prompt.strip() for prompt in text.split(args.prompt_end)]
     if not any(prompts):
-        raise UserError(f"sample_input_file: {args.sample_input_file} has no prompt; write one on each line")
+        raise UserError(f"sample_input_file: {file} has no prompt; write one on each line")
     return [prompt for prompt in prompts if prompt]
 
 
-def offered(name: str, context: CommandContext, hint: str) -> Callable[[list[str], CommandContext], int]:
+def offered(name: str, plugins: PluginManager, hint: str) -> Callable[[list[str], CommandContext], int]:
     """The function of a verb that a plugin offers.
 
     Raises:
         UserError: none does, or it is broken.
     """
-    if name not in {command.name for command in context.plugins.commands()}:
+    if name not in {command.name for command in plugins.commands()}:
         raise UserError(f"{name}.py: no plugin here offers the verb `{name}` (`neox plugins` lists them); {hint}")
-    return load_main(find_command(name, context.plugins))
+    return load_main(find_command(name, plugins))
 
 
 NAMED = {"train.py": train, "generate.py": generate, "eval.py": evaluate}
@@ -152,7 +156,7 @@ def launch(argv: list[str], context: CommandContext) -> int:
     words = [*local_options(args, world), *get_deepspeed_main_args(args)]
     args.print()
     sys.stdout.flush()
-    for told in args.notices:
+    for told in (*args.notices, *runner_notices(args)):
         notice(str(told))
     return run_launcher(words)
 
@@ -176,7 +180,7 @@ def local_options(args: NeoXArgs, world: World) -> list[str]:
 
     They stand before those of the settings, which therefore win.
     """
-    many = any(getattr(args, key, False) for key in ("force_multi", "deepspeed_slurm", "deepspeed_mpi"))
+    many = any(args.get(key) for key in ("force_multi", "deepspeed_slurm", "deepspeed_mpi"))
     if many or len(world.hosts) > 1 or not is_this_machine(world.hosts[0].name):
         return []
     words = ["--no_ssh_check", "--master_addr", default_address(world), "--master_port", str(port(args, world))]

@@ -119,15 +119,16 @@ def plugins(manager: PluginManager) -> Iterator[Finding]:
 
 def asked_for(words: list[str], context: CommandContext) -> Iterator[Finding]:
     """Whether the run that a configuration describes could start."""
-    from neox_core.cli.world import find_world  # not before `requirements` has looked for what these import
-    from neox_core.config import NeoXArgs, read_entries, switches_from
+    from neox_core.cli.choice import chosen_plugins  # not before `requirements` has looked for what these import
+    from neox_core.cli.world import find_world
+    from neox_core.config import NeoXArgs, read_entries
     from neox_core.config.command_line import files_and_overrides
     from neox_core.training import preflight
 
     notices: list[str] = []
     try:
         entries = read_entries(*files_and_overrides(words))
-        manager = PluginManager(switches_from(entries, context.switches))
+        manager = chosen_plugins(entries, context)
         args = NeoXArgs(entries.values(), manager)
         world = find_world(args)
         resolved, _, checkpoint = preflight.check(args, world, manager, notices.append)

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from neox_core.checkpoint.manifest import Manifest
+from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.world import find_world_or_least
 from neox_core.config import (
     Entry,
@@ -21,7 +22,6 @@ from neox_core.config import (
     Resolved,
     RunnerSettings,
     World,
-    switches_from,
 )
 from neox_core.config.command_line import Parser, read_settings
 from neox_core.config.console_copy import copy_output
@@ -70,7 +70,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     begun = time.time()
     options = parse(argv)
     files, entries = read_settings(options.words, options)
-    plugins = PluginManager(switches_from(entries, context.switches))
+    plugins = chosen_plugins(entries, context)
     prepared = prepare(entries, plugins, default_name=files[0].stem if files else "run")
     if options.dry_run:
         print(prepared.plan)

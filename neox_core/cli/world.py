@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from neox_core.config import Device, NeoXArgs, World
-from neox_core.errors import Problem, SettingsError, UserError
+from neox_core.errors import Problem, SettingsError
 from neox_core.launch import plan_world
 
 
@@ -30,16 +31,13 @@ def find_world(args: NeoXArgs, device: Device | None = None) -> World:
             num_gpus=args.num_gpus,
             device=device or args.device,
         )
-    except UserError as error:
-        raise SettingsError([_problem(str(error), args)]) from error
+    except SettingsError as error:
+        raise SettingsError(_located(problem, args) for problem in error.problems) from error
 
 
-def _problem(message: str, args: NeoXArgs) -> Problem:
-    """What is wrong with the machines, at the place of the key that it begins with."""
-    key, _, rest = message.partition(": ")
-    if key not in args.ownership.by_key:
-        return Problem(message=message)
-    return Problem(keys=(key,), message=rest, origin=args.origin(key))
+def _located(problem: Problem, args: NeoXArgs) -> Problem:
+    """The problem with the place where its key was given; what is wrong within a hostfile has its place there."""
+    return replace(problem, origin=problem.origin or next(map(args.origin, problem.keys), None))
 
 
 def find_world_or_least(args: NeoXArgs, problems: list[Problem]) -> World:
@@ -49,6 +47,11 @@ def find_world_or_least(args: NeoXArgs, problems: list[Problem]) -> World:
     except SettingsError as error:
         problems += error.problems
         return World.local(least_ranks(args), args.device or "cpu")
+
+
+def ranks_in_words(world: World) -> str:
+    """`1 rank`, `8 ranks`."""
+    return "1 rank" if world.size == 1 else f"{world.size} ranks"
 
 
 def least_ranks(args: NeoXArgs) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
-import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,28 @@ if TYPE_CHECKING:
 
 
 def declares(plugin: Plugin, key: str) -> bool:
-    """Whether a class in the plugin's package has a field of this name with a default, as a settings group has."""
-    declaration = re.compile(rf"^ +{re.escape(key)}\s*:[^=\n]+=", re.MULTILINE)
-    return any(declaration.search(file.read_text(encoding="utf-8", errors="replace")) for file in _sources(plugin))
+    """Whether a settings group (a class that says `group=...`) in the plugin's package has this key."""
+    return any(key in _keys(file) for file in _sources(plugin))
+
+
+@cache
+def _keys(file: Path) -> frozenset[str]:
+    """The keys of the settings groups in a file; none where it is not Python."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return frozenset()
+    groups = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and any(keyword.arg == "group" for keyword in node.keywords)
+    )
+    return frozenset(
+        statement.target.id
+        for group in groups
+        for statement in group.body
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+    )
 
 
 def _sources(plugin: Plugin) -> Iterator[Path]:

@@ -14,6 +14,9 @@ GATED = frozenset({"geglu", "reglu", "swiglu", "bilinear", "glu"})
 MOST_LAYERS = 100_000
 """Settings are lists of layers: a number with too many zeros would take all memory before it is found out."""
 
+MOST_WIDTH = 2**31 - 1
+"""No tensor is as wide."""
+
 
 def expand_attention(config: list[Any] | None, num_layers: int) -> tuple[str, ...]:
     """`[[["global", "local"], 3], ...]` as one name a layer; a plain list of names is taken as it is.
@@ -62,7 +65,7 @@ def resolve_mlp_width(model: ModelSettings) -> int:
     one of that size: each half is about a third of intermediate_size wide.
 
     Raises:
-        SettingsError: two keys say the size, or a gated MLP cannot be cut into halves.
+        SettingsError: two keys say the size, it is no width, or a gated MLP cannot be cut into halves.
     """
     if model.intermediate_size is not None and model.expansion_factor is not None:
         message = (
@@ -70,8 +73,19 @@ def resolve_mlp_width(model: ModelSettings) -> int:
         )
         both_given = ("intermediate_size", "expansion_factor")
         raise SettingsError([Problem(keys=both_given, message=message, remedy="keep one of them")])
+    size = model.intermediate_size or (model.expansion_factor or 4) * model.hidden_size
+    width = _mlp_width(model, int(size)) if size <= MOST_WIDTH else size
+    if not 1 <= width <= MOST_WIDTH:
+        keys = ("intermediate_size",) if model.intermediate_size else ("expansion_factor", "hidden_size")
+        message = f"the width inside the MLP comes to {width:g}, which is not a whole number from 1 to {MOST_WIDTH}"
+        remedy = "four times hidden_size is usual"
+        raise SettingsError([Problem(keys=(*keys, "mlp_multiple_of", "activation"), message=message, remedy=remedy)])
+    return int(width)
+
+
+def _mlp_width(model: ModelSettings, size: int) -> int:
+    """The width that follows from `size`, which is 0 where it is too small."""
     multiple = model.mlp_multiple_of
-    size = model.intermediate_size or int((model.expansion_factor or 4) * model.hidden_size)
     if model.activation.casefold() not in GATED:
         return _rounded_up(size, multiple)
     both = size * 2 // 3

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neox_core.config.derived import DERIVED
+from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.entries import entries_of, plugins_for, read_entries
 from neox_core.config.loading import Entry
 from neox_core.config.ownership import Ownership
@@ -57,13 +57,13 @@ class NeoXArgs:
         state = vars(self)
         state["plugins"], state["world"] = plugins, world
         state["_ownership"] = Ownership.of(plugins)
-        state["_entries"], state["notices"] = {}, ()
+        state["_entries"], state["_told"] = {}, ()
         self._take(entries)
 
     @classmethod
     def from_ymls(
         cls,
-        paths: Iterable[str | Path],
+        paths: Iterable[str | Path] | str | Path,
         overwrite_values: Mapping[str, Any] | None = None,
         *,
         overrides: Iterable[str] = (),
@@ -72,12 +72,12 @@ class NeoXArgs:
         """The keys of several files together, then `overwrite_values`, then `key=value` overrides, strictly left to right.
 
         Args:
-            paths: YAML or JSON files; a key that two of them give is an error.
+            paths: YAML or JSON files, or one; a key that two of them give is an error.
             overwrite_values: keys that replace those of the files.
             overrides: texts such as `optimizer.params.lr=1e-4`.
             plugins: whose settings groups are known; None: the installed plugins, as the environment and the files choose them.
         """
-        entries = read_entries(paths, overrides, overwrite_values)
+        entries = read_entries([paths] if isinstance(paths, str | Path) else paths, overrides, overwrite_values)
         return cls(entries.values(), plugins_for(entries) if plugins is None else plugins)
 
     @classmethod
@@ -126,10 +126,18 @@ class NeoXArgs:
             return copied(getattr(self._groups[owners[0].group], key))
         if key in DERIVED:
             try:
-                return DERIVED[key].compute(self, self.resolve())
+                return DERIVED[key].value_of(self.resolve())
             except UserError as error:
                 raise AttributeError(f"{key} cannot be computed: {error}") from error
+        if key in RUNTIME:
+            return None  # until the running program sets it
+        if key in self._ownership.aliases:
+            return getattr(self, self._ownership.aliases[key])
         raise AttributeError(f"there is no setting '{key}'; {did_you_mean(key, [*self._ownership.by_key, *DERIVED])}")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or `default` where no plugin that has the key is in use; never a computed value."""
+        return getattr(self, key) if key in self._ownership.by_key else default
 
     def __setattr__(self, key: str, value: Any) -> None:
         if is_spelling(key, self._ownership):
@@ -159,7 +167,7 @@ class NeoXArgs:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> NeoXArgs:
         """The same, but for attributes that are no settings, which are copied too."""
-        twin = copy.copy(self)
+        twin = memo[id(self)] = copy.copy(self)
         shared = {"plugins", "_ownership", "_entries", "_groups"}
         vars(twin).update({name: copy.deepcopy(v, memo) for name, v in vars(self).items() if name not in shared})
         return twin
@@ -196,19 +204,19 @@ class NeoXArgs:
     def _take(self, entries: Iterable[Entry]) -> None:
         """Make these entries the given ones, if all of them are right."""
         reading = read(entries, self._ownership)
-        notices = [*reading.notices, *self._without_effect(reading.entries)]
-        retold = {notice.keys for notice in notices}
+        retold = {notice.keys for notice in reading.notices}
+        told = (*(notice for notice in self._told if notice.keys not in retold), *reading.notices)
         state = vars(self)
-        state["_entries"], state["_groups"] = reading.entries, reading.groups
-        state["notices"] = (*(notice for notice in self.notices if notice.keys not in retold), *notices)
+        state["_entries"], state["_groups"], state["_told"] = reading.entries, reading.groups, told
+        state["notices"] = (*told, *self._without_effect())
 
-    def _without_effect(self, entries: Mapping[str, Entry]) -> list[Notice]:
-        """What is said of keys that nothing reads, once."""
-        said = {key for notice in self.notices for key in notice.keys}
+    def _without_effect(self) -> list[Notice]:
+        """What is said of keys that nothing reads, where nothing else was said of them."""
+        said = {key for notice in self._told for key in notice.keys}
         keys = self._ownership.keys
         return [
             Notice(keys=(entry.key,), message=f"has no effect: {keys[entry.key].unused}", origin=entry.origin)
-            for entry in entries.values()
+            for entry in self._entries.values()
             if keys[entry.key].unused and entry.value != keys[entry.key].default and entry.key not in said
         ]
 
@@ -238,7 +246,7 @@ class NeoXArgs:
     def tell(self, notice: Notice) -> None:
         """Add a notice; once is enough."""
         if notice not in self.notices:
-            vars(self)["notices"] = (*self.notices, notice)
+            vars(self).update(_told=(*self._told, notice), notices=(*self.notices, notice))
 
     def _hold(self, problems: Sequence[Problem]) -> bool:
         if problems:

@@ -288,6 +288,11 @@ DEFECTS: Mapping[str, Defect] = {defect.name: defect for defect in _TABLE}
 """By name."""
 
 
-def reproduces(compat: str | None, name: str) -> bool:
-    """Whether the value of `compat` brings back the defect `name`. KeyError when there is no such defect."""
-    return DEFECTS[name].switch is not None and compat == GPT_NEOX
+def reproduces(compat: object, name: str) -> bool:
+    """Whether the value of `compat`, validated or as it was given, brings back the defect `name`.
+
+    Raises:
+        KeyError: there is no such defect.
+    """
+    chosen = isinstance(compat, str) and compat.strip().casefold() == GPT_NEOX
+    return DEFECTS[name].switch is not None and chosen

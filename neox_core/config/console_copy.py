@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -22,6 +23,11 @@ class _CopiedBytes:
         self._copy.flush()
         return self._stream.write(data)
 
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        """Write each to both."""
+        for line in lines:
+            self.write(line)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
@@ -36,9 +42,14 @@ class CopiedStream:
 
     def write(self, text: str) -> int:
         """Write to both."""
-        self._copy.write(text.encode())
+        self._copy.write(text.encode(errors="backslashreplace"))  # such as the name of a file that is not UTF-8
         self._copy.flush()
         return self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each to both."""
+        for line in lines:
+            self.write(line)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

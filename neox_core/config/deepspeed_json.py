@@ -8,17 +8,11 @@ from neox_core.config.compatibility import reproduces
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.groups import DeepSpeedSettings
 from neox_core.config.resolved import Batch, OptimizerChoice, Precision
-from neox_core.errors import Notice, Problem, SettingsError
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
 
-OWN_KEYS = frozenset({"bf16", "bfloat16", "fp16", "optimizer", "scheduler"})
-"""Keys of DeepSpeed's configuration that other settings decide, also where they leave them out; `bfloat16` is an old `bf16`."""
-
-NOT_PASSED_ON = frozenset(
-    {"deepspeed_extra_args", "zero_optimization", "zero_allow_untested_optimizer", "scheduler", "autotuning"}
-)
+NOT_PASSED_ON = frozenset({"deepspeed_extra_args", "zero_optimization", "zero_allow_untested_optimizer", "autotuning"})
 """Keys of the deepspeed group that are not handed over as they are."""
 
 ZERO_DEFAULTS = {
@@ -33,9 +27,7 @@ ZERO_DEFAULTS = {
 """GPT-NeoX's dictionary where none is given; one that is given replaces all of it."""
 
 
-def deepspeed_json(
-    args: NeoXArgs, batch: Batch, precision: Precision, optimizer: OptimizerChoice, notices: list[Notice]
-) -> dict[str, Any]:
+def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision, optimizer: OptimizerChoice) -> dict[str, Any]:
     """What DeepSpeed is configured with: what was resolved, the keys of its own that were given, `deepspeed_extra_args`.
 
     Args:
@@ -43,10 +35,6 @@ def deepspeed_json(
         batch: samples in a step.
         precision: number format of parameters.
         optimizer: which optimizer.
-        notices: are added to.
-
-    Raises:
-        SettingsError: an extra argument repeats a key that is set elsewhere.
     """
     json: dict[str, Any] = {
         "train_batch_size": batch.total,
@@ -63,8 +51,10 @@ def deepspeed_json(
     if args.gradient_clipping == 1.0 and reproduces(args.compat, "clipping-left-out"):
         del json["gradient_clipping"]
     if optimizer.name == "onebitadam":
-        json["scheduler"] = _one_bit_schedule(args, optimizer, notices)
-    return json | _extra(args, json)
+        json["scheduler"] = _one_bit_schedule(args, optimizer)
+    if args.get("autotuning_run") is not None:  # the autotuner looks for it, and each rank that it starts too
+        json["autotuning"] = {"enabled": True, **(args.autotuning or {})}
+    return json | (args.deepspeed_extra_args or {})
 
 
 def _given(args: NeoXArgs) -> dict[str, Any]:
@@ -94,12 +84,9 @@ def _precision(args: NeoXArgs, precision: Precision) -> dict[str, Any]:
     return {precision: {**known, "enabled": True}}
 
 
-def _one_bit_schedule(args: NeoXArgs, optimizer: OptimizerChoice, notices: list[Notice]) -> dict[str, Any]:
+def _one_bit_schedule(args: NeoXArgs, optimizer: OptimizerChoice) -> dict[str, Any]:
     """DeepSpeed's schedule for its 1-bit Adam, as GPT-NeoX sets it."""
     steps = args.train_iters or 0
-    if "lr_decay_style" in args:
-        message = "has no effect with optimizer OneBitAdam, whose rate follows DeepSpeed's WarmupDecayLR"
-        notices.append(Notice(keys=("lr_decay_style",), message=message))
     params = {
         "warmup_min_lr": 0,
         "warmup_max_lr": optimizer.lr,
@@ -107,21 +94,3 @@ def _one_bit_schedule(args: NeoXArgs, optimizer: OptimizerChoice, notices: list[
         "total_num_steps": args.lr_decay_iters or steps,
     }
     return {"type": "WarmupDecayLR", "params": params}
-
-
-def _extra(args: NeoXArgs, json: dict[str, Any]) -> dict[str, Any]:
-    """`deepspeed_extra_args`, none of which is set elsewhere unless by a default of ours."""
-    extra: dict[str, Any] = args.deepspeed_extra_args or {}
-    decided = (set(json) | OWN_KEYS) - {"zero_allow_untested_optimizer"}
-    clashes = [key for key in extra if key in decided or key in args]
-    if not clashes:
-        return extra
-    message = "; ".join(_clash(args, key) for key in clashes)
-    others = tuple(origin for key in clashes if (origin := args.origin(key)))
-    remedy = "keep one of the two" if others else "write it as that key"
-    raise SettingsError([Problem(keys=("deepspeed_extra_args",), message=message, remedy=remedy, others=others)])
-
-
-def _clash(args: NeoXArgs, key: str) -> str:
-    origin = args.origin(key)
-    return f"{key}: also set in {origin}" if origin else f"{key}: has a key of its own"

@@ -1,24 +1,53 @@
-"""The names that DeepSpeed 0.19 knows in the dictionaries that are handed to it, so that others are found before it starts."""
+"""What DeepSpeed 0.19 knows: keys, the names in their dictionaries, and what ZeRO's options take.
+
+With it, what DeepSpeed does not know is found before it starts.
+"""
 
 from __future__ import annotations
 
-_NAMES = {
-    "zero_optimization": """
-        allgather_bucket_size allgather_partitions allgather_sequential compute_grad_norm contiguous_gradients
-        cpu_offload cpu_offload_param cpu_offload_use_pin_memory elastic_checkpoint enable_sanity_checks
-        gather_16bit_weights_on_model_save ignore_unused_parameters leaf_module legacy_stage1
-        load_from_fp32_weights log_trace_cache_warnings max_live_parameters max_reuse_distance
-        memory_efficient_linear model_persistence_threshold module_granularity_threshold offload_optimizer
-        offload_param overlap_comm override_module_apply param_persistence_threshold parameter_alignment
-        pipeline_loading_checkpoint prefetch_bucket_size reduce_bucket_size reduce_scatter round_robin_gradients
-        save_muon_momentum_buffer_in_memory stage stage3_allgather_sequential
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+OF_OTHER_GROUPS = frozenset({"bf16", "bfloat16", "fp16", "gradient_clipping", "optimizer", "scheduler"})
+"""Keys of DeepSpeed's configuration beside those of the groups `deepspeed` and `batch`; `bfloat16` is an old `bf16`."""
+
+_AT_LEAST_0 = Annotated[int, Field(ge=0)]
+
+_ZERO_VALUES: tuple[tuple[Any, str], ...] = (
+    (
+        bool,
+        """
+        allgather_partitions allgather_sequential compute_grad_norm contiguous_gradients elastic_checkpoint
+        enable_sanity_checks gather_16bit_weights_on_model_save ignore_unused_parameters legacy_stage1
+        load_from_fp32_weights log_trace_cache_warnings memory_efficient_linear override_module_apply
+        parameter_alignment pipeline_loading_checkpoint reduce_scatter round_robin_gradients
+        save_muon_momentum_buffer_in_memory stage3_allgather_sequential
         stage3_gather_16bit_weights_on_model_save stage3_gather_fp16_weights_on_model_save
-        stage3_max_live_parameters stage3_max_reuse_distance stage3_model_persistence_threshold
-        stage3_module_granularity_threshold stage3_param_persistence_threshold stage3_prefetch_bucket_size
-        stage3_use_all_reduce_for_fetch_params sub_group_size use_all_reduce_for_fetch_params
-        use_multi_rank_bucket_allreduce zenflow zero_hpz_partition_size zero_quantized_gradients
-        zero_quantized_nontrainable_weights zero_quantized_weights
-    """,
+        stage3_use_all_reduce_for_fetch_params use_all_reduce_for_fetch_params use_multi_rank_bucket_allreduce
+        zero_quantized_gradients zero_quantized_nontrainable_weights zero_quantized_weights
+        """,
+    ),
+    (bool | None, "cpu_offload cpu_offload_param cpu_offload_use_pin_memory overlap_comm"),
+    (int, "module_granularity_threshold stage3_module_granularity_threshold"),
+    (
+        _AT_LEAST_0,
+        """
+        allgather_bucket_size max_live_parameters max_reuse_distance model_persistence_threshold
+        param_persistence_threshold prefetch_bucket_size stage3_max_live_parameters stage3_max_reuse_distance
+        stage3_model_persistence_threshold stage3_param_persistence_threshold stage3_prefetch_bucket_size
+        sub_group_size zero_hpz_partition_size
+        """,
+    ),
+    (Annotated[int, Field(gt=0)], "reduce_bucket_size"),
+    (dict[str, Any] | None, "leaf_module offload_optimizer offload_param zenflow"),
+)
+
+ZERO_VALUES: Mapping[str, Any] = {name: kind for kind, names in _ZERO_VALUES for name in names.split()}
+"""Option of ZeRO -> the type of its value, for all but `stage`."""
+
+_NAMES = {
     "fp16": """
         auto_cast consecutive_hysteresis enabled fp16_master_weights_and_grads hysteresis initial_scale_power
         loss_scale loss_scale_window min_loss_scale
@@ -79,7 +108,10 @@ _NAMES = {
     "weight_quantization": "enabled num_bits post_init_quant q_groups q_type quantized_initialization",
 }
 
-DEEPSPEED_NAMES = {key: frozenset(names.split()) for key, names in _NAMES.items()}
+DEEPSPEED_NAMES: Mapping[str, frozenset[str]] = {
+    "zero_optimization": frozenset({"stage", *ZERO_VALUES}),
+    **{key: frozenset(names.split()) for key, names in _NAMES.items()},
+}
 """Key -> names in its dictionary."""
 
 NAMES_OF_GPT_NEOX = {

@@ -5,30 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, NAMES_OF_GPT_NEOX
-from neox_core.config.groups import BatchSettings, DeepSpeedSettings
+from pydantic import TypeAdapter, ValidationError
+
+from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, NAMES_OF_GPT_NEOX, OF_OTHER_GROUPS, ZERO_VALUES
+from neox_core.config.groups import BatchSettings, DeepSpeedSettings, GivenUpSettings
+from neox_core.config.precision import precisions_asked_for
+from neox_core.config.validation import shown, type_in_words
 from neox_core.config.world import World
 from neox_core.errors import Notice, Problem, nearest
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
 
-GIVEN_UP = ("amp", "compression_training", "elasticity", "sparse_attention", "sparse_gradients")
-"""Keys of GPT-NeoX for what DeepSpeed has no more, and refuses."""
-
-OTHER_JSON_KEYS = frozenset(
-    {
-        "bf16",
-        "bfloat16",
-        "fp16",
-        "gradient_clipping",
-        "optimizer",
-        "scheduler",
-        "zero_optimization",
-        "communication_data_type",
-    }
-)
-"""Keys of DeepSpeed's configuration that other groups own."""
+_DECIDED = {
+    *OF_OTHER_GROUPS,
+    *BatchSettings.model_fields,
+    *("autotuning", "steps_per_print", "zero_force_ds_cpu_optimizer", "zero_optimization"),
+}
+"""What `deepspeed_json` always says, or leaves out, by itself."""
 
 
 def zero_has_a_stage(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -53,11 +47,28 @@ def zero_has_a_stage(args: NeoXArgs, world: World) -> Iterator[Problem]:
         yield Problem(keys=keys, message=message, remedy="set stage: 1", limitation=True, path="stage")
 
 
+def zero_takes_the_values(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """ZeRO's options have values that DeepSpeed reads; it takes `auto` for its default."""
+    for name, value in (args.zero_optimization or {}).items():
+        if name in ZERO_VALUES and value != "auto" and not _is_read(value, ZERO_VALUES[name]):
+            message = f"{name}: {shown(value)} is not {type_in_words(ZERO_VALUES[name])}"
+            yield Problem(keys=("zero_optimization",), message=message, path=name)
+
+
+def _is_read(value: Any, kind: Any) -> bool:
+    """Whether DeepSpeed makes a value of the type of this one: `5e8` is a whole number, and 1 is true."""
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
 def precision_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """DeepSpeed has no fp16 on CPUs."""
-    if (args.precision == "fp16" or (args.fp16 or {}).get("enabled") is True) and world.device == "cpu":
+    if "fp16" in precisions_asked_for(args) and world.device == "cpu":
         yield Problem(
-            keys=("precision" if args.precision else "fp16",),
+            keys=("precision" if args.precision == "fp16" else "fp16",),
             message="fp16 cannot be trained on a CPU: DeepSpeed refuses it",
             remedy="use precision: bfloat16 or fp32, such as `neox train ... precision=bfloat16 fp16=null`",
             limitation=True,
@@ -88,7 +99,8 @@ def _unknown_names(key: str, value: Any, keys: tuple[str, ...], path: str) -> It
 
 def extra_arguments_are_deepspeeds(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """DeepSpeed has each of `deepspeed_extra_args`; what it knows by no name does nothing."""
-    known = {*DeepSpeedSettings.model_fields, *BatchSettings.model_fields, *OTHER_JSON_KEYS, *GIVEN_UP}
+    groups = (DeepSpeedSettings, BatchSettings, GivenUpSettings)
+    known = {*OF_OTHER_GROUPS, *(name for group in groups for name in group.model_fields)}
     for key in sorted(set(args.deepspeed_extra_args or {}) - known):
         close = nearest(key, known)
         yield Problem(
@@ -99,11 +111,30 @@ def extra_arguments_are_deepspeeds(args: NeoXArgs, world: World) -> Iterator[Pro
         )
 
 
+def extra_arguments_repeat_nothing(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """None of `deepspeed_extra_args` is set elsewhere, unless by a default of ours."""
+    clashes = [key for key in args.deepspeed_extra_args or {} if key in _DECIDED or key in args]
+    if not clashes:
+        return
+    others = tuple(origin for key in clashes if (origin := args.origin(key)))
+    yield Problem(
+        keys=("deepspeed_extra_args",),
+        message="; ".join(_clash(args, key) for key in clashes),
+        remedy="keep one of the two" if others else "write it as that key",
+        others=others,
+    )
+
+
+def _clash(args: NeoXArgs, key: str) -> str:
+    origin = args.origin(key)
+    return f"{key}: also set in {origin}" if origin else f"{key}: has a key of its own"
+
+
 def given_up_parts_are_not_asked_for(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """What DeepSpeed does not have any more would change what is computed."""
     extra = args.deepspeed_extra_args or {}
-    for key in GIVEN_UP:
-        for keys, value in (((key,), getattr(args, key, None)), (("deepspeed_extra_args",), extra.get(key))):
+    for key in GivenUpSettings.model_fields:
+        for keys, value in (((key,), getattr(args, key)), (("deepspeed_extra_args",), extra.get(key))):
             if value is True or (isinstance(value, dict) and value.get("enabled", bool(value)) is not False):
                 yield Problem(
                     keys=keys,
@@ -171,25 +202,32 @@ def names_of_gpt_neox_say_nothing(args: NeoXArgs, world: World) -> Iterator[Noti
 
 def reduced_precision_needs_zero(args: NeoXArgs, world: World) -> Iterator[Notice]:
     """ZeRO 0 is 1 there, see `deepspeed_json`."""
-    reduced = args.precision in ("fp16", "bfloat16") or any(
-        (getattr(args, key) or {}).get("enabled") is True for key in ("fp16", "bf16")
-    )
-    if reduced and (args.zero_optimization or {}).get("stage") == 0:
+    if precisions_asked_for(args) - {"fp32"} and (args.zero_optimization or {}).get("stage") == 0:
         yield Notice(
             keys=("zero_optimization",),
             message="stage 0 is stage 1 in reduced precision; on one rank they are the same",
         )
 
 
+def one_bit_adam_has_its_schedule(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """DeepSpeed's 1-bit Adam comes with DeepSpeed's schedule, see `deepspeed_json`."""
+    name = (args.optimizer or {}).get("type")
+    if isinstance(name, str) and name.casefold() == "onebitadam" and "lr_decay_style" in args:
+        message = "has no effect with optimizer OneBitAdam, whose rate follows DeepSpeed's WarmupDecayLR"
+        yield Notice(keys=("lr_decay_style",), message=message)
+
+
 DEEPSPEED_RULES = (
     zero_has_a_stage,
+    zero_takes_the_values,
     precision_is_available,
     precisions_are_switched,
     fp16_is_fp16,
     overflow_is_checked,
     deepspeed_knows_the_names,
     extra_arguments_are_deepspeeds,
+    extra_arguments_repeat_nothing,
     given_up_parts_are_not_asked_for,
     autotuner_is_not_run,
 )
-DEEPSPEED_NOTICES = (names_of_gpt_neox_say_nothing, reduced_precision_needs_zero)
+DEEPSPEED_NOTICES = (names_of_gpt_neox_say_nothing, reduced_precision_needs_zero, one_bit_adam_has_its_schedule)

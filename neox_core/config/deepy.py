@@ -69,10 +69,10 @@ def consume_deepy_args(
     options = parser.parse(input_args)
     _, entries = read_settings(options.words, options)
     args = cls(entries.values(), plugins_for(entries, switches))
-    searched = any(getattr(args, key, False) for key in ("launcher_module", "no_python"))  # on a path, by its name
+    searched = args.get("launcher_module") or args.get("no_python")  # on a path, by its name
     if not searched and not Path(options.user_script).is_file():
         raise UserError(f"{options.user_script}: there is no such script; the first word is what each rank runs")
-    if getattr(args, "use_wandb", None):
+    if args.get("use_wandb"):
         args.wandb_group = _group_of_its_own(args)
     args.user_script = options.user_script
     return args
@@ -101,7 +101,7 @@ def get_deepspeed_main_args(args: NeoXArgs) -> list[str]:
     Raises:
         UserError: there is no `user_script`, DeepSpeed's launcher cannot do what the settings say, or they are too long.
     """
-    script = getattr(args, "user_script", None)
+    script = args.user_script
     if script is None:
         raise UserError("user_script: not set; it is the program that each rank runs: `args.user_script = 'train.py'`")
     handed_over = _argument({**args.to_dict(), "user_script": script})
@@ -117,7 +117,7 @@ def get_deepspeed_main_args(args: NeoXArgs) -> list[str]:
 
 def _deepspeed_config(args: NeoXArgs) -> str:
     config = dict(args.resolve(_world(args)).deepspeed)
-    if args.autotuning_run is None:
+    if args.get("autotuning_run") is None:
         return _argument(config)
     file = Path("ds_config.json").absolute()
     if Place.from_launcher(os.environ).rank == 0:
@@ -222,9 +222,9 @@ def find_place(args: NeoXArgs, environ: Mapping[str, str]) -> Place:
     Raises:
         UserError: they do not say it.
     """
-    if getattr(args, "deepspeed_slurm", False):
+    if args.get("deepspeed_slurm"):
         return Place.from_slurm(environ)
-    if getattr(args, "deepspeed_mpi", False):
+    if args.get("deepspeed_mpi"):
         return Place.from_mpi(environ)
     return Place.from_launcher(environ)
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neox_core.config.deepspeed_json import ZERO_DEFAULTS
+from neox_core.config.groups import OptimizerSettings, ParallelismSettings
+
 if TYPE_CHECKING:
-    from neox_core.config.args import NeoXArgs
     from neox_core.config.resolved import Resolved
 
 
@@ -18,19 +20,24 @@ class Derived:
     Args:
         description: what it is.
         source: the keys that it is computed from, as a phrase.
-        compute: from the settings and what they resolve to.
+        value_of: computes it from what the settings resolve to.
     """
 
     description: str
     source: str
-    compute: Callable[[NeoXArgs, Resolved], Any]
+    value_of: Callable[[Resolved], Any]
+
+    def compute(self, *given: Any) -> Any:
+        """`value_of` the last argument: callers may give the settings before it."""
+        return self.value_of(given[-1])
 
 
 def _zero_option(name: str) -> Derived:
-    def compute(args: NeoXArgs, resolved: Resolved) -> Any:
-        return resolved.deepspeed["zero_optimization"].get(name)
+    def value_of(resolved: Resolved) -> Any:
+        return resolved.deepspeed["zero_optimization"].get(name, ZERO_DEFAULTS[name])
 
-    return Derived(f"ZeRO's {name}", f"zero_optimization.{name}", compute)
+    description = f"ZeRO's {name}; GPT-NeoX's default where it is not given"
+    return Derived(description, f"zero_optimization.{name}", value_of)
 
 
 _PRECISIONS = {"fp32": "fp32", "fp16": "fp16", "bf16": "bfloat16"}
@@ -39,45 +46,49 @@ DERIVED: Mapping[str, Derived] = {
     "deepspeed_config": Derived(
         "The configuration that DeepSpeed is given",
         "the batch, precision, optimizer and deepspeed settings",
-        lambda args, resolved: dict(resolved.deepspeed),
+        lambda resolved: dict(resolved.deepspeed),
     ),
-    "all_config": Derived("Every key with its value", "everything", lambda args, resolved: resolved.all_values()),
+    "all_config": Derived("Every key with its value", "everything", lambda resolved: resolved.all_values()),
     "params_dtype": Derived(
         "The number format of parameters, by the names of `precision`",
         "precision, fp16 and bf16",
-        lambda args, resolved: _PRECISIONS[resolved.precision],
+        lambda resolved: _PRECISIONS[resolved.precision],
     ),
     "padded_vocab_size": Derived(
         "Rows of the embedding; none where nothing says the size of the vocabulary",
         "the tokenizer or vocab_size, make_vocab_size_divisible_by and model_parallel_size",
-        lambda args, resolved: resolved.padded_vocab_size,
+        lambda resolved: resolved.padded_vocab_size,
     ),
-    "optimizer_type": Derived("The optimizer's name", "optimizer.type", lambda args, resolved: resolved.optimizer.name),
-    "lr": Derived("The largest learning rate", "optimizer.params.lr", lambda args, resolved: resolved.optimizer.lr),
+    "optimizer_type": Derived("The optimizer's name", "optimizer.type", lambda resolved: resolved.optimizer.name),
+    "lr": Derived("The largest learning rate", "optimizer.params.lr", lambda resolved: resolved.optimizer.lr),
     "zero_stage": Derived(
         "ZeRO's stage",
         "zero_optimization.stage and the precision",
-        lambda args, resolved: resolved.deepspeed["zero_optimization"]["stage"],
+        lambda resolved: resolved.deepspeed["zero_optimization"]["stage"],
     ),
     "zero_reduce_scatter": _zero_option("reduce_scatter"),
     "zero_contiguous_gradients": _zero_option("contiguous_gradients"),
     "zero_reduce_bucket_size": _zero_option("reduce_bucket_size"),
     "zero_allgather_bucket_size": _zero_option("allgather_bucket_size"),
     "batch_size": Derived(
-        "Samples in one forward pass of one rank", "the batch settings", lambda args, resolved: resolved.batch.micro
+        "Samples in one forward pass of one rank", "the batch settings", lambda resolved: resolved.batch.micro
     ),
     "clip_grad": Derived(
-        "Largest norm of the gradient", "gradient_clipping", lambda args, resolved: args.gradient_clipping
+        "Largest norm of the gradient",
+        "gradient_clipping",
+        lambda resolved: resolved[OptimizerSettings].gradient_clipping,
     ),
     "dynamic_loss_scale": Derived(
         "Whether fp16's loss scale adapts",
         "fp16.loss_scale",
-        lambda args, resolved: not resolved.deepspeed.get("fp16", {}).get("loss_scale", 0),
+        lambda resolved: not resolved.deepspeed.get("fp16", {}).get("loss_scale", 0),
     ),
     "is_pipe_parallel": Derived(
-        "Whether there is a pipeline", "pipe_parallel_size", lambda args, resolved: args.pipe_parallel_size >= 1
+        "Whether there is a pipeline",
+        "pipe_parallel_size",
+        lambda resolved: resolved[ParallelismSettings].pipe_parallel_size >= 1,
     ),
-    "world_size": Derived("Number of ranks", "the hosts and their slots", lambda args, resolved: resolved.world.size),
+    "world_size": Derived("Number of ranks", "the hosts and their slots", lambda resolved: resolved.world.size),
 }
 """By name."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from neox_core.config.groups import PluginSettings
-from neox_core.config.loading import Entry, apply_override, merge, read_file
+from neox_core.config.loading import Entry, merge, read_file
+from neox_core.config.overrides import Override
 from neox_core.config.plain import plain_entries
 from neox_core.config.validation import group_problems
 from neox_core.errors import Origin, Problem, SettingsError
@@ -27,12 +28,12 @@ def read_entries(
     Raises:
         UserError: a file cannot be read, a key is given twice, an override is malformed.
     """
-    overrides = tuple(overrides)
+    said = [Override.parse(text) for text in overrides]
     overwriting = entries_of(overwrite_values or {}, "overwrite_values", overrides=True)
-    files = merge((read_file(Path(path)) for path in paths), _compat(overwriting, overrides))
-    entries = overlaid(files, overwriting)
-    for override in overrides:
-        apply_override(entries, override)
+    later = [*overwriting.values(), *(override.entry for override in said)]
+    entries = overlaid(merge((read_file(Path(path)) for path in paths), later), overwriting)
+    for override in said:
+        override.apply(entries)
     return entries
 
 
@@ -97,12 +98,3 @@ def plugins_for(entries: Mapping[str, Entry], switches: Switches | None = None) 
 
 def _no_text(key: object, origin: Origin) -> Problem:
     return Problem(keys=(repr(key),), message="is a key that is not text", remedy="keys are words", origin=origin)
-
-
-def _compat(overwriting: Mapping[str, Entry], overrides: Sequence[str]) -> Any:
-    """The last word on `compat` after the files, which decides about their spellings; None where nothing is said."""
-    last = dict(overwriting)
-    for override in overrides:
-        if override.partition("=")[0] == "compat":
-            apply_override(last, override)
-    return last["compat"].value if "compat" in last else None

@@ -11,7 +11,7 @@ import yaml
 
 from neox_core.config.compatibility import reproduces
 from neox_core.config.yaml_errors import Fault, Refused
-from neox_core.config.yaml_text import DEEPEST, Loader, Pair, load
+from neox_core.config.yaml_text import Loader, Pair, load
 from neox_core.errors import Origin, Problem, SettingsError, UserError
 
 
@@ -95,12 +95,12 @@ def _inner_pairs(node: yaml.Node, path: str = "") -> Iterator[tuple[str, Pair]]:
         yield from _inner_pairs(value_node, f"{inner}.")
 
 
-def merge(files: Iterable[Sequence[Entry]], compat: Any = None) -> dict[str, Entry]:
+def merge(files: Iterable[Sequence[Entry]], later: Iterable[Entry] = ()) -> dict[str, Entry]:
     """The entries of several files together.
 
     Args:
         files: the entries of each.
-        compat: the value of `compat`, which decides about spellings, where something else than the files says it.
+        later: those that will be laid over them; where they have `compat`, it decides about spellings in the files too.
 
     Raises:
         SettingsError: a key is given twice, in whatever spelling; all such keys are listed.
@@ -108,8 +108,7 @@ def merge(files: Iterable[Sequence[Entry]], compat: Any = None) -> dict[str, Ent
     merged: dict[str, Entry] = {}
     problems = []
     given = [entry for entries in files for entry in entries]
-    if compat is None:
-        compat = next((entry.value for entry in given if entry.key == "compat"), None)
+    compat = compat_of([*given, *later])
     for entry in given:
         first = merged.setdefault(entry.key, entry)
         if first is entry:
@@ -123,6 +122,11 @@ def merge(files: Iterable[Sequence[Entry]], compat: Any = None) -> dict[str, Ent
     return merged
 
 
+def compat_of(entries: Iterable[Entry]) -> Any:
+    """The last value of `compat` among these entries; None where they do not have it."""
+    return next((entry.value for entry in reversed(list(entries)) if entry.key == "compat"), None)
+
+
 def given_twice(first: Entry, second: Entry) -> Problem:
     """The problem of a key with two values."""
     return Problem(
@@ -132,43 +136,3 @@ def given_twice(first: Entry, second: Entry) -> Problem:
         origin=second.origin,
         others=(first.origin,),
     )
-
-
-def apply_override(entries: dict[str, Entry], text: str) -> None:
-    """Apply one `key=value` or `key.sub.key=value` of the command line, in place.
-
-    Raises:
-        UserError: it has no `=`, is not YAML, or goes into a value that is not a mapping.
-    """
-    path, separator, value_text = text.partition("=")
-    if not separator or not path:
-        raise UserError(f"'{text}': neither a file nor an override; an override is written key=value")
-    try:
-        value = load(value_text, Loader.get_single_data)
-    except Fault as fault:
-        raise UserError(f"'{_shown(text)}': in the value: {fault.message}; {fault.remedy}") from fault
-    key, *rest = path.split(".")
-    if len(rest) > DEEPEST:
-        raise UserError(f"'{_shown(text)}': leads through more than {DEEPEST} mappings; shorten it")
-    key, origin, inner = key.replace("-", "_"), Origin(source=f"command line ({text})"), {}
-    if rest:
-        before = entries.get(key, Entry(key, {}, origin))
-        value = _with_inner(before.value, rest, value, text)
-        path = ".".join(rest)
-        inner = {known: place for known, place in before.inner.items() if not known.startswith(f"{path}.")} | {
-            path: origin
-        }
-    entries.pop(key, None)  # the order says which came last
-    entries[key] = Entry(key, value, origin, inner, overrides=True)
-
-
-def _shown(text: str) -> str:
-    """A word of the command line, cut where it is long."""
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def _with_inner(outer: Any, path: list[str], value: Any, text: str) -> dict[str, Any]:
-    if not isinstance(outer, dict):
-        raise UserError(f"'{text}': '{path[0]}' cannot be set within {outer!r}, which is not a mapping")
-    inner = value if len(path) == 1 else _with_inner(outer.get(path[0], {}), path[1:], value, text)
-    return {**outer, path[0]: inner}

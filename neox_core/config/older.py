@@ -22,11 +22,13 @@ class OlderKey:
 
     Args:
         name: the key.
+        keys: today's keys that say what it said; none where nothing does.
         meaning: what it became, for the reference.
         translate: what is done with it.
     """
 
     name: str
+    keys: tuple[str, ...]
     meaning: str
     translate: Translate
 
@@ -135,14 +137,16 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 
 _TABLE = (
-    OlderKey("geglu", "activation: geglu", _geglu),
+    OlderKey("geglu", ("activation",), "activation: geglu", _geglu),
     OlderKey(
         "openai_gelu",
+        ("bias_gelu_fusion",),
         "bias_gelu_fusion: true computes gelu by tanh",
         _only_false("write bias_gelu_fusion: true, which computes gelu by tanh"),
     ),
     OlderKey(
         "sparsity",
+        ("attention_config",),
         "attention_config",
         _choice(
             ("none", None),
@@ -150,24 +154,31 @@ _TABLE = (
             'write attention_config: [[["sparse_fixed"], "all"]]',
         ),
     ),
-    OlderKey("attention_type", "num_kv_heads", _attention_type),
+    OlderKey("attention_type", ("num_kv_heads",), "num_kv_heads", _attention_type),
     OlderKey(
         "mlp_type",
+        ("activation",),
         "a gated activation",
         _choice(
             ("regular", None), "has no effect: activation says it", "write activation: swiglu for the MLP of llama"
         ),
     ),
-    OlderKey("reset_position_ids", "nothing", _only_false("positions run on over the end of a document; remove it")),
-    OlderKey("reset_attention_mask", "nothing", _only_false("attention sees over the end of a document; remove it")),
+    OlderKey(
+        "reset_position_ids", (), "nothing", _only_false("positions run on over the end of a document; remove it")
+    ),
+    OlderKey(
+        "reset_attention_mask", (), "nothing", _only_false("attention sees over the end of a document; remove it")
+    ),
     OlderKey(
         "apply_residual_connection_post_layernorm",
+        (),
         "nothing",
         _only_false("the residual is taken before the norm; remove it"),
     ),
-    OlderKey("detect_nvlink_pairs", "nothing", _no_effect("the launcher numbers the devices as the machine does")),
+    OlderKey("detect_nvlink_pairs", (), "nothing", _no_effect("the launcher numbers the devices as the machine does")),
     OlderKey(
         "label_data_paths",
+        ("train_label_data_paths", "valid_label_data_paths", "test_label_data_paths"),
         "train_label_data_paths",
         _explained(
             "was split by part of the data",
@@ -176,15 +187,22 @@ _TABLE = (
     ),
     OlderKey(
         "out_seq_length",
+        ("maximum_tokens",),
         "maximum_tokens",
         _explained("counted the prompt too", "write maximum_tokens, the number of tokens to generate"),
     ),
-    OlderKey("genfile", "sample_output_file", _explained("has another name", "write sample_output_file")),
-    OlderKey("greedy", "temperature: 0", _greedy),
-    OlderKey("decay_lr_to", "min_lr", _decay_lr_to),
-    OlderKey("warmup_iters", "warmup", _warmup_iters),
+    OlderKey(
+        "genfile",
+        ("sample_output_file",),
+        "sample_output_file",
+        _explained("has another name", "write sample_output_file"),
+    ),
+    OlderKey("greedy", ("temperature",), "temperature: 0", _greedy),
+    OlderKey("decay_lr_to", ("min_lr",), "min_lr", _decay_lr_to),
+    OlderKey("warmup_iters", ("warmup",), "warmup", _warmup_iters),
     OlderKey(
         "autotuning_config",
+        ("autotuning",),
         "autotuning",
         _explained("is no setting of GPT-NeoX's", "write autotuning, DeepSpeed's dictionary"),
     ),

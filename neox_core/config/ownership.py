@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.groups import CORE_GROUPS
 from neox_core.config.keys import Key
 from neox_core.config.settings import Settings
@@ -55,7 +56,7 @@ class Ownership:
             try:
                 group = _load(reference)
                 if group not in {known.group for known in owners}:
-                    _require_defaults(group)
+                    _require_usable(group)
                     owners.append(Owner(group, str(source)))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - it matters only to a run that uses these keys
                 broken.append(f"the settings {reference} of {source} cannot be loaded: {describe(error)}")
@@ -78,9 +79,13 @@ class Ownership:
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
-        """Earlier spelling -> key; a spelling that is a key today is that key."""
-        found = {alias: key.name for key in self.keys.values() for alias in key.aliases}
-        return {alias: name for alias, name in found.items() if alias not in self.by_key}
+        """Earlier spelling -> key; a spelling that is a key today is that key, one of several keys belongs to the first."""
+        found: dict[str, str] = {}
+        for key in self.keys.values():
+            for alias in key.aliases:
+                if alias not in self.by_key:
+                    found.setdefault(alias, key.name)
+        return found
 
     @property
     def groups(self) -> list[type[Settings]]:
@@ -88,11 +93,24 @@ class Ownership:
         return [owner.group for owner in self.owners]
 
 
-def _require_defaults(group: type[Settings]) -> None:
-    """TypeError for a key without a default: it would have to be given by every run, also by those without the plugin."""
-    missing = [name for name, field in group.model_fields.items() if field.is_required()]
-    if missing:
-        raise TypeError(f"{', '.join(missing)} must have a default")
+def _require_usable(group: type[Settings]) -> None:
+    """TypeError for keys that no plugin may have.
+
+    One without a default would have to be given by every run, also by those without the plugin; one with another name for its
+    value would not be found by its own; one that `NeoXArgs` has, or computes, could not be read.
+    """
+    from neox_core.config.args import NeoXArgs
+
+    taken = {*dir(NeoXArgs), *NeoXArgs.__annotations__, *DERIVED, *RUNTIME}
+    for name, field in group.model_fields.items():
+        if field.is_required():
+            raise TypeError(f"{name} must have a default")
+        if field.alias or field.validation_alias:
+            raise TypeError(
+                f"{name} must not have an alias of pydantic's; `setting(..., aliases=...)` declares earlier names"
+            )
+        if name in taken:
+            raise TypeError(f"{name} is a part of NeoXArgs itself; choose another name")
 
 
 def _load(reference: str) -> type[Settings]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from neox_core.errors import UserError, did_you_mean
@@ -49,7 +50,7 @@ def find_config(name: str, directory: Path | None = None) -> Path:
     paths = [place / f"{name}{suffix}" for place in places for suffix in ("", *SUFFIXES)]
     if file := next(filter(is_readable, paths), None):
         return file
-    if paths[0].is_dir():
+    if exists(paths[0]):
         return recorded_settings(paths[0])
     if directory is None:
         message, known = f"{name}: there is no such file, and no preset of this name", preset_names()
@@ -58,12 +59,27 @@ def find_config(name: str, directory: Path | None = None) -> Path:
         known = [path.stem for path in directory.iterdir() if path.suffix in SUFFIXES]
     else:
         raise UserError(f"{directory}: there is no such directory; give that of the configuration files")
-    raise UserError(f"{message}; {did_you_mean(Path(name).stem, known)}" if known else f"{message}, nor any other")
+    raise UserError(f"{message}; {did_you_mean(without_suffix(name), known)}" if known else f"{message}, nor any other")
+
+
+def without_suffix(name: str) -> str:
+    """The name of a configuration without the suffix that it may be written with; `6.7B` has none."""
+    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
 
 
 def is_readable(path: Path) -> bool:
     """Whether there is something to read: a file, or a pipe such as the shell's `<(...)`."""
-    return path.exists() and not path.is_dir()
+    return exists(path) and not path.is_dir()
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or directory; at a path that is too long for one, such as a long override, is none."""
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
 def recorded_settings(directory: Path) -> Path:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from neox_core.config.fitting import fitted
 from neox_core.config.loading import Entry
 from neox_core.config.ownership import Ownership
 from neox_core.config.plain import copied, plain_entries
@@ -33,23 +32,23 @@ class Reading:
     notices: tuple[Notice, ...]
 
 
-def read(entries: Iterable[Entry], ownership: Ownership, *, partial: bool = False) -> Reading:
+def read(entries: Iterable[Entry], ownership: Ownership, *, partial: bool = False, variables: bool = True) -> Reading:
     """Hold entries against their owners.
 
     Args:
         entries: the given keys, in older names and forms too.
         ownership: which group owns which key.
-        partial: whether keys that must be given may be missing, and environment variables in values stay by name: as they
-            are written in one file of several.
+        partial: whether keys that must be given may be missing, as in one file of several.
+        variables: whether environment variables in values are replaced, and must be set.
 
     Raises:
         SettingsError: values that are not plain data; unknown keys, wrong types or values; all of them at once.
     """
     given, unset = plain_entries(entries), list[Problem]()
-    if not partial:
+    if variables:
         given, unset = expanded(given)
     translation = translate(given, ownership)
-    found = {key: _fitted(entry, ownership) for key, entry in translation.entries.items()}
+    found = translation.entries
     groups, problems = typed(found, ownership)
     if partial:
         problems = [problem for problem in problems if any(key in found for key in problem.keys)]
@@ -77,8 +76,8 @@ def typed(
     problems: list[Problem] = []
     for group in ownership.groups:
         given = {key: entries[key] for key in group.model_fields if key in entries}
-        if not given and not defaults_too and not group.has_required_keys():
-            groups[group] = group.model_construct()  # a validator for each group would be half of the time to start
+        if not given and not defaults_too and _needs_no_validator(group):
+            groups[group] = group.model_construct()  # validators of all groups would be half of the time to start
             continue
         try:
             groups[group] = group.model_validate({key: copied(entry.value) for key, entry in given.items()})
@@ -87,9 +86,7 @@ def typed(
     return groups, problems
 
 
-def _fitted(entry: Entry, ownership: Ownership) -> Entry:
-    owners = ownership.by_key.get(entry.key)
-    if not owners:
-        return entry
-    value = fitted(entry.value, owners[0].group.model_fields[entry.key].annotation)
-    return entry if value is entry.value else replace(entry, value=value)
+def _needs_no_validator(group: type[Settings]) -> bool:
+    """Whether a group of which no key is given holds its defaults, and nothing that its own validators make of them."""
+    own = group.__pydantic_decorators__
+    return not (group.has_required_keys() or own.field_validators or own.model_validators or own.validators)

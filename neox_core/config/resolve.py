@@ -3,66 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from neox_core.config.architecture import expand_attention, resolve_mlp_width
 from neox_core.config.args import NeoXArgs
 from neox_core.config.deepspeed_json import deepspeed_json
 from neox_core.config.groups import MixtureSettings, ModelSettings
-from neox_core.config.resolved import Batch, OptimizerChoice, Precision, Resolved
+from neox_core.config.precision import resolve_precision
+from neox_core.config.resolved import Batch, OptimizerChoice, Resolved
 from neox_core.config.rules import DEFAULT_LR, NOTICES, RULES, whole_numbers_fit
 from neox_core.config.world import World
 from neox_core.errors import Notice, Origin, Problem, SettingsError
-
-T = TypeVar("T")
 
 
 def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
     """The frozen value that a run uses; every problem is found before any is reported.
 
     What this machine or this version cannot do does not keep settings from resolving; it is among `Resolved.limitations`.
+
+    Raises:
+        SettingsError: they do not fit together or the world.
     """
-    if huge := list(whole_numbers_fit(args, world)):  # no rule has to calculate with them
-        raise SettingsError(_located(problem, args) for problem in huge)
-    problems: list[Problem] = [problem for rule in RULES for problem in rule(args, world)]
-    notices: list[Notice] = [notice for rule in NOTICES for notice in rule(args, world)]
-    if args.plugins is not None:
-        problems.extend(args.plugins.check(args, world))
-
-    def derive(function: Callable[[], T]) -> T | None:
-        try:
-            return function()
-        except SettingsError as error:
-            problems.extend(error.problems)
-            return None
-
     groups = args.groups
     model, mixture = groups[ModelSettings], groups[MixtureSettings]
     assert isinstance(model, ModelSettings)
     assert isinstance(mixture, MixtureSettings)
-    batch = derive(lambda: resolve_batch(args, world))
-    precision = derive(lambda: resolve_precision(args))
-    layers = derive(lambda: expand_attention(model.attention_config, model.num_layers))
-    mlp_width = derive(lambda: resolve_mlp_width(model))
-    optimizer = derive(lambda: resolve_optimizer(args))
-    json = None
-    if batch and precision and optimizer:
-        json = derive(lambda: deepspeed_json(args, batch, precision, optimizer, notices))
-    known = max((size for size in (vocabulary, model.vocab_size) if size is not None), default=None)
+    problems = _problems_by_rule(args, world)
+    with _collected(problems):
+        batch = resolve_batch(args, world)
+    with _collected(problems):
+        precision = resolve_precision(args)
+    with _collected(problems):
+        layers = expand_attention(model.attention_config, model.num_layers)
+    with _collected(problems):
+        mlp_width = resolve_mlp_width(model)
+    with _collected(problems):
+        optimizer = resolve_optimizer(args)
     problems = [_located(problem, args) for problem in problems]
-    mistakes = [problem for problem in problems if not problem.limitation]
-    if (
-        mistakes
-        or batch is None
-        or precision is None
-        or layers is None
-        or mlp_width is None
-        or optimizer is None
-        or json is None
-    ):
+    if not all(problem.limitation for problem in problems):
         raise SettingsError(problems)
+    known = max((size for size in (vocabulary, model.vocab_size) if size is not None), default=None)
     return Resolved(
         world=world,
         batch=batch,
@@ -73,13 +56,41 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
         vocabulary=known,
         padded_vocab_size=None if known is None else padded_vocabulary(args, known),
         optimizer=optimizer,
-        deepspeed=json,
+        deepspeed=deepspeed_json(args, batch, precision, optimizer),
         values=args.to_dict(),
         origins=_origins(args),
         groups=groups,
         limitations=tuple(problems),
-        notices=tuple(replace(notice, origin=notice.origin or _first_origin(args, notice.keys)) for notice in notices),
+        notices=tuple(_notices(args, world)),
     )
+
+
+def _problems_by_rule(args: NeoXArgs, world: World) -> list[Problem]:
+    """What the rules of the core and of plugins find.
+
+    Raises:
+        SettingsError: whole numbers that no rule has to calculate with.
+    """
+    if huge := list(whole_numbers_fit(args, world)):
+        raise SettingsError(_located(problem, args) for problem in huge)
+    problems = [problem for rule in RULES for problem in rule(args, world)]
+    return [*problems, *(args.plugins.check(args, world) if args.plugins is not None else ())]
+
+
+@contextmanager
+def _collected(problems: list[Problem]) -> Iterator[None]:
+    """Add the problems of a derivation to the others, so that the next one is tried too."""
+    try:
+        yield
+    except SettingsError as error:
+        problems.extend(error.problems)
+
+
+def _notices(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """What is told of settings, with the place of the first key that was given."""
+    for rule in NOTICES:
+        for notice in rule(args, world):
+            yield replace(notice, origin=notice.origin or _first_origin(args, notice.keys))
 
 
 def _origins(args: NeoXArgs) -> dict[str, Origin]:
@@ -170,21 +181,6 @@ def _batch_remedy(given: Mapping[str, int | None], parallel: int) -> str:
         return f"write train_batch_size: {product}, or leave one of the three out"
     nearest = max(round((total or 0) / product), 1) * product
     return f"train_batch_size must be a multiple of {product}, such as {nearest}"
-
-
-def resolve_precision(args: NeoXArgs) -> Precision:
-    """From `precision` and the fp16 and bf16 dictionaries.
-
-    Raises:
-        SettingsError: they contradict each other.
-    """
-    short: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "bfloat16": "bf16"}
-    enabled = [name for name in ("fp16", "bf16") if (getattr(args, name) or {}).get("enabled") is True]
-    wanted = {*enabled, *([short[args.precision]] if args.precision else [])}
-    if len(wanted) > 1:
-        message = f"{' and '.join(sorted(wanted))} are both asked for"
-        raise SettingsError([Problem(keys=("precision", *enabled), message=message, remedy="keep one")])
-    return "fp16" if "fp16" in wanted else "bf16" if "bf16" in wanted else "fp32"
 
 
 def resolve_optimizer(args: NeoXArgs) -> OptimizerChoice:

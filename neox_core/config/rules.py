@@ -59,14 +59,21 @@ def rotary_turns_pairs(args: NeoXArgs, world: World) -> Iterator[Problem]:
     head_dim = args.hidden_size // heads
     rotated = int(head_dim * args.rotary_pct)
     if rotated == 0 or rotated % 2:
-        pairs = max(rotated // 2, 1)
-        share = min(math.ceil(2 * pairs / head_dim * 10_000) / 10_000, 1.0)
+        turned = max(rotated // 2 * 2, 2)
         yield Problem(
             keys=("rotary_pct", "hidden_size", "num_attention_heads"),
             message=f"rotary_pct {args.rotary_pct} turns {rotated} of the {head_dim} dimensions of a head (hidden_size "
             f"{args.hidden_size} / num_attention_heads {heads}), which is not an even number > 0",
-            remedy=f"rotary_pct: {share} turns {2 * pairs}" if head_dim > 1 else "use fewer heads",
+            remedy=f"rotary_pct: {_share(turned, head_dim)} turns {turned}" if head_dim > 1 else "use fewer heads",
         )
+
+
+def _share(turned: int, head_dim: int) -> float:
+    """A short number of which `int(head_dim * share)` is `turned`."""
+    scale = max(10_000, 10 * head_dim)
+    least = math.ceil(turned * scale / head_dim)
+    share = least / scale
+    return share if int(head_dim * share) == turned else (least + 1) / scale  # 100 * 0.58 is less than 58
 
 
 def positions_cover_samples(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -162,12 +169,6 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield from _leaves(item)
 
 
-def hosts_are_counted(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """A run has a host, or all of them."""
-    if args.num_nodes == 0:
-        yield Problem(keys=("num_nodes",), message="0 hosts run nothing", remedy="leave it out for all hosts")
-
-
 def parallelism_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """What this version can cut."""
     for key in ("pipe_parallel_size", "model_parallel_size"):
@@ -198,10 +199,11 @@ def is_essential(key: Key) -> bool:
 
 
 def _pending(args: NeoXArgs) -> Iterator[tuple[str, Any]]:
-    """Keys that are given, differ from their default and are not heeded by this version."""
+    """Keys that are given, ask for something else than their default and are not heeded by this version."""
     for key, value in args.to_dict().items():
         known = args.ownership.keys[key]
-        if known.pending and value != known.default:
+        nothing = value in ([], {}) and known.default is None
+        if known.pending and value != known.default and not nothing:
             yield key, value
 
 
@@ -213,7 +215,6 @@ RULES: tuple[Rule, ...] = (
     length_is_given_once,
     checkpoints_are_spaced,
     data_is_named_once,
-    hosts_are_counted,
     parallelism_is_available,
     pending_keys_are_told,
     *DEEPSPEED_RULES,

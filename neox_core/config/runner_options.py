@@ -60,14 +60,17 @@ RUNNER_OPTIONS = (
 )
 """In the order in which they are given: those that GPT-NeoX has, in its order, then DeepSpeed's others."""
 
+SRUN_OPTIONS = ("comment", "account")
+"""Options of srun, which are keys of the same names."""
+
 _OF_THE_ENVIRONMENT = {"DLTS_HOSTFILE": "hostfile", "MASTER_ADDR": "master_addr"}
 
 
 def runner_options(args: NeoXArgs, environ: Mapping[str, str]) -> list[str]:
     """The options that differ from DeepSpeed's defaults, in the order of `RUNNER_OPTIONS`, then those of the environment.
 
-    SLURM's `comment` and `account` are further arguments of srun. `num_gpus` is left out, with a notice, where `include` or
-    `exclude` choose among the slots.
+    SLURM's `comment` and `account` are further arguments of srun. `num_gpus` is left out where `include` or `exclude` choose
+    among the slots, as `runner_notices` tells.
 
     Raises:
         SettingsError: what DeepSpeed's launcher cannot do.
@@ -75,13 +78,12 @@ def runner_options(args: NeoXArgs, environ: Mapping[str, str]) -> list[str]:
     values = {option.name: _value(args, option) for option in RUNNER_OPTIONS}
     if problems := _problems(args, values):
         raise SettingsError(problems)
-    if _key(args, "deepspeed_slurm") or _key(args, "deepspeed_mpi"):
+    if args.get("deepspeed_slurm") or args.get("deepspeed_mpi"):
         values["force_multi"] = True
     if values["launcher"] == "slurm":
         values["launcher_args"] = _srun_arguments(args, values["launcher_args"])
-    if values["num_gpus"] and (values["include"] or values["exclude"]):
+    if _slots_are_chosen(args):
         values["num_gpus"] = None
-        args.tell(Notice(keys=("num_gpus",), message="is left out: include and exclude choose among the slots"))
     values_of_environment = {
         name: environ[variable] for variable, name in _OF_THE_ENVIRONMENT.items() if variable in environ
     }
@@ -93,13 +95,20 @@ def runner_options(args: NeoXArgs, environ: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _key(args: NeoXArgs, key: str) -> Any:
-    """The value of a key that a plugin owns, which may be switched off."""
-    return getattr(args, key, None)
+def runner_notices(args: NeoXArgs) -> list[Notice]:
+    """What should be told of settings that DeepSpeed's launcher does not heed."""
+    if args.num_gpus is None or not _slots_are_chosen(args):
+        return []
+    message = "is left out: include and exclude choose among the slots"
+    return [Notice(keys=("num_gpus",), message=message, origin=args.origin("num_gpus"))]
+
+
+def _slots_are_chosen(args: NeoXArgs) -> bool:
+    return bool(args.include or args.exclude)
 
 
 def _value(args: NeoXArgs, option: RunnerOption) -> Any:
-    value = _key(args, option.key or option.name)
+    value = args.get(option.key or option.name)
     return None if value in option.left_out else value
 
 
@@ -113,7 +122,7 @@ def _words(name: str, value: Any) -> list[str]:
 
 
 def _srun_arguments(args: NeoXArgs, given: str | None) -> str | None:
-    own = [word for key in ("comment", "account") if _key(args, key) for word in (f"--{key}", str(_key(args, key)))]
+    own = [word for key in SRUN_OPTIONS if (value := args.get(key)) for word in (f"--{key}", str(value))]
     return " ".join(part for part in (given, shlex.join(own)) if part) or None
 
 

@@ -13,8 +13,10 @@ from typing import Any
 
 from neox_core.config.compatibility import reproduces
 from neox_core.config.derived import DERIVED, RUNTIME
-from neox_core.config.loading import Entry, given_twice
+from neox_core.config.fitting import fitted
+from neox_core.config.loading import Entry, compat_of, given_twice
 from neox_core.config.older import OLDER
+from neox_core.config.overrides import MOVED
 from neox_core.config.ownership import Ownership
 from neox_core.errors import Notice, Problem
 
@@ -37,6 +39,13 @@ class Translation:
             self.entries[entry.key] = _laid_over(first, entry)
         elif not first.overrides:
             self.problems.append(given_twice(first, entry))
+
+    def fit(self, ownership: Ownership) -> None:
+        """Give each value the form that its key takes, where it means that."""
+        for key, entry in self.entries.items():
+            if owners := ownership.by_key.get(key):
+                value = fitted(entry.value, owners[0].group.model_fields[key].annotation)
+                self.entries[key] = entry if value is entry.value else replace(entry, value=value)
 
     def notice(self, entry: Entry, message: str) -> None:
         """Say something about a key that was given."""
@@ -73,10 +82,12 @@ def translate(entries: Iterable[Entry], ownership: Ownership) -> Translation:
             _translate_singular(entry, translation)
         else:
             translation.put(entry)
+    translation.fit(ownership)
     _translate_extra(translation, ownership)
     _translate_optimizer(translation)
     _translate_precision(translation)
     _translate_fp16(translation)
+    translation.fit(ownership)
     return translation
 
 
@@ -119,9 +130,14 @@ def _with_part(whole: Any, path: Sequence[str], source: Any) -> Any:
 def _translate_extra(translation: Translation, ownership: Ownership) -> None:
     """What `deepspeed_extra_args` says too, GPT-NeoX takes from there."""
     entry = translation.entries.get("deepspeed_extra_args")
-    if entry is None or not isinstance(entry.value, dict) or not reproduces(_compat(translation), "extra-args-win"):
+    if (
+        entry is None
+        or not isinstance(entry.value, dict)
+        or not reproduces(compat_of(translation.entries.values()), "extra-args-win")
+    ):
         return
-    for key in [key for key in entry.value if key in ownership.by_key]:
+    moved = {key for key in entry.value if key in ownership.keys and ownership.keys[key].origin == "deepspeed"}
+    for key in [key for key in entry.value if key in moved]:
         place = entry.inner.get(key, entry.origin)
         translation.notices.append(
             Notice(
@@ -129,7 +145,7 @@ def _translate_extra(translation: Translation, ownership: Ownership) -> None:
             )
         )
         translation.entries[key] = Entry(key, entry.value[key], place)
-    rest = {key: value for key, value in entry.value.items() if key not in ownership.by_key}
+    rest = {key: value for key, value in entry.value.items() if key not in moved}
     translation.entries["deepspeed_extra_args"] = replace(entry, value=rest)
 
 
@@ -138,8 +154,7 @@ def _translate_extra(translation: Translation, ownership: Ownership) -> None:
 _ODD_NUMBER = re.compile(r"\d+(\.\d*)?[eE]_\d+")
 
 
-MAX_NORM = "optimizer.params.max_grad_norm"
-"""Where earlier files have gradient_clipping."""
+MAX_NORM = next(place for place, key in MOVED.items() if key == "gradient_clipping")
 
 
 def _translate_optimizer(translation: Translation) -> None:
@@ -191,17 +206,11 @@ def _number(entry: Entry, name: str, value: Any, translation: Translation) -> An
     return number
 
 
-def _compat(translation: Translation) -> Any:
-    """The value of `compat`, as far as it is known."""
-    entry = translation.entries.get("compat")
-    return entry.value if entry else None
-
-
 def _translate_fp16(translation: Translation) -> None:
     """An fp16 dictionary with `type: bfloat16` asks for bfloat16, which GPT-NeoX forgets."""
     entry = translation.entries.get("fp16")
     asked = entry is not None and isinstance(entry.value, dict) and entry.value.get("type") == "bfloat16"
-    if entry is None or not asked or reproduces(_compat(translation), "fp16-type-ignored"):
+    if entry is None or not asked or reproduces(compat_of(translation.entries.values()), "fp16-type-ignored"):
         return
     translation.notice(entry, "type: bfloat16 is read as precision: bfloat16")
     del translation.entries["fp16"]
@@ -224,8 +233,10 @@ def _translate_fp16(translation: Translation) -> None:
 def _translate_precision(translation: Translation) -> None:
     """A misspelt `precision` is fp32 to GPT-NeoX."""
     entry = translation.entries.get("precision")
-    if entry is None or not reproduces(_compat(translation), "precision-typo"):
+    if entry is None or not reproduces(compat_of(translation.entries.values()), "precision-typo"):
         return
     if isinstance(entry.value, str) and entry.value not in ("fp32", "fp16", "bfloat16"):
-        translation.notice(entry, f"{entry.value!r} is fp32, as compat: {_compat(translation)} wants")
+        translation.notice(
+            entry, f"{entry.value!r} is fp32, as compat: {compat_of(translation.entries.values())} wants"
+        )
         translation.entries["precision"] = replace(entry, value="fp32")

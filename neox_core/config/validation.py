@@ -7,9 +7,10 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from neox_core.config import elsewhere
 from neox_core.config.absent import declares
 from neox_core.config.deepspeed_names import DEEPSPEED_NAMES
 from neox_core.config.loading import Entry
@@ -17,12 +18,8 @@ from neox_core.config.ownership import CORE, Owner, Ownership
 from neox_core.config.settings import Settings
 from neox_core.errors import Problem, nearest
 
-_RANGES = {
-    "greater_than": ("gt", ">"),
-    "greater_than_equal": ("ge", ">="),
-    "less_than": ("lt", "<"),
-    "less_than_equal": ("le", "<="),
-}
+_BOUNDS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
+"""A constraint of pydantic's, and how it is written."""
 
 
 OPTIMIZER_OPTIONS = frozenset({"betas", "eps", "freeze_step", "learning_rate", "momentum", "params", "type"})
@@ -46,7 +43,7 @@ def nearest_key(name: str, ownership: Ownership) -> tuple[str, str]:
     message = "; ".join([message, *ownership.broken])
     if places := _places_within(name):
         return message, f"it belongs into {' or '.join(places)}"
-    if close := nearest(name, [*ownership.by_key, *ownership.aliases]):
+    if close := elsewhere.KEYS.get(name.casefold()) or nearest(name, [*ownership.by_key, *ownership.aliases]):
         return message, f"did you mean '{close}'?"
     return message, "`neox plugins` lists what is installed"
 
@@ -92,11 +89,11 @@ def _problem(key: str, detail: ErrorDetails, group: type[Settings], entry: Entry
     if entry is None:
         field = group.model_fields[key]
         if not field.is_required():
-            message = f"its default {field.get_default(call_default_factory=True)!r} is not {allowed(group, key)}"
+            message = f"its default {shown(field.get_default(call_default_factory=True))} is not {allowed(group, key)}"
             return Problem(keys=(key,), message=message, remedy=f"a defect of {group.__module__}; set it")
         description = field.description
         return Problem(keys=(key,), message="must be given", remedy=f"{description}; {allowed(group, key)}")
-    value = f"{entry.value!r}, given as {entry.former}," if entry.former else repr(entry.value)
+    value = f"{shown(entry.value)}, given as {entry.former}," if entry.former else shown(entry.value)
     message = f"{value} is not {allowed(group, key)}"
     close = _nearest_choice(group, key, entry.value)
     remedy = f"did you mean '{close}'?" if close else None
@@ -105,7 +102,7 @@ def _problem(key: str, detail: ErrorDetails, group: type[Settings], entry: Entry
     return Problem(keys=(key,), message=message, remedy=remedy, origin=entry.origin)
 
 
-def allowed(group: type[Settings], key: str) -> str:
+def allowed(group: type[BaseModel], key: str) -> str:
     """What a key takes, in words: `a whole number > 0`, `one of fp32, fp16, bfloat16 or null`."""
     field = group.model_fields[key]
     words, null, _ = type_in_words(field.annotation).partition(" or null")
@@ -117,9 +114,21 @@ def _bounds(constraints: Iterable[Any]) -> str:
     return " and ".join(
         f"{sign} {getattr(constraint, attribute)}"
         for constraint in constraints
-        for attribute, sign in _RANGES.values()
+        for attribute, sign in _BOUNDS
         if getattr(constraint, attribute, None) is not None
     )
+
+
+def shown(value: Any) -> str:
+    """A value as a configuration file would have it, in a line; text in quotes."""
+    words = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    if isinstance(value, list):
+        return f"[{', '.join(shown(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {shown(item)}' for name, item in value.items())}}}"
+    return repr(value)
 
 
 def type_in_words(annotation: Any) -> str:
@@ -141,10 +150,11 @@ def type_in_words(annotation: Any) -> str:
     if (known := origin or annotation) in simple:
         return simple[known]
     if origin is Literal:
-        return f"one of {', '.join(map(str, arguments))}"
+        words = [choice if isinstance(choice, str) else shown(choice) for choice in arguments]
+        return f"one of {', '.join(words)}" if len(words) > 1 else words[0]
     if origin in (typing.Union, types.UnionType):
         wider = [argument for argument in arguments if argument is not int or float not in arguments]
-        return " or ".join(type_in_words(argument) for argument in wider)
+        return " or ".join(type_in_words(option) for option in sorted(wider, key=lambda option: option is type(None)))
     if origin in (list, tuple):
         fixed = origin is tuple and arguments[-1] is not ...
         return _items_in_words(arguments) if fixed else f"a list of {_plural(type_in_words(arguments[0]))}"
@@ -162,6 +172,8 @@ def _plural(words: str) -> str:
 
 
 def _nearest_choice(group: type[Settings], key: str, value: Any) -> str | None:
+    if isinstance(value, str) and (known := elsewhere.VALUES.get(key, {}).get(value.casefold())):
+        return known
     annotation = group.model_fields[key].annotation
     literals = [annotation, *typing.get_args(annotation)]
     choices = [

@@ -10,10 +10,18 @@ Device = Literal["cpu", "cuda"]
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One machine and the number of ranks that run on it."""
+    """One machine and the number of ranks that run on it.
+
+    Raises:
+        ValueError: that is less than 1.
+    """
 
     name: str
     slots: int
+
+    def __post_init__(self) -> None:
+        if self.slots < 1:
+            raise ValueError(f"{self.name} has {self.slots} slots: at least 1 rank runs on each host of a world")
 
 
 @dataclass(frozen=True, slots=True)

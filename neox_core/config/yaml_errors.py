@@ -92,29 +92,41 @@ def _of_brackets(error: yaml.MarkedYAMLError, text: str, opened: Sequence[Mark])
     if "flow" not in (error.context or "") or not opened:
         return None
     line, column = _place(opened[-1])
-    bracket = text.splitlines()[line][column : column + 1]
+    lines = text.splitlines()
+    bracket = lines[line][column : column + 1]
     closing = {"[": "]", "{": "}"}.get(bracket)
     if closing is None:
         return None
     place = _place(error.problem_mark)
+    if slip := _slip(lines, line, place):
+        return slip
     if place[0] == line and "stream end" not in (error.problem or ""):
         return Fault(f"here a ',' is missing, or the '{closing}' of '{bracket}'", f"add ',' or '{closing}'", place)
     return Fault(f"the '{bracket}' that begins here is not closed", f"add '{closing}' at its end", (line, column))
 
 
+def _slip(lines: Sequence[str], first: int, place: Place) -> Fault | None:
+    """What JavaScript allows between brackets and YAML does not: a comment of its own, a comma that ends nothing."""
+    for number in range(first, min(place[0] + 1, len(lines))):
+        if comment := re.search(r"(^|[\s,\[{])//", lines[number]):
+            return Fault("'//' begins no comment here", "write '#'", (number, comment.end() - 2))
+    if place[0] < len(lines) and lines[place[0]][place[1] : place[1] + 1] == ",":
+        return Fault("here a ',' is too many", "remove it", place)
+    return None
+
+
 def _of_lines(error: yaml.MarkedYAMLError, text: str) -> Fault | None:
     """A line without a colon, with one too many, or that does not begin where those above do."""
-    problem, place = error.problem or "", _place(error.problem_mark)
+    problem, place, lines = error.problem or "", _place(error.problem_mark), text.splitlines()
     if problem == "could not find expected ':'":
-        return Fault("there is no ': ' in this line", "write `key: value`", _place(error.context_mark))
-    lines = text.splitlines()
+        return _no_colon(lines, _place(error.context_mark))
     above = next((number for number in range(place[0] - 1, -1, -1) if _content(lines[number])), None)
     whole = problem in (
         "mapping values are not allowed here",
         "expected '<document start>', but found '<block mapping start>'",
     )
     if whole and above is not None and not re.search(r":(\s|$)", _content(lines[above])):
-        return Fault("there is no ': ' in this line", "write `key: value`", (above, _indent(lines[above])))
+        return _no_colon(lines, (above, _indent(lines[above])))
     if problem.startswith(("expected <block end>", "expected '<document start>'")):
         remedy = "begin the keys of a mapping in the same column; put a value with quotes in it into quotes"
         return Fault("this does not fit what is above", remedy, place)
@@ -129,8 +141,19 @@ def _of_lines(error: yaml.MarkedYAMLError, text: str) -> Fault | None:
     return Fault("there is a second ': ' in this line", "put a value with a colon into quotes", place)
 
 
+def _no_colon(lines: Sequence[str], place: Place) -> Fault:
+    """A line that is no `key: value`, and what it would be as one."""
+    return Fault("there is no ': ' in this line", f"write `{as_pair(_content(lines[place[0]]))}`", place)
+
+
+def as_pair(text: str) -> str:
+    """What a line such as `seed=1`, `seed 1` or `seed:1` is meant to be; `key: value` where that cannot be guessed."""
+    pair = re.fullmatch(r"([A-Za-z_][\w.-]*)\s*[=:\s]\s*(\S.*)", text)
+    return f"{pair[1]}: {pair[2]}" if pair else "key: value"
+
+
 _TABLE = (
-    (r"character '\\t'", "a line begins with a tab, which YAML does not allow", "indent with spaces"),
+    (r"character '\\t'", "here is a tab, which YAML does not allow", "use spaces"),
     (r"another document", "a second document begins here", "remove the line `---`, or write two files"),
     (r"found character '(.+)' that cannot start", "a value cannot begin with '{}'", "put it into quotes"),
     (r"undefined alias '(.+)'", "'*{0}' stands for nothing: there is no '&{0}' above", "write the value itself"),

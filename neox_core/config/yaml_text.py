@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from neox_core.config.yaml_errors import Mark, Refused, find_fault
+from neox_core.config.yaml_errors import Mark, Refused, as_pair, find_fault
 
 DEEPEST = 50
 """Levels of lists and mappings within each other; nothing that is meant has more than a few."""
@@ -50,10 +50,9 @@ class Loader(yaml.SafeLoader):
         if root is None or root.tag == _NULL:
             return []
         if not isinstance(root, yaml.MappingNode):
-            found = "a list" if isinstance(root, yaml.SequenceNode) else "plain text"
-            raise Refused(
-                f"a file is lines `key: value`, and this is {found}", root.start_mark, "write `num_layers: 12`"
-            )
+            listed = isinstance(root, yaml.SequenceNode)
+            found, meant = ("a list", "key: value") if listed else ("plain text", as_pair(str(root.value)))
+            raise Refused(f"a file is lines `key: value`, and this is {found}", root.start_mark, f"write `{meant}`")
         own = [pair for pair in root.value if pair[0].tag != _MERGE]
         super().flatten_mapping(root)
         known = {_plain(key) for key, _ in own}

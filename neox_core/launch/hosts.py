@@ -8,7 +8,7 @@ from pathlib import Path
 from neox_core.config.host_filters import Pool, select
 from neox_core.config.hostfile import parse_hostfile, read_hostfile  # noqa: F401 - `launch` offers parse_hostfile too
 from neox_core.config.world import Device, Host, World
-from neox_core.errors import UserError
+from neox_core.errors import Problem, SettingsError
 from neox_core.launch.devices import device_kind, local_slots
 
 _UNIT = {"cpu": "CPU core", "cuda": "GPU"}
@@ -27,8 +27,8 @@ def plan_world(
 
     Without a hostfile the only host is this machine, with as many slots as it has GPUs or usable CPU cores; unless told
     otherwise it gets a rank for each GPU, or a single rank on CPUs. The slots that a hostfile declares are believed. None (for
-    `num_nodes` also -1) stands for all there are, and for the device found here. UserError: the settings ask for hosts,
-    slots or a device that are not there.
+    `num_nodes` also -1) stands for all there are, and for the device found here. SettingsError, with the keys: the settings
+    ask for hosts, slots or a device that are not there.
     """
     device = device or device_kind()
     pool = select(_pool(hostfile, device), include=include, exclude=exclude)
@@ -37,7 +37,7 @@ def plan_world(
         num_gpus = 1
     pool = _first_slots(pool, num_gpus, device, hostfile)
     if device == "cuda":
-        _check_contiguous(pool)
+        _check_contiguous(pool, "include" if include else "exclude")
     return World(tuple(Host(name, len(slots)) for name, slots in pool.items()), device)
 
 
@@ -52,8 +52,8 @@ def _pool(hostfile: Path | None, device: Device) -> Pool:
         return read_hostfile(hostfile)
     slots = local_slots(device)
     if slots == 0:
-        raise UserError(
-            "device: cuda: no NVIDIA GPU is visible on this machine; use `cpu`, or look at CUDA_VISIBLE_DEVICES"
+        raise _refusal(
+            "device", "cuda: no NVIDIA GPU is visible on this machine; use `cpu`, or look at CUDA_VISIBLE_DEVICES"
         )
     return {"localhost": tuple(range(slots))}
 
@@ -65,25 +65,24 @@ def _first_hosts(pool: Pool, num_nodes: int | None, hostfile: Path | None) -> Po
         return dict(list(pool.items())[:num_nodes])
     remedy = "" if hostfile else ", or name a hostfile that lists the others"
     known = f"{len(pool)} known: {', '.join(pool)}"
-    raise UserError(
-        f"num_nodes: {num_nodes}: the number of hosts must be 1 to {len(pool)} ({known}); change it{remedy}"
-    )
+    message = f"{num_nodes}: the number of hosts must be 1 to {len(pool)} ({known}); change it{remedy}"
+    raise _refusal("num_nodes", message)
 
 
 def _first_slots(pool: Pool, num_gpus: int | None, device: Device, hostfile: Path | None) -> Pool:
     if num_gpus is None:
         return pool
     if num_gpus < 1:
-        raise UserError(f"num_gpus: {num_gpus}: each host runs at least 1 rank; leave it out for the default")
+        raise _refusal("num_gpus", f"{num_gpus}: each host runs at least 1 rank; leave it out for the default")
     for host, slots in pool.items():
         if num_gpus > len(slots):
-            raise UserError(_too_many(host, len(slots), num_gpus, device, hostfile))
+            raise _refusal("num_gpus", _too_many(host, len(slots), num_gpus, device, hostfile))
     return {host: slots[:num_gpus] for host, slots in pool.items()}
 
 
 def _too_many(host: str, slots: int, num_gpus: int, device: Device, hostfile: Path | None) -> str:
     source, file = (str(hostfile), "this file") if hostfile else (_count(slots, _UNIT[device]), "a hostfile")
-    message = f"num_gpus: {num_gpus}: {host} has {_count(slots, 'slot')} ({source}); use at most {slots}"
+    message = f"{num_gpus}: {host} has {_count(slots, 'slot')} ({source}); use at most {slots}"
     return f"{message}, or declare more in {file} with a line `{host} slots={num_gpus}`"
 
 
@@ -91,12 +90,17 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _check_contiguous(pool: Pool) -> None:
+def _check_contiguous(pool: Pool, key: str) -> None:
     """A rank takes the GPU of its local number, so that a choice among the GPUs has to be made before they are counted."""
     for host, slots in pool.items():
         if slots != tuple(range(len(slots))):
             wanted = ",".join(map(str, slots))
-            raise UserError(
-                f"include/exclude: on {host} they leave the GPUs {wanted}, but ranks use GPUs from 0 on; set "
+            message = (
+                f"on {host} it leaves the GPUs {wanted}, but ranks use GPUs from 0 on; set "
                 f"CUDA_VISIBLE_DEVICES={wanted} there and drop the slots"
             )
+            raise _refusal(key, message)
+
+
+def _refusal(key: str, message: str) -> SettingsError:
+    return SettingsError([Problem(keys=(key,), message=message)])

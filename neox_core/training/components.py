@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from neox_core.config import (
     LoggingSettings,
@@ -15,10 +15,11 @@ from neox_core.config import (
     ScheduleSettings,
     TrainingSettings,
 )
-from neox_core.errors import Problem, UserError, did_you_mean
+from neox_core.config.validation import allowed, shown
+from neox_core.errors import Problem, UserError, did_you_mean, nearest
 from neox_core.model import tables
 from neox_core.plugins import Attention, Feature, Logger, PluginManager, State
-from neox_core.training.gpt_neox_names import is_gpt_neox_name
+from neox_core.training.gpt_neox_names import GPT_NEOX_NAMES, is_gpt_neox_name
 from neox_core.training.schedule import DECAYS, check_schedule
 from neox_core.training.zero_admission import admission_problems
 
@@ -70,7 +71,13 @@ def _named(key: str, kind: str, name: str, resolved: Resolved, plugins: PluginMa
         _check(kind, name, resolved, plugins)
     except UserError as error:
         limitation = _cannot_run_here(kind, name, plugins) or (off and is_gpt_neox_name(kind, name))
-        yield Problem(keys=(key,), message=str(error), origin=origin, limitation=limitation)
+        close = nearest(name, [*known, *GPT_NEOX_NAMES.get(kind, ())])
+        if name.casefold() not in known and close is not None and close not in known:
+            message = f"there is no {kind} '{name}'"
+            remedy = f"did you mean '{close}', which this version does not have yet?"
+            yield Problem(keys=(key,), message=message, remedy=remedy, origin=origin)
+        else:
+            yield Problem(keys=(key,), message=str(error), origin=origin, limitation=limitation)
 
 
 def component_names(kind: str, plugins: PluginManager) -> list[str]:
@@ -143,24 +150,36 @@ def option_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Prob
         model = plugins.load(offer, offer.component.params)
         model.model_validate(dict(resolved.optimizer.params))
     except ValidationError as error:
+        details: dict[str, Any] = {}
         for detail in error.errors():
-            yield option_problem(detail, list(model.model_fields), resolved)
+            details.setdefault(str(detail["loc"][0]) if detail["loc"] else "", detail)
+        for name, detail in details.items():
+            yield option_problem(name, detail, model, resolved)
     except UserError as error:
         yield Problem(keys=("optimizer",), message=str(error), origin=resolved.origin("optimizer"))
 
 
-def option_problem(detail: Any, options: list[str], resolved: Resolved) -> Problem:
-    """One of pydantic's complaints about the optimizer's options, in our words."""
-    name = ".".join(map(str, detail["loc"]))
-    optimizer, value = resolved.optimizer.name, detail["input"]
-    message, remedy = f"params.{name}: {value!r}: {detail['msg']}", None
+def option_problem(name: str, detail: Any, model: type[BaseModel], resolved: Resolved) -> Problem:
+    """What is wrong with one of the optimizer's options; without a name, with all of them together."""
+    optimizer, remedy = resolved.optimizer.name, None
     if detail["type"] == "extra_forbidden":
-        message = f"params.{name}: {optimizer} has no such option"
+        complaint = f"{optimizer} has no such option"
         own_key = name in resolved.all_values()
+        options = list(model.model_fields)
         remedy = f"{name} is a key of its own, outside of optimizer" if own_key else did_you_mean(name, options)
-    path = f"params.{name}"
+    elif detail["type"] == "missing":
+        complaint, remedy = "must be given", allowed(model, name)
+    elif detail["type"] in ("value_error", "assertion_error") or not name:
+        complaint = str(detail["ctx"]["error"]) if "ctx" in detail and "error" in detail["ctx"] else detail["msg"]
+    else:
+        complaint = f"{shown(resolved.optimizer.params[name])} is not {allowed(model, name)}"
+    path = f"params.{name}" if name else "params"
     return Problem(
-        keys=("optimizer",), message=message, remedy=remedy, origin=resolved.origin(f"optimizer.{path}"), path=path
+        keys=("optimizer",),
+        message=f"{path}: {complaint}",
+        remedy=remedy,
+        origin=resolved.origin(f"optimizer.{path}"),
+        path=path,
     )
 
 

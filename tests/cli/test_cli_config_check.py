@@ -141,3 +141,9 @@ def test_names_of_gpt_neox_are_told_by_kind():
     assert {"megablocks", "deepspeed"} == GPT_NEOX_NAMES["moe"]
     assert "flash" in GPT_NEOX_NAMES["attention"]
     assert "flash" not in GPT_NEOX_NAMES["optimizer"]
+
+
+@pytest.mark.parametrize("override", [f"eval_tasks=[{', '.join(['lambada'] * 60)}]", f"save={'a' * 300}"])
+def test_a_long_override_is_no_file(neox, override):
+    done = neox("config", "check", "tiny.yml", override, "--world-size=1", "vocab_size=64")
+    assert (done.code, done.out) == (0, "in order: 10 settings, 1 rank, 4 samples a step\n")

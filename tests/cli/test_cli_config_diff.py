@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
+
+from neox_core.cli.config.diff import differences
+from neox_core.cli.config.side import read_side
+from neox_core.config import NeoXArgs, World
+from neox_core.config.groups import BatchSettings
+from neox_core.config.resolve import resolve_batch
+from neox_core.errors import SettingsError
+from neox_core.plugins import CommandContext, PluginManager, Switches
+
+SAME = "WRITTEN DIFFERENTLY, THE SAME IN EFFECT"
+
 
 def sections(done):
     """Title -> keys that differ."""
@@ -23,7 +35,7 @@ def test_the_same_is_the_same(neox):
 def test_the_case_of_a_component_s_name_is_a_matter_of_writing(neox):
     neox.write("other.yml", activation="GELU")
     done = neox("config", "diff", "tiny.yml", "other.yml", "--exit-code")
-    assert (done.code, sections(done)) == (0, {"WRITTEN DIFFERENTLY, THE SAME IN EFFECT": ["activation"]})
+    assert (done.code, sections(done)) == (0, {SAME: ["activation"]})
 
 
 def test_differences_are_told_by_whether_they_matter(neox):
@@ -79,15 +91,15 @@ def test_a_side_that_is_not_there_is_a_mistake(neox):
 
 def test_what_comes_to_the_same_is_told_apart(neox):
     neox.write("a.yml", precision="fp16", optimizer="{type: Adam, params: {lr: 0.001}}", intermediate_size="64")
-    neox.write("b.yml", fp16="{enabled: true}", train_batch_size="4", train_micro_batch_size_per_gpu="4", seed="7")
+    neox.write("b.yml", fp16="{enabled: true}", train_batch_size="4", gradient_accumulation_steps="1", seed="7")
     done = neox("config", "diff", "a.yml", "b.yml")
     found = sections(done)
     assert found.pop("CHANGES NUMERICS") == ["seed"]
-    assert set(found.pop("WRITTEN DIFFERENTLY, THE SAME IN EFFECT")) == {
+    assert set(found.pop(SAME)) == {
         "precision",
         "fp16.enabled",
         "intermediate_size",
-        "train_micro_batch_size_per_gpu",
+        "gradient_accumulation_steps",
         "optimizer.type",
         "optimizer.params.lr",
     }
@@ -119,3 +131,64 @@ def test_a_side_that_is_half_written_is_a_mistake(neox):
         assert (done.code, done.out) == (2, ""), words
         assert "Traceback" not in done.err
     assert "named twice" in done.err
+
+
+def test_batches_that_part_with_the_number_of_ranks_are_not_the_same(neox):
+    neox.write("micro.yml", train_batch_size=None, train_micro_batch_size_per_gpu="4")
+    keys = ["train_batch_size", "train_micro_batch_size_per_gpu"]
+    done = neox("config", "diff", "tiny.yml", "micro.yml", "--exit-code")
+    assert (done.code, sections(done)) == (1, {"CHANGES NUMERICS": keys})
+    alone = neox("config", "diff", "tiny.yml", "micro.yml", "--exit-code", "--world-size", "1")
+    assert (alone.code, sections(alone)) == (0, {SAME: keys})
+    assert neox("config", "diff", "tiny.yml", "micro.yml", "--exit-code", "--world-size=2").code == 1
+    counted = neox("config", "diff", "tiny.yml,global_num_gpus=1", "micro.yml,global_num_gpus=1", "--exit-code")
+    assert (counted.code, sections(counted)) == (0, {SAME: keys})
+
+
+def batches(sizes):
+    """The batch on each number of ranks, None where it cannot be made."""
+    args = NeoXArgs.from_ymls(["tiny.yml"], sizes, plugins=PluginManager(Switches()))
+
+    def on(ranks):
+        try:
+            return resolve_batch(args, World.local(ranks))
+        except SettingsError:
+            return None
+
+    return [on(ranks) for ranks in (1, 2, 3, 4, 6, 8)]
+
+
+def test_batches_are_the_same_only_where_they_are_on_any_number_of_ranks(neox):
+    sides = []
+    for numbers in product((None, 4, 6), (None, 2, 4), (None, 1, 2)):
+        sizes = dict(zip(BatchSettings.model_fields, numbers, strict=True))
+        words = [f"{key}={'null' if size is None else size}" for key, size in sizes.items()]
+        sides.append((read_side(",".join(["tiny.yml", *words]), CommandContext(Switches())), batches(sizes)))
+    called_same = [
+        on_ranks == others_on_ranks
+        for (left, on_ranks), (right, others_on_ranks) in combinations(sides, 2)
+        if not set(differences(left, right)) - {"same"}
+    ]
+    assert called_same
+    assert all(called_same)
+
+
+def test_what_does_not_fit_together_is_told_and_compared_as_it_is_written(neox):
+    neox.write("other.yml", precision="fp16", train_batch_size="8", train_micro_batch_size_per_gpu="8")
+    done = neox("config", "diff", "tiny.yml,fp16={enabled: true}", "other.yml", "--world-size", "2")
+    assert done.code == 0
+    assert "precision" in sections(done)["CHANGES NUMERICS"]
+    assert "note: other.yml does not fit together and is compared as it is written, as for 2 ranks" in done.err
+    assert "8 samples a step cannot be made of 8 a pass x 2 data-parallel ranks" in done.err
+
+
+def test_what_neox_heeds_by_itself_is_not_what_deepspeed_is_told(neox):
+    words = (f"tiny.yml,zero_allow_untested_optimizer={value}" for value in ("true", "false"))
+    assert neox("config", "diff", *words, "--exit-code").code == 1
+    done = neox("config", "explain", "zero_allow_untested_optimizer", "tiny.yml", "zero_allow_untested_optimizer=false")
+    assert "comes to" not in done.out
+
+
+def test_a_side_with_a_long_override_is_no_file(neox):
+    done = neox("config", "diff", "tiny.yml", f"tiny.yml,save={'a' * 300}")
+    assert (done.code, sections(done)) == (0, {"CHANGES NEITHER": ["save"]})

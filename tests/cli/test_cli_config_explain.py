@@ -52,6 +52,8 @@ def test_with_files_value_and_place_are_told(neox):
         ("optimizer.params.betas", "option of", "optimizer adam"),
         ("zero_optimization.stage", "known to", "DeepSpeed"),
         ("checkpoint_factor", "earlier names", "save_interval"),
+        ("valid_label_data_paths", "earlier names", "valid_label_data_path, label_data_paths"),
+        ("temperature", "earlier names", "greedy"),
     ],
 )
 def test_names_of_every_sort_are_explained(neox, name, label, text):
@@ -115,3 +117,26 @@ def test_runs_and_checkpoints_stand_for_their_settings(neox, verb):
     done = neox("config", *verb, "runs")
     assert done.code == 2
     assert "is a directory, and neither that of a run" in done.err
+
+
+def test_options_of_an_optimizer_may_have_computed_defaults_or_none(neox):
+    neox.write(
+        "quantum.py",
+        "from pydantic import BaseModel, Field\n"
+        "from neox_core.plugins import Optimizer\n"
+        "class Options(BaseModel):\n"
+        "    lr: float\n"
+        "    qubits: int\n"
+        "    gates: tuple[str, ...] = Field(default_factory=lambda: ('x', 'h'))\n"
+        "def neox_components():\n"
+        "    return [Optimizer(name='quantum', summary='s', factory='quantum:build', params='quantum:Options')]\n",
+    )
+
+    def explained(place, options="{lr: 0.1, qubits: 2}"):
+        words = ("config", "explain", place, "tiny.yml", f"optimizer={{type: quantum, params: {options}}}")
+        return facts(neox("-p", "quantum.py", *words))
+
+    assert explained("optimizer.params")["comes to"] == "{gates: [x, h], lr: 0.1, qubits: 2}"
+    assert explained("optimizer.params.gates", "{lr: 0.1, qubits: 2, gates: [y]}")["default"] == "[x, h]"
+    assert explained("optimizer.params.qubits")["default"] == "must be given"
+    assert explained("optimizer.params", "{lr: 0.1}")["comes to"] == "{gates: [x, h], lr: 0.1}"

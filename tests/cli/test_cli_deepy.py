@@ -11,7 +11,7 @@ from plugin_runs import write_config, write_data
 from neox_core.cli.deepy import generate_words, hand_on, local_options, write_output
 from neox_core.config import Host, NeoXArgs, World
 from neox_core.errors import UserError
-from neox_core.plugins import Switches
+from neox_core.plugins import PluginManager, Switches
 
 MODEL = {
     "num_layers": 2,
@@ -123,6 +123,24 @@ def test_what_deepy_cannot_run_is_said_in_a_sentence(place, words, sentence):
     assert "Traceback" not in done.stderr
 
 
+def test_a_file_may_switch_off_the_plugins_whose_keys_are_asked_for(place):
+    (place / "work.py").write_text("import sys\nprint('started')\n")
+    off = "plugin_disable=[neox-toolkit:launchers,neox-toolkit:loggers]"
+    done = neox("deepy", "./work.py", "-d", "conf", "tiny", off, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "started" in done.stdout
+    done = neox("deepy", "generate.py", "-d", "conf", "tiny", "plugin_disable=[neox-toolkit:commands]", cwd=place)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "generate.py: no plugin here offers the verb `generate`" in done.stderr
+
+
+def test_what_the_launcher_leaves_out_is_told(place):
+    (place / "work.py").touch()
+    done = neox("deepy", "./work.py", "-d", "conf", "tiny", "num_gpus=1", "include=localhost:0", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "(num_gpus=1): num_gpus: is left out: include and exclude choose among the slots" in done.stderr
+
+
 def test_a_plugin_of_this_process_alone_is_refused_for_a_program_on_other_ranks(place):
     (place / "work.py").touch()
     (place / "own.py").write_text("def neox_components():\n    return []\n")
@@ -165,6 +183,12 @@ def test_generating_has_the_settings_of_the_files():
     ]
     assert generate_words(args(**given)) == ["ck", *expected, "--seed=5"]
     assert "--temperature=0.0" in generate_words(args())
+
+
+def test_a_verb_of_another_plugin_generates_as_its_own_defaults_say():
+    plugins = PluginManager(Switches(disable={"neox-toolkit:commands": "here"}))
+    found = NeoXArgs.from_dict({**MODEL, "load": "ck", "seed": 5}, plugins=plugins)
+    assert generate_words(found) == ["ck", "--seed=5"]
 
 
 def test_prompts_are_the_lines_of_a_file(tmp_path):

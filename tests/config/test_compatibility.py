@@ -11,6 +11,7 @@ from small_settings import MODEL
 import neox_core
 from neox_core.config import NeoXArgs, World, merge, read_text
 from neox_core.config.compatibility import DEFECTS, reproduces
+from neox_core.config.entries import read_entries
 from neox_core.errors import SettingsError
 
 ROOT = Path(neox_core.__file__).parents[1]
@@ -85,6 +86,27 @@ def test_extra_arguments_win_only_with_it():
     assert (resolved.batch.total, resolved.deepspeed["train_batch_size"], resolved.precision) == (8, 8, "bf16")
     assert resolved.deepspeed["comms_logger"] == {"enabled": True}
     assert "train_batch_size is taken from here, whatever else says it" in str(theirs.notices[0])
+
+
+def test_extra_args_win_only_over_what_deepspeed_reads():
+    extra = {"num_layers": 9, "gradient_clipping": 0.5}
+    found = args("gpt-neox", deepspeed_extra_args=extra)
+    assert (found.num_layers, found.gradient_clipping) == (4, 0.5)
+
+
+@pytest.mark.parametrize("spelling", ["gpt-neox", "GPT-NeoX", " gpt-neox "])
+def test_the_switch_is_read_alike_by_every_part(spelling):
+    files = [read_text(f"compat: {spelling!r}\nnum_layers: 2", "a.yml"), read_text("num-layers: 3", "b.yml")]
+    assert merge(files)["num_layers"].value == 3
+    fp16 = {"fp16": {"type": "bfloat16", "enabled": True}}
+    assert args(spelling, **fp16).resolve(World.local(1, "cuda")).precision == "fp16"
+
+
+def test_the_last_word_on_the_switch_decides_about_spellings(tmp_path):
+    (tmp_path / "a.yml").write_text("compat: gpt-neox\nnum_layers: 2\nnum-layers: 3\n")
+    assert read_entries([tmp_path / "a.yml"])["num_layers"].value == 3
+    with pytest.raises(SettingsError, match="is given twice"):
+        read_entries([tmp_path / "a.yml"], ["compat=null"])
 
 
 @pytest.mark.parametrize("second", ["num_layers", "num-layers"])

@@ -23,9 +23,12 @@ from neox_core.config import (
     PluginSettings,
     World,
     dump_yaml,
+    elsewhere,
     read_text,
 )
+from neox_core.config.derived import DERIVED
 from neox_core.config.ownership import Owner
+from neox_core.config.translation import is_spelling
 from neox_core.errors import SettingsError
 from neox_core.plugins import PluginManager, Switches
 
@@ -58,8 +61,8 @@ def problems(values: dict) -> list[str]:
         ("num_layers", "two", "'two' is not a whole number > 0"),
         ("num_layers", 0, "0 is not a whole number > 0"),
         ("num_layers", 2.5, "2.5 is not a whole number > 0"),
-        ("num_layers", True, "True is not a whole number > 0"),
-        ("num_layers", None, "None is not a whole number > 0"),
+        ("num_layers", True, "true is not a whole number > 0"),
+        ("num_layers", None, "null is not a whole number > 0"),
         ("rotary_pct", 1.5, "1.5 is not a number > 0 and <= 1"),
         ("attention_dropout", 1, "1 is not a number >= 0 and < 1"),
         ("gpt_j_residual", "yes", "'yes' is not true or false"),
@@ -75,6 +78,10 @@ def problems(values: dict) -> list[str]:
         ("precision", "bf61", "'bf61' is not one of fp32, fp16, bfloat16 or null"),
         ("precision", "bfloat32", "(did you mean 'bfloat16'?)"),
         ("precision", "BF16", "(did you mean 'bfloat16'?)"),
+        ("precision", "float32", "(did you mean 'fp32'?)"),
+        ("precision", "half", "(did you mean 'fp16'?)"),
+        ("deepspeed", False, "false is not true"),
+        ("extra_save_iters", [-1], "[-1] is not a list of whole numbers >= 0 or null"),
         ("init_method", "xavier", "did you mean 'xavier_normal'?"),
         ("master_port", 70000, "70000 is not a whole number >= 0 and <= 65535"),
         ("plugin_prefer", {"attention.x": 1}, "is not a mapping"),
@@ -101,7 +108,7 @@ def test_a_key_that_must_be_given_says_what_it_means():
 def test_problems_point_to_their_lines(tmp_path):
     file = tmp_path / "run.yml"
     file.write_text("\n".join(f"{key}: {value}" for key, value in MODEL.items()) + "\n\nseed: no\n")
-    with pytest.raises(SettingsError, match=r"run.yml:8: seed: False is not a whole number > 0"):
+    with pytest.raises(SettingsError, match=r"run.yml:8: seed: false is not a whole number > 0"):
         NeoXArgs.from_ymls([file])
     with pytest.raises(SettingsError, match=r"^command line \(seed=x\): seed: 'x' is not"):
         NeoXArgs.from_ymls([file], overrides=["seed=x"])
@@ -484,3 +491,65 @@ def test_overwriting_is_by_key_and_after_the_files(tmp_path):
     assert found.checkpoint_factor == 5
     with pytest.raises(SettingsError, match="num_layers: is given twice"):
         NeoXArgs.from_ymls([tmp_path / "a.yml"], {"num-layers": 5, "num_layers": 6})
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("n_head", "num_attention_heads"),
+        ("micro_batch_size", "train_micro_batch_size_per_gpu"),
+        ("n_embd", "hidden_size"),
+    ],
+)
+def test_the_names_of_other_tools_find_their_keys(name, key):
+    assert problems({**MODEL, name: 2}) == [f"dictionary: {name}: there is no such setting (did you mean '{key}'?)"]
+
+
+def test_names_of_other_tools_lead_to_keys_and_are_none():
+    ownership = args().ownership
+    assert set(elsewhere.KEYS.values()) <= set(ownership.by_key)
+    assert not any(is_spelling(name, ownership) or name in DERIVED for name in elsewhere.KEYS)
+    for key, values in elsewhere.VALUES.items():
+        for value in values.values():
+            args(**{key: value})
+
+
+def test_attributes_that_a_running_program_sets_are_none_before():
+    assert args().tokenizer is None
+    assert not hasattr(args(), "no_such_thing")
+
+
+def test_older_names_read_what_they_are_called_today():
+    found = args(save="out", checkpoint_factor=7)
+    assert found.save_interval == 7
+
+
+def test_an_unknown_attribute_is_told_in_a_sentence():
+    with pytest.raises(AttributeError) as caught:
+        _ = args().zzz
+    assert len(str(caught.value)) < 100
+
+
+def test_a_key_of_no_plugin_in_use_has_the_default_that_is_asked_for():
+    found = args()
+    assert (found.get("seed"), found.get("no_such_key"), found.get("lr", 3)) == (1234, None, 3)
+
+
+def test_a_notice_goes_with_its_cause():
+    found = args()
+    found.onnx_safe = True
+    assert [notice.keys for notice in found.notices] == [("onnx_safe",)]
+    found.onnx_safe = False
+    assert found.notices == ()
+
+
+def test_settings_that_hold_themselves_can_be_copied():
+    found = args()
+    found.me = found
+    twin = copy.deepcopy(found)
+    assert twin.me is twin
+
+
+def test_one_file_needs_no_list(tmp_path):
+    (tmp_path / "a.yml").write_text(dump_yaml(MODEL))
+    assert NeoXArgs.from_ymls(tmp_path / "a.yml") == NeoXArgs.from_ymls(str(tmp_path / "a.yml")) == args()

@@ -14,6 +14,7 @@ import pytest
 
 from neox_core.config import NeoXArgs, read_entries, read_file, read_text
 from neox_core.config.command_line import files_and_overrides
+from neox_core.config.overrides import Override
 from neox_core.config.yaml_text import dump_settings
 from neox_core.errors import Origin, SettingsError, UserError
 
@@ -102,20 +103,20 @@ def test_a_value_may_repeat_another_one_with_changes():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- num_layers\n", "run.yml:1: a file is lines `key: value`, and this is a list (write `num_layers: 12`)"),
+        ("- num_layers\n", "run.yml:1: a file is lines `key: value`, and this is a list (write `key: value`)"),
         ("\nnum_layers\n", "run.yml:2: a file is lines `key: value`, and this is plain text"),
         ("a: [1,\n", "run.yml:1: the '[' that begins here is not closed (add ']' at its end)"),
         ("a: 1\nb: {c: [1, 2]\nd: 2\n", "run.yml:2: the '{' that begins here is not closed (add '}' at its end)"),
         ("a: [1 b: 2}\n", "run.yml:1: here a ',' is missing, or the ']' of '[' (add ',' or ']')"),
         ("a: 1]\nb: ]\n", "run.yml:2: this ']' closes nothing (remove it, or put the value into quotes)"),
         ("a: 'b\nc: d\n", "run.yml:1: the quote that begins here is not closed (add a quote at its end)"),
-        ("a: 1\nb 2\nc: 3\n", "run.yml:2: there is no ': ' in this line (write `key: value`)"),
-        ("b=2\n# nothing\nc: 3\n", "run.yml:1: there is no ': ' in this line (write `key: value`)"),
+        ("a: 1\nb 2\nc: 3\n", "run.yml:2: there is no ': ' in this line (write `b: 2`)"),
+        ("b=2\n# nothing\nc: 3\n", "run.yml:1: there is no ': ' in this line (write `b: 2`)"),
         ("a: b: c\n", "run.yml:1: there is a second ': ' in this line (put a value with a colon into quotes)"),
         ("a: 1\n b: 2\n", "run.yml:2: this line is indented more than the key above, which has a value already (begin"),
         ("a:\n  b: 1\n c: 2\n", "run.yml:3: this does not fit what is above (begin the keys"),
         (" a: 1\nb: 2\n", "run.yml:2: this does not fit what is above (begin the keys"),
-        ("a: 1\n\tb: 2\n", "run.yml:2: a line begins with a tab, which YAML does not allow (indent with spaces)"),
+        ("a: 1\n\tb: 2\n", "run.yml:2: here is a tab, which YAML does not allow (use spaces)"),
         ("a: @x\n", "run.yml:1: a value cannot begin with '@' (put it into quotes)"),
         ("a: *x\n", "run.yml:1: '*x' stands for nothing: there is no '&x' above (write the value itself)"),
         ("a: &x 1\nb: &x 2\n", "run.yml:2: '&x' is there twice (choose another name)"),
@@ -124,6 +125,10 @@ def test_a_value_may_repeat_another_one_with_changes():
         ('a: "\\q"\n', "run.yml:1: not valid YAML: found unknown escape character 'q' (put text"),
         ("a: !!float x\n", "run.yml:1: 'x' is not a number (leave out the tag"),
         ("a: !!bool x\n", "run.yml:1: 'x' is neither true nor false (leave out the tag"),
+        ('{"a": 1,, "b": 2}\n', "run.yml:1: here a ',' is too many (remove it)"),
+        ('{"a": 1, // one\n"b": 2}\n', "run.yml:1: '//' begins no comment here (write '#')"),
+        ("a=1\n", "and this is plain text (write `a: 1`)"),
+        ("a:\t1\n", "run.yml:1: here is a tab, which YAML does not allow (use spaces)"),
         ("a: !!timestamp 2024-01-01\n", "run.yml:1: '!!timestamp' is not known (write the value without it)"),
         ("1: a\n", "run.yml:1: the key 1 is not a word"),
         ("? [a, b]\n: c\n", "run.yml:1: the key ['a', 'b'] is not a word"),
@@ -306,11 +311,9 @@ def test_a_dictionary_is_checked_for_duplicates_too():
 
 
 def overridden(*overrides: str, **given) -> dict:
-    from neox_core.config.loading import apply_override
-
     entries = {entry.key: entry for entry in read_text("\n".join(f"{k}: {v}" for k, v in given.items()), "run.yml")}
     for override in overrides:
-        apply_override(entries, override)
+        Override.parse(override).apply(entries)
     return {key: entry.value for key, entry in entries.items()}
 
 
@@ -343,7 +346,6 @@ def test_an_override_leaves_the_rest_of_a_mapping_alone():
         ("=4", "neither a file nor an override"),
         ("fp16={a: ", "in the value: the '{' that begins here is not closed; add '}' at its end"),
         ("fp16=!!python/name:os.system x", "in the value: '!!python/name:os.system' is not known"),
-        ("num_layers.x=1", "'x' cannot be set within 2, which is not a mapping"),
     ],
 )
 def test_malformed_overrides_are_quoted(override, message):
@@ -352,6 +354,30 @@ def test_malformed_overrides_are_quoted(override, message):
     assert str(caught.value).startswith(f"'{override}': ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_part_of_what_is_no_mapping_cannot_be_set():
+    with pytest.raises(SettingsError) as caught:
+        overridden("num_layers.x=1", num_layers=2)
+    assert str(caught.value) == (
+        "command line (num_layers.x=1): num_layers: 'x' cannot be set within 2, which is not a mapping "
+        "(num_layers=VALUE sets the whole value)"
+    )
+
+
+def test_an_override_of_a_part_leaves_the_other_parts_their_places():
+    (entry,) = read_text("optimizer:\n  type: adam\n  params: {lr: 1, eps: 2}\n", "run.yml")
+    entries = {"optimizer": entry}
+    Override.parse("optimizer.params={lr: 3}").apply(entries)
+    Override.parse("optimizer.params.lr=4").apply(entries)
+    found = entries["optimizer"]
+    assert str(found.origin) == "run.yml:1"
+    places = {path: str(origin) for path, origin in found.inner.items()}
+    assert places == {
+        "type": "run.yml:2",
+        "params": "command line (optimizer.params={lr: 3})",
+        "params.lr": "command line (optimizer.params.lr=4)",
+    }
 
 
 def test_the_origin_of_an_override_is_its_text(tmp_path):

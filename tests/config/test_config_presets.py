@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from neox_core.config import NeoXArgs
-from neox_core.config.presets import find_config, preset_names
+from neox_core.config import NeoXArgs, presets
+from neox_core.config.presets import find_config, is_readable, preset_names
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager, Switches
 
@@ -34,6 +34,27 @@ def test_an_unknown_name_gets_the_nearest_preset():
 def test_a_directory_is_no_configuration(tmp_path):
     with pytest.raises(UserError, match="is a directory, and neither that of a run"):
         find_config(str(tmp_path))
+
+
+def test_a_preset_is_likened_by_its_whole_name(tmp_path, monkeypatch):
+    (tmp_path / "pythia").mkdir()
+    for name in ("70M.yml", "6.7B.yml"):
+        (tmp_path / "pythia" / name).touch()
+    monkeypatch.setattr(presets, "preset_directories", lambda: [tmp_path])
+    for name, meant in (
+        ("pythia/70m", "pythia/70M"),
+        ("pythia/6.7b.yml", "pythia/6.7B"),
+        ("pithia/6.7B", "pythia/6.7B"),
+    ):
+        with pytest.raises(UserError, match=f"{name}: there is no such file, .*; did you mean '{meant}'"):
+            find_config(name)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, f"save={'a' * 300}"])
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path, name):
+    assert not is_readable(tmp_path / name)
+    with pytest.raises(UserError, match=f"{name}: there is no such file"):
+        find_config(name)
 
 
 @pytest.mark.parametrize("name", preset_names())

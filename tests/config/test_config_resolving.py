@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, strategies as st
 from small_settings import MODEL
 
-from neox_core.config import ModelSettings, NeoXArgs, World
+from neox_core.config import Host, ModelSettings, NeoXArgs, World
 from neox_core.config.architecture import expand_attention
+from neox_core.config.rules import rotary_turns_pairs
 from neox_core.errors import SettingsError
 
 RUN = {**MODEL, "data_path": "data/tokens"}
@@ -139,6 +140,11 @@ def test_fp16_options_reach_deepspeed_without_gpt_neox_own_words():
     fp16 = {"fp16": True, "type": "fp16", "enabled": True, "loss_scale": 0, "hysteresis": 2}
     found = resolve(World.local(1, "cuda"), fp16=fp16).deepspeed["fp16"]
     assert found == {"enabled": True, "loss_scale": 0, "hysteresis": 2}
+
+
+def test_a_precision_that_contradicts_a_dictionary_is_named_by_it():
+    found = problems(World.local(1, "cpu"), precision="bfloat16", fp16={"enabled": True})
+    assert "dictionary: fp16: fp16 cannot be trained on a CPU: DeepSpeed refuses it" in " ".join(found)
 
 
 # Layers
@@ -304,6 +310,14 @@ def test_malformed_optimizers_are_refused(optimizer, message):
             "'reduce_buket_size' is not an option of DeepSpeed's zero_optimization (did you mean 'reduce_bucket_size'?)",
         ),
         (
+            {"zero_optimization": {"stage": 1, "reduce_bucket_size": "abc"}},
+            "zero_optimization: reduce_bucket_size: 'abc' is not a whole number > 0",
+        ),
+        (
+            {"zero_optimization": {"stage": 1, "offload_optimizer": [1]}},
+            "offload_optimizer: [1] is not a mapping or null",
+        ),
+        (
             {"zero_optimization": {"stage": 1, "compute_grad_norm": False}},
             "compute_grad_norm: False would let steps with gradients",
         ),
@@ -332,7 +346,7 @@ def test_malformed_optimizers_are_refused(optimizer, message):
             {"deepspeed_extra_args": {"comms_logger": {"enabledd": 1}}},
             "'enabledd' is not an option of DeepSpeed's comms_logger",
         ),
-        ({"num_nodes": 0}, "0 hosts run nothing (leave it out for all hosts)"),
+        ({"num_nodes": 0}, "num_nodes: 0 is not a whole number > 0 or -1"),
         ({"seed": 10**30}, "has a whole number of more than 63 bits (give a smaller one)"),
         (
             {"optimizer": {"type": "adam", "params": {"lr": 10**400}}},
@@ -366,6 +380,7 @@ def test_null_is_as_good_as_nothing(key):
         ({"rotary_pct": 0.1}, "rotary_pct 0.1 turns 0 of the 8 dimensions"),
         ({"rotary_pct": 0.4}, "rotary_pct 0.4 turns 3 of the 8 dimensions"),
         ({"pos_emb": "Rotary", "rotary_pct": 0.4}, "(rotary_pct: 0.25 turns 2)"),
+        ({"hidden_size": 200, "rotary_pct": 0.59}, "(rotary_pct: 0.5801 turns 58)"),
         ({"num_attention_heads": 16}, "(use fewer heads)"),
     ],
 )
@@ -373,6 +388,18 @@ def test_rotary_positions_turn_an_even_number_of_dimensions(changes, message):
     (problem,) = problems(**{"pos_emb": "rotary", **changes})
     assert "rotary_pct, hidden_size, num_attention_heads: " in problem
     assert message in problem
+
+
+@pytest.mark.parametrize("head_dim", [100, 180, 200, 20_050])
+def test_a_rotary_share_that_is_proposed_turns_as_many_as_it_says(head_dim):
+    args = NeoXArgs.from_dict({**RUN, "pos_emb": "rotary", "num_attention_heads": 1, "hidden_size": head_dim})
+    found = []
+    for percent in range(1, 100):
+        args.rotary_pct = percent / 100
+        for problem in rotary_turns_pairs(args, World.local()):
+            found.append(re.fullmatch(r"rotary_pct: (\S+) turns (\d+)", problem.remedy))
+    assert found
+    assert all(int(head_dim * float(proposal[1])) == int(proposal[2]) for proposal in found)
 
 
 @given(st.integers(2, 512), st.floats(0, 1, exclude_min=True))
@@ -387,6 +414,31 @@ def test_the_rotary_share_that_is_proposed_is_accepted(head_dim, share):
 
 def test_other_positions_do_not_turn():
     assert resolve(pos_emb="learned", rotary_pct=0.4)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"expansion_factor": 1e308},
+        {"expansion_factor": 1e300},
+        {"expansion_factor": 1e-9},
+        {"expansion_factor": 2.0**27},
+        {"intermediate_size": 1, "activation": "swiglu"},
+        {"intermediate_size": 2**31},
+        {"intermediate_size": 64, "mlp_multiple_of": 2**31},
+        {"hidden_size": 2**40},
+    ],
+)
+def test_a_width_of_the_mlp_that_nobody_means_is_refused(sizes):
+    (problem,) = problems(**sizes)
+    assert "the width inside the MLP comes to " in problem
+    assert "which is not a whole number from 1 to 2147483647" in problem
+    assert len(problem) < 250
+
+
+@pytest.mark.parametrize("sizes", [{"intermediate_size": 1}, {"intermediate_size": 2**31 - 1}])
+def test_the_least_and_the_largest_width_of_the_mlp(sizes):
+    assert resolve(**sizes).mlp_width == sizes["intermediate_size"]
 
 
 def test_steps_and_epochs_are_not_given_together():
@@ -434,6 +486,13 @@ def test_a_key_left_at_its_default_is_no_limitation():
     assert limitations(**changes) == []
 
 
+def test_an_empty_list_is_as_good_as_none():
+    empty = {"train_label_data_paths": [], "comet_tags": [], "soft_prompt_tuning": {}}
+    resolved = resolve(**empty)
+    assert (resolved.limitations, resolved.notices) == ((), ())
+    assert len(limitations(**{key: ["x"] for key in ["train_label_data_paths", "valid_label_data_paths"]})) == 2
+
+
 def test_a_checkpoint_factor_without_a_fraction_is_a_number_of_steps():
     assert resolve(checkpoint_factor=1e4, save="s")
 
@@ -460,6 +519,17 @@ def test_what_need_not_be_mended_is_told_once(changes, message):
 
 def test_nccl_is_right_where_there_is_a_gpu():
     assert resolve(World.local(1, "cuda"), distributed_backend="nccl").notices == ()
+
+
+# The world
+
+
+@pytest.mark.parametrize("slots", [0, -1])
+def test_a_host_has_at_least_one_rank(slots):
+    with pytest.raises(ValueError, match=f"localhost has {slots} slots"):
+        World.local(slots)
+    with pytest.raises(ValueError, match=f"b has {slots} slots"):
+        World((Host("a", 1), Host("b", slots)))
 
 
 # The resolved value

@@ -79,6 +79,9 @@ def test_extra_arguments_reach_it():
         "gradient_clipping",
         "train_batch_size",
         "zero_optimization",
+        "zero_force_ds_cpu_optimizer",
+        "steps_per_print",
+        "autotuning",
         "fp16",
         "bf16",
         "bfloat16",
@@ -89,6 +92,12 @@ def test_extra_arguments_reach_it():
 def test_what_has_a_key_of_its_own_cannot_be_an_extra_argument(key):
     expected = f"dictionary: deepspeed_extra_args: {key}: has a key of its own (write it as that key)"
     assert problem(deepspeed_extra_args={key: {}, "comms_logger": {}}) == expected
+
+
+def test_what_is_always_passed_on_cannot_be_an_extra_argument():
+    always = set(resolve().deepspeed) - {"zero_allow_untested_optimizer"}
+    found = problem(deepspeed_extra_args=dict.fromkeys(always))
+    assert all(f"{key}: " in found for key in always)
 
 
 def test_an_extra_argument_that_is_given_elsewhere_too_names_both_places():

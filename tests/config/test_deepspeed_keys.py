@@ -13,13 +13,15 @@ from pydantic import ValidationError
 
 from neox_core.config import DeepSpeedSettings, NeoXArgs, World
 from neox_core.config.deepspeed_json import NOT_PASSED_ON
-from neox_core.config.deepspeed_names import DEEPSPEED_NAMES
+from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, ZERO_VALUES
+from neox_core.config.deepspeed_rules import zero_takes_the_values
 from neox_core.config.keys import Key
 from neox_core.config.ownership import Ownership
 from neox_core.errors import SettingsError
 from neox_core.plugins import PluginManager, Switches
 
-OWNERSHIP = Ownership.of(PluginManager(Switches()))
+PLUGINS = PluginManager(Switches())
+OWNERSHIP = Ownership.of(PLUGINS)
 
 MODEL = {
     "num_layers": 1,
@@ -131,7 +133,7 @@ def is_passed_on(name: str) -> bool:
 @pytest.mark.parametrize("name", sorted(filter(is_passed_on, DeepSpeedSettings.model_fields)))
 def test_its_keys_are_handed_to_it_as_they_are(name):
     value = another_value(name)
-    args = NeoXArgs.from_dict({**MODEL, name: value}, plugins=PluginManager(Switches()))
+    args = NeoXArgs.from_dict({**MODEL, name: value}, plugins=PLUGINS)
     assert args.resolve(World.local(1)).deepspeed[name] == value
 
 
@@ -149,7 +151,7 @@ def another_value(name: str) -> Any:
 @pytest.mark.parametrize("name", sorted(DeepSpeedSettings.model_fields))
 def test_null_is_not_handed_to_it(name):
     try:
-        args = NeoXArgs.from_dict({**MODEL, name: None}, plugins=PluginManager(Switches()))
+        args = NeoXArgs.from_dict({**MODEL, name: None}, plugins=PLUGINS)
     except SettingsError:
         return  # it takes no null
     assert args.resolve(World.local(1)).deepspeed.get(name, ...) is not None or name == "steps_per_print"
@@ -191,6 +193,31 @@ def test_the_names_in_dictionaries_are_those_of_its_models():
         for key, model in models().items()
     }
     assert found == {key: DEEPSPEED_NAMES[key] for key in found}
+
+
+OFTEN_WRITTEN = (True, False, None, 0, 1, -1, 7, 1.0, 5e8, 0.5, "abc", "5e8", "50", "true", "auto", "", [], [1], {})
+
+
+@pytest.mark.parametrize("name", sorted(ZERO_VALUES))
+def test_zero_takes_the_values_that_its_model_takes(name):
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+
+    def is_taken(value: Any) -> bool:
+        try:
+            DeepSpeedZeroConfig(**{"stage": 1, name: value})
+        except (ValidationError, TypeError):
+            return False
+        return True
+
+    def is_refused(value: Any) -> bool:
+        args = NeoXArgs.from_dict({**MODEL, "zero_optimization": {"stage": 1, name: value}}, plugins=PLUGINS)
+        return any(problem.path == name for problem in zero_takes_the_values(args, World.local()))
+
+    assert [value for value in OFTEN_WRITTEN if is_refused(value) == is_taken(value)] == []
+
+
+def test_only_zeros_stage_has_a_rule_of_its_own():
+    assert DEEPSPEED_NAMES["zero_optimization"] - set(ZERO_VALUES) == {"stage"}
 
 
 @pytest.mark.parametrize("key", sorted(set(DEEPSPEED_NAMES) - set(models())))

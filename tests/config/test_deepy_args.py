@@ -16,7 +16,7 @@ from neox_core.config import NeoXArgs, World
 from neox_core.config.command_line import FLAGS
 from neox_core.config.deepy import LONGEST_ARGUMENT, configure_distributed_args
 from neox_core.config.place import Place
-from neox_core.config.runner_options import DEEPSPEED_LAUNCHERS, RUNNER_OPTIONS
+from neox_core.config.runner_options import DEEPSPEED_LAUNCHERS, RUNNER_OPTIONS, runner_notices
 from neox_core.errors import SettingsError, UserError
 
 TOLD_BY_OTHERS = ("SLURM_", "OMPI_", "PMI_", "MV2_", "MPI_", "NEOX_")
@@ -243,10 +243,11 @@ def test_what_the_environment_says_comes_last(monkeypatch):
 def test_num_gpus_gives_way_to_a_choice_of_slots_with_a_notice(filters):
     made = args(num_gpus=2, **filters)
     ((name, value),) = filters.items()
-    for _ in range(2):
-        assert made.get_deepspeed_main_args()[:3] == [f"--{name}", value, "work.py"]
-    (notice,) = made.notices
-    assert str(notice) == "num_gpus: is left out: include and exclude choose among the slots"
+    assert made.get_deepspeed_main_args()[:3] == [f"--{name}", value, "work.py"]
+    (notice,) = runner_notices(made)
+    assert str(notice) == "dictionary: num_gpus: is left out: include and exclude choose among the slots"
+    assert made.notices == ()  # the settings are as they were
+    assert runner_notices(args(num_gpus=2)) == runner_notices(args(**filters)) == []
 
 
 @pytest.mark.parametrize(
@@ -313,11 +314,31 @@ def test_with_autotuning_deepspeeds_configuration_is_a_file(place, monkeypatch):
     words = args(autotuning_run="tune").get_deepspeed_main_args()
     assert words[:4] == ["--autotuning", "tune", "work.py", "--deepspeed_config"]
     assert words[4] == str(place / "ds_config.json")
-    assert json.loads((place / "ds_config.json").read_text())["gradient_clipping"] == 1.0
+    config = json.loads((place / "ds_config.json").read_text())
+    assert (config["gradient_clipping"], config["autotuning"]) == (1.0, {"enabled": True})
     (place / "ds_config.json").unlink()
     monkeypatch.setenv("RANK", "1")
     args(autotuning_run="tune").get_deepspeed_main_args()
     assert not (place / "ds_config.json").exists()
+
+
+def test_a_rank_that_autotuning_starts_tells_deepspeed_so():
+    made = args(autotuning_run="tune", autotuning={"metric": "latency"})
+    assert made.deepspeed_config["autotuning"] == {"enabled": True, "metric": "latency"}
+    words = made.get_deepspeed_main_args()
+    words[words.index("--deepspeed_config") + 1] = encoded({"autotuning": {"enabled": True, "metric_path": "m.json"}})
+    read = NeoXArgs.consume_neox_args(input_args=words)
+    assert read.deepspeed_config["autotuning"] == {"enabled": True, "metric_path": "m.json"}
+    assert "autotuning" not in args(autotuning={"enabled": True}).deepspeed_config
+
+
+def test_a_plugin_with_keys_of_the_launcher_may_be_off(monkeypatch):
+    monkeypatch.setenv("NEOX_DISABLE_PLUGINS", "neox-toolkit:launchers,neox-toolkit:loggers")
+    made = consumed("-d", "conf", "a", "num_gpus=2")
+    assert made.get("deepspeed_mpi", "none has it") == "none has it"
+    words = made.get_deepspeed_main_args()
+    assert words[:2] == ["--num_gpus", "2"]
+    assert NeoXArgs.consume_neox_args(input_args=words).rank == 0
 
 
 def test_without_a_script_there_is_nothing_to_start():
@@ -353,6 +374,16 @@ def test_its_options_are_those_that_we_know(runner):
     known = set(vars(runner.parse_args(["script.py"]))) - {"user_script", "user_args"}
     assert {option.name for option in RUNNER_OPTIONS} == known
     assert set(runner.LAUNCHER_CLASSES) == set(DEEPSPEED_LAUNCHERS)
+
+
+def test_its_autotuner_begins_with_what_is_written_for_it(runner, place, monkeypatch):
+    from deepspeed.autotuning import autotuner
+
+    monkeypatch.setattr(autotuner, "tabulate", print)  # it prints a table at its end
+    words = args(autotuning_run="tune", num_nodes=1, num_gpus=1).get_deepspeed_main_args()
+    begun = autotuner.Autotuner(runner.parse_args(words), {"localhost": [0]})
+    assert begun.autotuning_config.enabled
+    assert begun.user_config["train_batch_size"] == 2
 
 
 SET = {

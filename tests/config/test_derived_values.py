@@ -29,25 +29,32 @@ VALUES = {
 def test_each_is_computed():
     args = NeoXArgs.from_dict(VALUES)
     found = {name: getattr(args, name) for name in DERIVED}
+    config, values = found.pop("deepspeed_config"), found.pop("all_config")
+    assert (config["train_batch_size"], config["gradient_accumulation_steps"]) == (24, 3)
+    assert (config["zero_optimization"], config["bf16"]) == ({"stage": 1, "reduce_scatter": False}, {"enabled": True})
+    assert (values["num_layers"], values["seed"], values["train_iters"]) == (4, 1234, 5)
+    assert set(values) == set(args.ownership.by_key)
     assert found == {
-        "deepspeed_config": args.resolve().deepspeed,
-        "all_config": args.resolve().all_values(),
         "params_dtype": "bfloat16",
         "padded_vocab_size": 50304,
         "optimizer_type": "cpu_adam",
         "lr": 0.01,
         "zero_stage": 1,
         "zero_reduce_scatter": False,
-        "zero_contiguous_gradients": None,
-        "zero_reduce_bucket_size": None,
-        "zero_allgather_bucket_size": None,
+        "zero_contiguous_gradients": False,
+        "zero_reduce_bucket_size": 500_000_000,
+        "zero_allgather_bucket_size": 500_000_000,
         "batch_size": 2,
         "clip_grad": 1.0,
         "dynamic_loss_scale": True,
         "is_pipe_parallel": True,
         "world_size": 4,
     }
-    assert args.deepspeed_config["train_batch_size"] == 24
+
+
+def test_a_computed_value_is_of_what_the_settings_resolve_to():
+    resolved = NeoXArgs.from_dict({**VALUES, "gradient_clipping": 0.5, "pipe_parallel_size": 0}).resolve()
+    assert (DERIVED["clip_grad"].compute(resolved), DERIVED["is_pipe_parallel"].compute(resolved)) == (0.5, False)
 
 
 def test_they_follow_the_settings_and_the_world():

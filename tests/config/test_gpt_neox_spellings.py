@@ -152,7 +152,7 @@ def test_json_may_have_remarks_and_trailing_commas_like_yaml(tmp_path):
 
 def test_a_tab_where_yaml_has_none_is_refused_with_its_line(tmp_path):
     path = file(tmp_path, "run.yml", '{\n\t"num-layers": 2,\n}\n')
-    with pytest.raises(UserError, match=r"run\.yml:2: a line begins with a tab"):
+    with pytest.raises(UserError, match=r"run\.yml:2: here is a tab"):
         read_file(path)
 
 

@@ -12,16 +12,25 @@ from neox_launchers.settings.deepspeed import DeepSpeedLauncherSettings
 from neox_launchers.settings.mpi import MPISettings
 from neox_launchers.settings.slurm import SlurmSettings
 
+from neox_core.cli.deepy import GENERATING
 from neox_core.config import DeepSpeedSettings
 from neox_core.config.deepspeed_json import NOT_PASSED_ON
 from neox_core.config.keys import Key
 from neox_core.config.ownership import Ownership
+from neox_core.config.runner_options import RUNNER_OPTIONS, SRUN_OPTIONS
 from neox_core.plugins import PluginManager, Switches
 
 ROOT = Path(__file__).parents[2]
 
 DECLARING = {"groups", "settings"}
 """Directories and modules that declare keys."""
+
+TABLES = {
+    "GENERATING": set(GENERATING),
+    "RUNNER_OPTIONS": {option.key or option.name for option in RUNNER_OPTIONS},
+    "SRUN_OPTIONS": set(SRUN_OPTIONS),
+}
+"""Tables that are read in a loop -> their keys."""
 
 ABOUT_KEYS = {
     Path("neox_core/config", name)
@@ -39,13 +48,11 @@ ABOUT_KEYS = {
 """Modules of the configuration that name keys without doing what they say."""
 
 NOT_HEEDED = {
-    "deepspeed": "the word is that of whose key another one is",
     **{
         key: "DeepSpeed's launcher heeds it, which `neox deepy` starts; `neox train` does not yet"
         for group in (DeepSpeedLauncherSettings, MPISettings, SlurmSettings)
         for key in group.model_fields
     },
-    "scheduler": "DeepSpeed's schedule is made for its 1-bit Adam, never taken from the key",
     "use_wandb": "the name of the group is made; nothing is logged",
     "wandb_group": "likewise",
 }
@@ -64,7 +71,7 @@ class Source:
 
     Args:
         attributes: (`args` of `args.seed`, `seed`); the first is the last name before the dot.
-        texts: string constants.
+        texts: keys that are asked for by their name: `getattr(args, "seed")`, `args.get("seed")`, or by a table of `TABLES`.
         names: of variables, classes and imports.
     """
 
@@ -81,7 +88,7 @@ class Source:
             for node in nodes
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
         }
-        texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        texts = {text for node in nodes for text in _asked_for(node)}
         names = {node.id for node in nodes if isinstance(node, ast.Name)}
         names |= {node.name for node in nodes if isinstance(node, ast.ClassDef | ast.alias)}
         return cls(path, frozenset(attributes), frozenset(texts), frozenset(names))
@@ -95,6 +102,14 @@ class Source:
         if key.group.__name__ in self.names and (quoted or bases):
             return True
         return key.group.group_name == "model" and "model" in bases
+
+
+def _asked_for(node: ast.AST) -> Iterator[str]:
+    """The keys that are read by their name here."""
+    if isinstance(node, ast.Call) and _last_name(node.func) in ("getattr", "get"):
+        yield from (part.value for part in node.args if isinstance(part, ast.Constant) and isinstance(part.value, str))
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        yield from TABLES.get(node.id, ())
 
 
 def _last_name(node: ast.expr) -> str:
@@ -137,3 +152,26 @@ def test_the_exceptions_are_named(name):
 def test_the_search_finds_what_is_read():
     for name in ("num_layers", "seed", "log_interval", "moe_top_k", "tensorboard_dir", "launcher", "zero_optimization"):
         assert readers(OWNERSHIP.keys[name]), name
+
+
+@pytest.mark.parametrize(
+    ("line", "is_read"),
+    [
+        ("args.seed", True),
+        ("args.get('seed')", True),
+        ("getattr(args, 'seed', None)", True),
+        ("[args.get(key) for key in GENERATING]", True),
+        ("other.seed", False),
+        ("args.seed = 1", False),
+        ("GENERATING = ()", False),
+        ("OTHERS = ('seed',)", False),
+        ("print('seed')", False),
+    ],
+)
+def test_a_word_alone_is_not_read(tmp_path, line, is_read):
+    (tmp_path / "module.py").write_text(f"args: NeoXArgs\n{line}\n")
+    assert Source.read(tmp_path / "module.py").reads(OWNERSHIP.keys["seed"]) == is_read
+
+
+def test_the_tables_are_used():
+    assert {name for source in SOURCES for name in source.names} >= set(TABLES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from neox_core.config import NeoXArgs, merge, read_text
-from neox_core.config.loading import apply_override
 from neox_core.config.older import OLDER
+from neox_core.config.overrides import Override
 from neox_core.errors import SettingsError
 from neox_core.plugins import PluginManager, Switches
 
@@ -29,7 +29,7 @@ def load(text: str) -> NeoXArgs:
 def overridden(text: str, *overrides: str) -> NeoXArgs:
     entries = merge([read_text(MODEL + text, "old.yml")])
     for override in overrides:
-        apply_override(entries, override)
+        Override.parse(override).apply(entries)
     return NeoXArgs(entries.values(), PLUGINS)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import types
 import typing
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
 from hypothesis import strategies as st
 from small_settings import MODEL
@@ -25,6 +26,9 @@ ANYTHING = st.recursive(
 def values(annotation: Any, low: float | None = None, high: float | None = None) -> st.SearchStrategy[Any]:
     """Values of a type."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        inner, *facts = arguments
+        return within(inner, [rule for fact in facts for rule in getattr(fact, "metadata", [fact])])
     if origin is Literal:
         return st.sampled_from(arguments)
     if origin in (typing.Union, types.UnionType):
@@ -43,18 +47,22 @@ def values(annotation: Any, low: float | None = None, high: float | None = None)
     }[annotation]
 
 
+def within(annotation: Any, rules: Iterable[Any]) -> st.SearchStrategy[Any]:
+    """Values of a type; its numbers are within the bounds."""
+    bounds = {name: getattr(rule, name) for rule in rules for name in ("gt", "ge", "lt", "le") if hasattr(rule, name)}
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    return values(annotation, low, high).filter(
+        lambda value: (
+            isinstance(value, bool | str | list | dict | None)
+            or (("gt" not in bounds or value > bounds["gt"]) and ("lt" not in bounds or value < bounds["lt"]))
+        )
+    )
+
+
 def of_key(key: str) -> st.SearchStrategy[Any]:
     """Values that a key takes."""
     field = OWNERSHIP.by_key[key][0].group.model_fields[key]
-    bounds = {
-        name: getattr(rule, name) for rule in field.metadata for name in ("gt", "ge", "lt", "le") if hasattr(rule, name)
-    }
-    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
-    within = lambda value: (  # noqa: E731
-        isinstance(value, bool | str | list | dict | None)
-        or (("gt" not in bounds or value > bounds["gt"]) and ("lt" not in bounds or value < bounds["lt"]))
-    )
-    return values(field.annotation, low, high).filter(within)
+    return within(field.annotation, field.metadata)
 
 
 def settings(least: int = 0, most: int = 12) -> st.SearchStrategy[dict[str, Any]]:

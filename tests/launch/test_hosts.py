@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from neox_core.config.world import Host, World
-from neox_core.errors import UserError
+from neox_core.errors import Origin, SettingsError, UserError
 from neox_core.launch import hosts, is_this_machine, parse_hostfile, plan_world
 
 THREE = "# our cluster\n\nworker-1 slots=4\nworker-2\tslots=2   max_slots=4\n  worker-3 slots=8\n"
@@ -147,8 +147,36 @@ def test_filters_choose_among_this_machines_slots(machine):
 def test_gpus_out_of_order_are_refused_rather_than_mistaken(machine):
     machine(gpus=4)
     assert plan_world(include="localhost:0,1").size == 2
-    with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES=1,3"):
+    with pytest.raises(SettingsError, match=r"include: on localhost it leaves the GPUs 1,3.*CUDA_VISIBLE_DEVICES=1,3"):
         plan_world(include="localhost:1,3")
+    with pytest.raises(SettingsError, match="exclude: on localhost it leaves the GPUs 1,2,3"):
+        plan_world(exclude="localhost:0")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"num_gpus": 5},
+        {"num_gpus": 0},
+        {"num_nodes": 2},
+        {"device": "cuda"},
+        {"include": "b"},
+        {"exclude": "localhost"},
+    ],
+)
+def test_what_is_refused_is_known_by_its_key(machine, asked):
+    with pytest.raises(SettingsError) as refusal:
+        plan_world(**asked)
+    assert [problem.keys for problem in refusal.value.problems] == [tuple(asked)]
+
+
+def test_a_bad_line_of_a_hostfile_is_quoted(machine, tmp_path):
+    path = tmp_path / "hostfile"
+    path.write_text("# ours\n  worker-1 slots=x\n")
+    with pytest.raises(SettingsError) as refusal:
+        plan_world(hostfile=path)
+    (problem,) = refusal.value.problems
+    assert problem.origin == Origin(source=str(path), line=2, text="worker-1 slots=x")
 
 
 def test_a_hostfile_that_cannot_be_read_is_an_error(machine, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from neox_core.cli.config.subject import Subject, look_at, parser, read
 from neox_core.cli.report import print_notes
+from neox_core.cli.world import ranks_in_words
 from neox_core.errors import SettingsError
 from neox_core.plugins import CommandContext
 
@@ -27,5 +28,4 @@ def summary(subject: Subject) -> str:
     """That the settings are in order, in a line."""
     batch = subject.sound().batch
     but = "; a run would be refused here for now, as noted" if subject.limitations else ""
-    ranks = "1 rank" if subject.world.size == 1 else f"{subject.world.size} ranks"
-    return f"in order: {len(subject.args.entries)} settings, {ranks}, {batch.total} samples a step{but}"
+    return f"in order: {len(subject.args.entries)} settings, {ranks_in_words(subject.world)}, {batch.total} samples a step{but}"

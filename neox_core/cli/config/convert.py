@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neox_core.cli.config.subject import FILES, plugins_for
+from neox_core.cli.choice import chosen_plugins
+from neox_core.cli.config.subject import FILES
 from neox_core.cli.config.values import about
 from neox_core.cli.report import print_notes
 from neox_core.config import Ownership, dump_yaml
@@ -25,8 +26,8 @@ def main(argv: list[str], context: CommandContext) -> int:
     command.add_argument("--output", type=Path, metavar="FILE", help="write to a file that does not exist yet")
     options = command.parse(argv)
     _, entries = read_settings(options.words, options)
-    ownership = Ownership.of(plugins_for(entries, context))
-    found = read(entries.values(), ownership, partial=True)
+    ownership = Ownership.of(chosen_plugins(entries, context))
+    found = read(entries.values(), ownership, partial=True, variables=False)
     print_notes(found.notices)
     text = converted(found, ownership)
     if options.output is None:

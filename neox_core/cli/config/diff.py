@@ -12,6 +12,7 @@ from neox_core.cli.config.side import Side, read_side
 from neox_core.cli.config.values import inner, shortened
 from neox_core.cli.report import print_notes
 from neox_core.cli.tables import table
+from neox_core.cli.words import positive
 from neox_core.config.command_line import RaisingParser
 from neox_core.plugins import CommandContext
 
@@ -29,7 +30,9 @@ NOT_SET = "-"
 def main(argv: list[str], context: CommandContext) -> int:
     """Print the differences of all values, defaults included; exit code 1 for a difference in effect only with --exit-code."""
     options = parse(argv)
-    left, right = (read_side(word, context, options.conf_dir) for word in (options.left, options.right))
+    left, right = (
+        read_side(word, context, options.conf_dir, options.world_size) for word in (options.left, options.right)
+    )
     print_notes([*left.notes, *right.notes])
     found = differences(left, right)
     print(listing(left, right, found) if found else "same")
@@ -47,6 +50,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     command.add_argument("left", metavar="A")
     command.add_argument("right", metavar="B")
     command.add_argument("-d", "--conf_dir", type=Path, metavar="DIR", help="directory of the configuration files")
+    command.add_argument("--world-size", type=positive, metavar="N", help="how both come out on so many ranks")
     command.add_argument("--exit-code", action="store_true", help="exit with 1 when they differ in effect")
     return command.parse(argv)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from neox_core.cli.config.known import singular_names
 from neox_core.cli.config.values import OWN, about, default_of, heeded, provider, takes, whose
 from neox_core.config.command_line import RaisingParser
 from neox_core.config.compatibility import DEFECTS
@@ -12,7 +13,6 @@ from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.keys import Key
 from neox_core.config.older import OLDER
 from neox_core.config.ownership import Owner, Ownership
-from neox_core.config.translation import is_singular
 from neox_core.plugins import CommandContext, PluginManager, Switches
 
 INTRODUCTION = """\
@@ -101,8 +101,7 @@ def computed_section() -> str:
 def earlier_section(ownership: Ownership) -> str:
     """Names that files for earlier versions have."""
     rows = [[f"`{alias}`", f"`{name}`, by another name"] for alias, name in ownership.aliases.items()]
-    singular = [name.removesuffix("s") for name in ownership.keys if is_singular(name.removesuffix("s"), ownership)]
-    rows += [[f"`{name}`", f"`{name}s`, as a list of one path"] for name in singular]
+    rows += [[f"`{name}`", f"`{key}`, as a list of one path"] for name, key in singular_names(ownership).items()]
     rows += [[f"`{older.name}`", older.meaning] for older in OLDER.values()]
     rows.append(["`optimizer.params.max_grad_norm`", "`gradient_clipping`"])
     text = "Read with a note, or refused with a sentence that says what to write. `neox config convert` writes today's names."

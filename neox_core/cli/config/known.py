@@ -58,8 +58,8 @@ def _plain(name: str, ownership: Ownership) -> Known | None:
         return Known(name=name, summary=ownership.keys[name].description, key=name, lines=lines)
     if name in ownership.aliases:
         return _today(name, "is called {} today", ownership.aliases[name], ownership)
-    if is_singular(name, ownership):
-        return _today(name, "is a list with one path, {}", f"{name}s", ownership)
+    if key := singular_names(ownership).get(name):
+        return _today(name, "is a list with one path, {}", key, ownership)
     return _no_key(name)
 
 
@@ -82,11 +82,12 @@ def _no_key(name: str) -> Known | None:
 
 def earlier_names(name: str, ownership: Ownership) -> list[str]:
     """Names under which a key was known, or in whose place it stands today."""
-    found = [alias for alias, key in ownership.aliases.items() if key == name]
-    if name.endswith("_data_paths"):
-        found.append(name.removesuffix("s"))
-    return found + [older.name for older in OLDER.values() if name in _words(older.meaning)]
+    renamed = {**ownership.aliases, **singular_names(ownership)}
+    found = [earlier for earlier, key in renamed.items() if key == name]
+    return found + [older.name for older in OLDER.values() if name in older.keys]
 
 
-def _words(text: str) -> list[str]:
-    return text.replace(":", " ").replace(",", " ").split()
+def singular_names(ownership: Ownership) -> dict[str, str]:
+    """Names that stand for a list with one path, each with the key that takes the list."""
+    names = {key.removesuffix("s"): key for key in ownership.keys}
+    return {name: key for name, key in names.items() if is_singular(name, ownership)}

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neox_core.cli.config.subject import Subject, look_at, plugins_for
+from neox_core.cli.choice import chosen_plugins
+from neox_core.cli.config.subject import Subject, look_at
 from neox_core.config import Entry, NeoXArgs, Ownership, Resolved
 from neox_core.config.command_line import read_settings
 from neox_core.config.reading import read
@@ -55,7 +56,7 @@ def read_look(words: Sequence[str], options: argparse.Namespace, context: Comman
         UserError: they cannot be read, or a key is wrong.
     """
     _, entries = read_settings(words, options)
-    plugins = plugins_for(entries, context)
+    plugins = chosen_plugins(entries, context)
     try:
         args = NeoXArgs(entries.values(), plugins)
     except SettingsError:

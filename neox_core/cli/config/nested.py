@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from neox_core.cli.config.look import Look
-from neox_core.cli.config.outcomes import ABSENT, option_model, outcome, within
+from neox_core.cli.config.outcomes import ABSENT, option_model, outcome, with_defaults, within
 from neox_core.cli.config.values import inline, takes
 from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, NAMES_OF_GPT_NEOX
 from neox_core.config.keys import Key
@@ -69,20 +68,16 @@ def _option(name: str, look: Look | None) -> list[tuple[str, str]]:
     """What the chosen optimizer says of one of its options."""
     if look is None or look.resolved is None or look.plugins is None:
         return [("see", "`neox plugins show OPTIMIZER` for the options of each optimizer")]
-    optimizer = look.resolved.optimizer.name
+    optimizer, params = look.resolved.optimizer.name, look.resolved.optimizer.params
     model = option_model(optimizer, look.plugins)
     if model is None:
         return []
     if name not in model.model_fields:
         raise UserError(f"{optimizer} has no option {name!r}; {did_you_mean(name, list(model.model_fields))}")
     field = model.model_fields[name]
+    defaults = with_defaults(model, {option: value for option, value in params.items() if option != name})
     return [
         ("option of", f"optimizer {optimizer}: {field.description or ''}"),
         ("takes", type_in_words(field.annotation)),
-        ("default", "must be given" if field.is_required() else inline_default(field.default)),
+        ("default", inline(defaults[name]) if name in defaults else "must be given"),
     ]
-
-
-def inline_default(value: Any) -> str:
-    """A default as YAML; of a tuple, as a list."""
-    return inline(list(value) if isinstance(value, tuple) else value)

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from neox_core.cli.config.known import singular_names
 from neox_core.cli.config.values import CHANGES, heeded, provider, whose
 from neox_core.config.command_line import RaisingParser
 from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, NAMES_OF_GPT_NEOX
@@ -17,7 +18,6 @@ from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.older import OLDER
 from neox_core.config.ownership import Ownership
 from neox_core.config.settings import Settings
-from neox_core.config.translation import is_singular
 from neox_core.plugins import CommandContext
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -123,8 +123,8 @@ def _earlier(ownership: Ownership) -> dict[str, Any]:
         alias: {"$ref": f"#/properties/{name}", "deprecated": True, "description": f"Is called {name} today."}
         for alias, name in ownership.aliases.items()
     }
-    for name in filter(lambda name: is_singular(name, ownership), (key.removesuffix("s") for key in ownership.keys)):
-        text = f"A single path; {name}s takes a list."
+    for name, key in singular_names(ownership).items():
+        text = f"A single path; {key} takes a list."
         found[name] = {"type": ["string", "array", "null"], "deprecated": True, "description": text}
     for name, older in OLDER.items():
         found[name] = {"deprecated": True, "description": f"An earlier key; today: {older.meaning}."}

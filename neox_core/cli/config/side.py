@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neox_core.cli.config.outcomes import outcome
-from neox_core.cli.config.subject import plugins_for
+from neox_core.cli.choice import chosen_plugins
+from neox_core.cli.config.outcomes import on_any_ranks, outcome
 from neox_core.cli.config.values import all_values
-from neox_core.cli.world import least_ranks
+from neox_core.cli.world import least_ranks, ranks_in_words
 from neox_core.config import Entry, NeoXArgs, Resolved, World, read_entries
 from neox_core.config.command_line import files_and_overrides
+from neox_core.config.groups import BatchSettings
 from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.ownership import Ownership
+from neox_core.config.presets import exists
 from neox_core.config.translation import translate
 from neox_core.errors import Notice, Problem, SettingsError, UserError
 from neox_core.plugins import CommandContext, PluginManager
@@ -31,6 +33,7 @@ class Side:
         notes: what keeps it from being a valid configuration.
         resolved: what the values come to; None where there is something wrong with them.
         plugins: the plugins that they choose.
+        counted: whether it is known how many ranks there are; otherwise it was resolved for as few as will do.
     """
 
     name: str
@@ -39,53 +42,75 @@ class Side:
     notes: tuple[Notice | Problem, ...] = ()
     resolved: Resolved | None = None
     plugins: PluginManager | None = None
+    counted: bool = False
 
     def outcome(self, path: str, value: object) -> object:
         """What a value comes to; the value itself where that is not known."""
         if self.resolved is None or self.plugins is None:
             return value
+        if path in BatchSettings.model_fields and not self.counted:
+            return on_any_ranks(path, value, self.resolved)
         return outcome(path, value, self.resolved, self.plugins)
 
 
-def read_side(word: str, context: CommandContext, directory: Path | None = None) -> Side:
+def read_side(word: str, context: CommandContext, directory: Path | None = None, ranks: int | None = None) -> Side:
     """The settings that a word names: files, presets, runs, checkpoints and `KEY=VALUE`, joined by commas.
 
     Args:
         word: what was written.
         context: which plugins are let in.
         directory: where the files are; None: here, or among the presets.
+        ranks: how many there are; None: as many as the settings say, if they do.
 
     Raises:
         UserError: there is no such thing, or it cannot be read.
     """
-    parts = [word] if ((directory or Path()) / word).exists() else word.split(",")
+    parts = [word] if exists((directory or Path()) / word) else word.split(",")
     if not all(parts):
         raise UserError(f"'{word}': there is nothing on one side of a comma; write FILE,FILE without spaces")
     entries = read_entries(*files_and_overrides(parts, directory))
-    plugins = plugins_for(entries, context)
+    plugins = chosen_plugins(entries, context)
     try:
         args = NeoXArgs(entries.values(), plugins)
     except SettingsError as error:
-        ownership = Ownership.of(plugins)
-        note = Notice(message=f"{word} is no valid configuration for this version; what can be read of it is compared")
-        return Side(
-            name=word,
-            values=readable(entries.values(), ownership),
-            keys=dict(ownership.keys),
-            notes=(note, *error.problems),
+        return _invalid(word, entries.values(), plugins, error)
+    return _valid(word, args, plugins, ranks or args.global_num_gpus)
+
+
+def _valid(name: str, args: NeoXArgs, plugins: PluginManager, ranks: int | None) -> Side:
+    """A side whose keys are in order, with what they come to where they fit together."""
+    world = World.local(ranks or least_ranks(args), args.device or "cpu")
+    resolved: Resolved | None = None
+    notes: tuple[Notice | Problem, ...] = ()
+    try:
+        resolved = args.resolve(world)
+    except SettingsError as error:
+        counted = f"as for {ranks_in_words(world)}; --world-size N is for another number"
+        notes = (
+            Notice(message=f"{name} does not fit together and is compared as it is written, {counted}"),
+            *error.problems,
         )
     return Side(
-        name=word, values=all_values(args), keys=dict(args.ownership.keys), resolved=resolved(args), plugins=plugins
+        name=name,
+        values=all_values(args),
+        keys=dict(args.ownership.keys),
+        notes=notes,
+        resolved=resolved,
+        plugins=plugins,
+        counted=ranks is not None,
     )
 
 
-def resolved(args: NeoXArgs) -> Resolved | None:
-    """What the settings come to, for as many ranks as they name or can do with; None when they do not fit together."""
-    world = World.local(args.global_num_gpus or least_ranks(args), args.device or "cpu")
-    try:
-        return args.resolve(world)
-    except SettingsError:
-        return None
+def _invalid(name: str, entries: Iterable[Entry], plugins: PluginManager, error: SettingsError) -> Side:
+    """A side with keys that are wrong."""
+    ownership = Ownership.of(plugins)
+    note = Notice(message=f"{name} is no valid configuration for this version; what can be read of it is compared")
+    return Side(
+        name=name,
+        values=readable(entries, ownership),
+        keys=dict(ownership.keys),
+        notes=(note, *error.problems),
+    )
 
 
 def readable(entries: Iterable[Entry], ownership: Ownership) -> dict[str, Any]:

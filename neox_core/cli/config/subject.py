@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.words import positive
-from neox_core.cli.world import find_world, least_ranks
-from neox_core.config import Entry, NeoXArgs, TokenizerSettings, World, switches_from
+from neox_core.cli.world import find_world, least_ranks, ranks_in_words
+from neox_core.config import NeoXArgs, TokenizerSettings, World
 from neox_core.config.command_line import Parser, read_settings
 from neox_core.errors import Problem, SettingsError
 from neox_core.launch import device_kind
@@ -73,13 +74,7 @@ def read(words: Sequence[str], options: argparse.Namespace, context: CommandCont
         UserError: they cannot be read, or are wrong.
     """
     _, entries = read_settings(words, options)
-    return NeoXArgs(entries.values(), plugins_for(entries, context))
-
-
-def plugins_for(entries: dict[str, Entry], context: CommandContext) -> PluginManager:
-    """The plugins that the environment, the command line and these keys choose."""
-    switches = switches_from(entries, context.switches)
-    return context.plugins if switches == context.switches else PluginManager(switches)
+    return NeoXArgs(entries.values(), chosen_plugins(entries, context))
 
 
 def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
@@ -96,9 +91,7 @@ def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
         if size is None and (here.size > 1 or world.size == 1) and options.device in (None, here.device):
             world = here
     except SettingsError as error:
-        counted = (
-            f"looked at as for {world.size} rank{'s' if world.size > 1 else ''}; --world-size N is for another number"
-        )
+        counted = f"looked at as for {ranks_in_words(world)}; --world-size N is for another number"
         problems += [replace(problem, limitation=True, remedy=counted) for problem in error.problems]
     resolved = None
     try:

@@ -11,6 +11,7 @@ from neox_core.config.groups.compatibility import CompatibilitySettings as Compa
 from neox_core.config.groups.data import DataSettings as DataSettings
 from neox_core.config.groups.deepspeed import DeepSpeedSettings as DeepSpeedSettings
 from neox_core.config.groups.fusions import FusionSettings as FusionSettings
+from neox_core.config.groups.given_up import GivenUpSettings as GivenUpSettings
 from neox_core.config.groups.labels import LabelSettings as LabelSettings
 from neox_core.config.groups.logging import LoggingSettings as LoggingSettings
 from neox_core.config.groups.measures import MeasureSettings as MeasureSettings
@@ -55,5 +56,6 @@ CORE_GROUPS: tuple[type[Settings], ...] = (
     PluginSettings,
     CompatibilitySettings,
     RetiredSettings,
+    GivenUpSettings,
 )
 """In the order of the reference."""

@@ -20,7 +20,10 @@ class DeepSpeedSettings(Settings, group="deepspeed"):
 
     zero_optimization: dict[str, Any] | None = _dictionary("ZeRO's dictionary, with its stage", "speed")
     zero_allow_untested_optimizer: bool | None = setting(
-        None, "Let ZeRO have optimizers that DeepSpeed has not tried; none: yes", origin="deepspeed", changes="nothing"
+        None,
+        "Let ZeRO have an optimizer that has not been proved with its stage; none: no",
+        origin="deepspeed",
+        changes="nothing",
     )
     zero_force_ds_cpu_optimizer: bool | None = setting(
         None, "Offload only DeepSpeed's own optimizer; none: any", origin="deepspeed", changes="speed"

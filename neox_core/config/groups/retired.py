@@ -38,24 +38,3 @@ class RetiredSettings(Settings, group="retired"):
     )
     onnx_safe: bool = _retired(False, "Avoid what ONNX lacks", "models are not exported to ONNX")
     git_hash: str | None = _retired(None, "Commit of the program", "each run records its versions itself", "gpt-neox")
-
-    # Parts of DeepSpeed that it has given up
-
-    amp: dict[str, Any] | None = _retired(
-        None, "Apex's mixed precision", "DeepSpeed has none any more; `precision` says the number format", "deepspeed"
-    )
-    compression_training: dict[str, Any] | None = _retired(
-        None, "Quantisation and pruning while training", "DeepSpeed has none any more", "deepspeed"
-    )
-    elasticity: dict[str, Any] | None = _retired(
-        None, "Batch sizes for changing numbers of ranks", "DeepSpeed has none any more", "deepspeed"
-    )
-    sparse_attention: dict[str, Any] | None = _retired(
-        None,
-        "DeepSpeed's sparse attention",
-        "attention_config and sparsity_config say which layers are sparse",
-        "deepspeed",
-    )
-    sparse_gradients: bool = _retired(
-        False, "Sum gradients of embeddings in sparse form", "DeepSpeed has none any more", "deepspeed"
-    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from neox_core.config.settings import Settings, setting
 
@@ -18,8 +20,8 @@ class RunnerSettings(Settings, group="runner"):
         None, "Hosts and slots to use: `host:0,1@host`", origin="deepspeed-launcher", changes="nothing"
     )
     exclude: str | None = setting(None, "Hosts and slots not to use", origin="deepspeed-launcher", changes="nothing")
-    num_nodes: int = setting(
-        -1, "Use so many hosts of the hostfile; -1: all", origin="deepspeed-launcher", changes="numerics", ge=-1
+    num_nodes: Annotated[int, Field(gt=0)] | Literal[-1] = setting(
+        -1, "Use so many hosts of the hostfile; -1: all", origin="deepspeed-launcher", changes="numerics"
     )
     num_gpus: int | None = setting(
         None, "Ranks on each host, on CPUs too", origin="deepspeed-launcher", changes="numerics", gt=0

@@ -1,0 +1,55 @@
+"""An optimizer that was not proved with the run's stage of ZeRO needs the user's word."""
+
+from __future__ import annotations
+
+import pytest
+from small_settings import MODEL
+
+from neox_core.config import DeepSpeedSettings, NeoXArgs
+from neox_core.plugins import PluginManager, Switches
+from neox_core.training.zero_admission import admission_problems
+
+
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """The installed plugins, and one with an optimizer that was proved without ZeRO only."""
+    (tmp_path / "unproved.py").write_text(
+        "from neox_core.plugins import Optimizer\n"
+        "def neox_components():\n"
+        "    return [Optimizer(name='bold', summary='is untested', factory='unproved:make', zero={0})]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return PluginManager(Switches(modules=("unproved",)))
+
+
+def problems(plugins, **changes) -> list[str]:
+    values = {**MODEL, "optimizer": {"type": "bold"}, "zero_optimization": {"stage": 1}, **changes}
+    resolved = NeoXArgs.from_dict(values, plugins=plugins).resolve()
+    return [str(problem) for problem in admission_problems(resolved, plugins)]
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"zero_allow_untested_optimizer": None}, {"zero_allow_untested_optimizer": False}]
+)
+def test_without_a_word_it_is_refused(plugins, given):
+    (problem,) = problems(plugins, **given)
+    assert "bold has not been proved with stage 1 of ZeRO" in problem
+    assert "set zero_allow_untested_optimizer: true to try it, or zero_optimization.stage: 0" in problem
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"zero_allow_untested_optimizer": True},
+        {"deepspeed_extra_args": {"zero_allow_untested_optimizer": True}},
+        {"zero_optimization": {"stage": 0}},
+        {"optimizer": {"type": "adam"}},
+    ],
+)
+def test_with_it_or_without_need_of_it_there_is_no_problem(plugins, given):
+    assert problems(plugins, **given) == []
+
+
+def test_the_key_says_so():
+    description = DeepSpeedSettings.model_fields["zero_allow_untested_optimizer"].description
+    assert description.endswith("none: no")
