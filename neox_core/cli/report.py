@@ -70,12 +70,17 @@ def counted(error: SettingsError) -> Iterator[str]:
 
 
 def block(problem: Problem, paint: Paint, label: str = "error") -> Iterator[str]:
-    """The lines about one problem: place, keys and message; the quoted lines; what to do."""
-    place = f"{paint('place', str(problem.origin))}: " if problem.origin else ""
+    """The lines about one problem: places that are not quoted, keys and message; the quoted lines; what to do.
+
+    Its own place comes first in any case, and the quoted line has no other name where it is that one.
+    """
+    places = list(dict.fromkeys(place for place in (problem.origin, *problem.others) if place is not None))
+    named = [str(place) for place in places if place == problem.origin or place.text is None]
+    where = f"{paint('place', ', '.join(named))}: " if named else ""
     about = f"{', '.join(problem.keys)}: " if any(problem.keys) else ""
-    yield f"{paint(label, f'{label}:')} {place}{about}{problem.message}"
-    origins = [origin for origin in (problem.origin, *problem.others) if origin is not None and origin.text is not None]
-    names = [str(origin.line) if len(origins) == 1 else str(origin) for origin in origins]
+    yield f"{paint(label, f'{label}:')} {where}{about}{problem.message}"
+    origins = [place for place in places if place.text is not None]
+    names = [str(place.line) if origins == [problem.origin] else str(place) for place in origins]
     width = max(map(len, names), default=0)
     for origin, name in zip(origins, names, strict=True):
         line, mark = quoted(origin, problem)

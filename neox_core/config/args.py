@@ -126,7 +126,7 @@ class NeoXArgs:
             return copied(getattr(self._groups[owners[0].group], key))
         if key in DERIVED:
             try:
-                return DERIVED[key].value_of(self.resolve())
+                return DERIVED[key].compute(self.resolve())
             except UserError as error:
                 raise AttributeError(f"{key} cannot be computed: {error}") from error
         if key in RUNTIME:
@@ -217,7 +217,7 @@ class NeoXArgs:
         return [
             Notice(keys=(entry.key,), message=f"has no effect: {keys[entry.key].unused}", origin=entry.origin)
             for entry in self._entries.values()
-            if keys[entry.key].unused and entry.value != keys[entry.key].default and entry.key not in said
+            if keys[entry.key].unused and not keys[entry.key].is_default(entry.value) and entry.key not in said
         ]
 
     # Validating
@@ -242,11 +242,6 @@ class NeoXArgs:
         """
         self.resolve()
         return True
-
-    def tell(self, notice: Notice) -> None:
-        """Add a notice; once is enough."""
-        if notice not in self.notices:
-            vars(self).update(_told=(*self._told, notice), notices=(*self.notices, notice))
 
     def _hold(self, problems: Sequence[Problem]) -> bool:
         if problems:

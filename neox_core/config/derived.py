@@ -20,24 +20,20 @@ class Derived:
     Args:
         description: what it is.
         source: the keys that it is computed from, as a phrase.
-        value_of: computes it from what the settings resolve to.
+        compute: computes it from what the settings resolve to.
     """
 
     description: str
     source: str
-    value_of: Callable[[Resolved], Any]
-
-    def compute(self, *given: Any) -> Any:
-        """`value_of` the last argument: callers may give the settings before it."""
-        return self.value_of(given[-1])
+    compute: Callable[[Resolved], Any]
 
 
 def _zero_option(name: str) -> Derived:
-    def value_of(resolved: Resolved) -> Any:
+    def compute(resolved: Resolved) -> Any:
         return resolved.deepspeed["zero_optimization"].get(name, ZERO_DEFAULTS[name])
 
     description = f"ZeRO's {name}; GPT-NeoX's default where it is not given"
-    return Derived(description, f"zero_optimization.{name}", value_of)
+    return Derived(description, f"zero_optimization.{name}", compute)
 
 
 _PRECISIONS = {"fp32": "fp32", "fp16": "fp16", "bf16": "bfloat16"}

@@ -17,7 +17,8 @@ def select(pool: Pool, *, include: str | None, exclude: str | None) -> Pool:
     SettingsError: both are given, a host or slot is not in the pool, or nothing is left.
     """
     if include and exclude:
-        raise _refusal("include", f"{include!r} and exclude: {exclude!r} exclude each other; give one of them")
+        message = f"{include!r} and {exclude!r} exclude each other; give one of them"
+        raise SettingsError([Problem(keys=("include", "exclude"), message=message)])
     if include:
         named = _parse(include, "include", pool)
         return _kept({host: [slot for slot in slots if slot in named.get(host, ())] for host, slots in pool.items()})

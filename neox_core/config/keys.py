@@ -53,3 +53,7 @@ class Key:
             pending=given["pending"],
             aliases=tuple(given["aliases"]),
         )
+
+    def is_default(self, value: Any) -> bool:
+        """Whether a value says what the default does: an empty list or mapping is as good as none."""
+        return value == self.default or (self.default is None and value in ([], {}))

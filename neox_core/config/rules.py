@@ -202,8 +202,7 @@ def _pending(args: NeoXArgs) -> Iterator[tuple[str, Any]]:
     """Keys that are given, ask for something else than their default and are not heeded by this version."""
     for key, value in args.to_dict().items():
         known = args.ownership.keys[key]
-        nothing = value in ([], {}) and known.default is None
-        if known.pending and value != known.default and not nothing:
+        if known.pending and not known.is_default(value):
             yield key, value
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 from neox_core.checkpoint import Reader, find
-from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, World, read_text, switches_from
+from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, World, read_text
+from neox_core.config.entries import plugins_for
 from neox_core.data.tokenizer import Tokenizer, load_tokenizer
 from neox_core.errors import UserError
 from neox_core.model import LanguageModel
 from neox_core.parallel import ShardSpec
-from neox_core.plugins import PluginManager, Switches
+from neox_core.plugins import Switches
 from neox_core.training.resuming import TOKENIZER
 
 
@@ -42,7 +43,7 @@ def load_trained(where: Path, switches: Switches, *, iteration: int | None = Non
     """
     reader = Reader(find_checkpoint(where, iteration))
     entries = {entry.key: entry for entry in read_text(reader.settings_text, str(reader.path / "settings.yml"))}
-    plugins = PluginManager(switches_from(entries, switches))
+    plugins = plugins_for(entries, switches)
     world = World.local(reader.world_size, device)
     resolved = NeoXArgs(entries.values(), plugins).resolve(world, reader.state["vocabulary"])
     model = LanguageModel(resolved, plugins)

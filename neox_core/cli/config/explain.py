@@ -88,7 +88,7 @@ def computed_lines(name: str, look: Look | None) -> Lines:
     """The value of a computed name, where there are settings to compute it from."""
     if name not in DERIVED or look is None or look.subject is None or look.resolved is None:
         return []
-    return [("value", inline(DERIVED[name].compute(look.subject.args, look.resolved)))]
+    return [("value", inline(DERIVED[name].compute(look.resolved)))]
 
 
 def shared_lines(key: Key) -> Lines:

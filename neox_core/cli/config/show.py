@@ -54,7 +54,7 @@ def shown_values(subject: Subject, given: bool) -> dict[str, Any]:
 def computed(subject: Subject) -> dict[str, Any]:
     """The computed values by GPT-NeoX's names, without those that are the whole."""
     resolved = subject.sound()
-    return {name: fact.compute(subject.args, resolved) for name, fact in DERIVED.items() if name not in APART}
+    return {name: fact.compute(resolved) for name, fact in DERIVED.items() if name not in APART}
 
 
 def as_data(subject: Subject, given: bool) -> dict[str, Any]:
