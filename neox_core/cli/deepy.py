@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
+from copy import copy
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +19,7 @@ from neox_core.config import NeoXArgs, World
 from neox_core.config.command_line import Parser, read_settings
 from neox_core.config.deepy import consume_deepy_args, get_deepspeed_main_args
 from neox_core.config.entries import plugins_for
+from neox_core.config.host_filters import select
 from neox_core.config.runner_options import runner_notices
 from neox_core.errors import UserError
 from neox_core.launch import is_this_machine, local_slots
@@ -147,7 +149,7 @@ NAMED = {"train.py": train, "generate.py": generate, "eval.py": evaluate}
 def launch(argv: list[str], context: CommandContext) -> int:
     """Let DeepSpeed's launcher start the script on each rank, which finds the settings by `NeoXArgs.consume_neox_args`."""
     args = consume_deepy_args(NeoXArgs, argv, prog="neox deepy", switches=context.switches)
-    args.world = world = find_world(args)
+    args.world = world = launched_world(args)
     hand_on(context.switches)
     if world.device == "cpu":
         # Where there is no GPU, DeepSpeed counts NUMA nodes, unless it is told how many ranks there is room for.
@@ -159,6 +161,24 @@ def launch(argv: list[str], context: CommandContext) -> int:
     for told in (*args.notices, *runner_notices(args)):
         notice(str(told))
     return run_launcher(words)
+
+
+def launched_world(args: NeoXArgs) -> World:
+    """The ranks that DeepSpeed's launcher starts: on all slots that `include` or `exclude` leave, whatever `num_gpus` says.
+
+    Raises:
+        SettingsError: the settings ask for hosts, slots or a device that are not there.
+    """
+    if not (args.include or args.exclude):
+        return find_world(args)
+    chosen = copy(args)
+    chosen.num_gpus = None
+    world = find_world(chosen)
+    if world.device == "cpu" and args.exclude and not os.environ.get("DLTS_HOSTFILE", args.hostfile):
+        # Without a hostfile neox has one rank on a CPU unless told otherwise, the launcher one for each core.
+        left = select({"localhost": tuple(range(local_slots("cpu")))}, include=None, exclude=args.exclude)
+        return World.local(len(left["localhost"]), "cpu")
+    return world
 
 
 def hand_on(switches: Switches) -> None:

@@ -36,8 +36,9 @@ def find_world(args: NeoXArgs, device: Device | None = None) -> World:
 
 
 def _located(problem: Problem, args: NeoXArgs) -> Problem:
-    """The problem with the place where its key was given; what is wrong within a hostfile has its place there."""
-    return replace(problem, origin=problem.origin or next(map(args.origin, problem.keys), None))
+    """The problem with the places where its keys were given; what is wrong within a hostfile has its place there."""
+    places = [place for key in problem.keys if (place := args.origin(key)) is not None]
+    return replace(problem, origin=places[0], others=tuple(places[1:])) if places else problem
 
 
 def find_world_or_least(args: NeoXArgs, problems: list[Problem]) -> World:

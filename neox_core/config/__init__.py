@@ -12,7 +12,7 @@ from neox_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs as NeoXArgs
-    from neox_core.config.entries import read_entries as read_entries, switches_from as switches_from
+    from neox_core.config.entries import read_entries as read_entries
     from neox_core.config.groups import (
         CORE_GROUPS as CORE_GROUPS,
         CheckpointSettings as CheckpointSettings,
@@ -22,18 +22,12 @@ if TYPE_CHECKING:
         MixtureSettings as MixtureSettings,
         ModelSettings as ModelSettings,
         OptimizerSettings as OptimizerSettings,
-        PluginSettings as PluginSettings,
         RunnerSettings as RunnerSettings,
         ScheduleSettings as ScheduleSettings,
         TokenizerSettings as TokenizerSettings,
         TrainingSettings as TrainingSettings,
     )
-    from neox_core.config.loading import (
-        Entry as Entry,
-        merge as merge,
-        read_file as read_file,
-        read_text as read_text,
-    )
+    from neox_core.config.loading import Entry as Entry, read_text as read_text
     from neox_core.config.ownership import Ownership as Ownership
     from neox_core.config.resolved import Resolved as Resolved
     from neox_core.config.settings import Settings as Settings, setting as setting
@@ -43,7 +37,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "args": ("NeoXArgs",),
-    "entries": ("read_entries", "switches_from"),
+    "entries": ("read_entries",),
     "groups": (
         "CORE_GROUPS",
         "CheckpointSettings",
@@ -53,13 +47,12 @@ _WHERE = {
         "MixtureSettings",
         "ModelSettings",
         "OptimizerSettings",
-        "PluginSettings",
         "RunnerSettings",
         "ScheduleSettings",
         "TokenizerSettings",
         "TrainingSettings",
     ),
-    "loading": ("Entry", "merge", "read_file", "read_text"),
+    "loading": ("Entry", "read_text"),
     "ownership": ("Ownership",),
     "resolved": ("Resolved",),
     "settings": ("Settings", "setting"),

@@ -58,6 +58,12 @@ def expand_attention(config: list[Any] | None, num_layers: int) -> tuple[str, ..
     return tuple(names)
 
 
+def left_out(config: list[Any]) -> list[Any]:
+    """The items of an attention_config that say nothing, because another one of it says `"all"`."""
+    whole = next((i for i, item in enumerate(config) if isinstance(item, list) and item[1:] == ["all"]), None)
+    return [] if whole is None else [*config[:whole], *config[whole + 1 :]]
+
+
 def resolve_mlp_width(model: ModelSettings) -> int:
     """The width inside the MLP, as GPT-NeoX computes it.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.entries import entries_of, plugins_for, read_entries
+from neox_core.config.groups.given_up import GivenUpSettings, is_asked_for
 from neox_core.config.loading import Entry
 from neox_core.config.ownership import Ownership
 from neox_core.config.plain import copied
@@ -211,13 +212,16 @@ class NeoXArgs:
         state["notices"] = (*told, *self._without_effect())
 
     def _without_effect(self) -> list[Notice]:
-        """What is said of keys that nothing reads, where nothing else was said of them."""
+        """What is said of keys that nothing reads, where nothing else was said of them, nor will be by a rule."""
         said = {key for notice in self._told for key in notice.keys}
         keys = self._ownership.keys
         return [
             Notice(keys=(entry.key,), message=f"has no effect: {keys[entry.key].unused}", origin=entry.origin)
             for entry in self._entries.values()
-            if keys[entry.key].unused and not keys[entry.key].is_default(entry.value) and entry.key not in said
+            if keys[entry.key].unused
+            and not keys[entry.key].is_default(entry.value)
+            and entry.key not in said
+            and not (keys[entry.key].group is GivenUpSettings and is_asked_for(entry.value))
         ]
 
     # Validating

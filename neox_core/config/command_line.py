@@ -121,9 +121,11 @@ def files_and_overrides(words: Iterable[str], directory: Path | None = None) -> 
         directory: where the files are; None: here, or among the presets.
 
     Raises:
-        UserError: a word is neither, or a file is named twice.
+        UserError: a word is empty or neither, or a file is named twice.
     """
     words = list(words)
+    if not all(words):
+        raise UserError("'': an empty word is neither a file nor an override; a variable of the shell may be unset")
     place = directory or Path()
     overrides = [word for word in words if "=" in word and not is_readable(place / word)]
     named: dict[Path, Path] = {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neox_core.config.compatibility import reproduces
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
-from neox_core.config.groups import DeepSpeedSettings
+from neox_core.config.groups import DeepSpeedSettings, GivenUpSettings
 from neox_core.config.resolved import Batch, OptimizerChoice, Precision
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision, optimizer
         json["scheduler"] = _one_bit_schedule(args, optimizer)
     if args.get("autotuning_run") is not None:  # the autotuner looks for it, and each rank that it starts too
         json["autotuning"] = {"enabled": True, **(args.autotuning or {})}
-    return json | (args.deepspeed_extra_args or {})
+    return json | _extra(args)
 
 
 def _given(args: NeoXArgs) -> dict[str, Any]:
@@ -65,6 +65,12 @@ def _given(args: NeoXArgs) -> dict[str, Any]:
         key: getattr(args, key) for key in sorted(keys) if key in args and not (known[key].pending or known[key].unused)
     }
     return {key: value for key, value in values.items() if value != known[key].default}
+
+
+def _extra(args: NeoXArgs) -> dict[str, Any]:
+    """The extra arguments; null is as good as nothing, and DeepSpeed refuses even the names of what it has given up."""
+    given = args.deepspeed_extra_args or {}
+    return {key: value for key, value in given.items() if value is not None and key not in GivenUpSettings.model_fields}
 
 
 def _zero(args: NeoXArgs, precision: Precision) -> dict[str, Any]:

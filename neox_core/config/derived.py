@@ -19,7 +19,7 @@ class Derived:
 
     Args:
         description: what it is.
-        source: the keys that it is computed from, as a phrase.
+        source: the keys that it is computed from, as a phrase that names them.
         compute: computes it from what the settings resolve to.
     """
 
@@ -41,10 +41,11 @@ _PRECISIONS = {"fp32": "fp32", "fp16": "fp16", "bf16": "bfloat16"}
 DERIVED: Mapping[str, Derived] = {
     "deepspeed_config": Derived(
         "The configuration that DeepSpeed is given",
-        "the batch, precision, optimizer and deepspeed settings",
+        "train_batch_size, train_micro_batch_size_per_gpu, gradient_accumulation_steps, precision, optimizer and the keys of the "
+        "group deepspeed",
         lambda resolved: dict(resolved.deepspeed),
     ),
-    "all_config": Derived("Every key with its value", "everything", lambda resolved: resolved.all_values()),
+    "all_config": Derived("Every key with its value", "all keys", lambda resolved: resolved.all_values()),
     "params_dtype": Derived(
         "The number format of parameters, by the names of `precision`",
         "precision, fp16 and bf16",
@@ -52,14 +53,14 @@ DERIVED: Mapping[str, Derived] = {
     ),
     "padded_vocab_size": Derived(
         "Rows of the embedding; none where nothing says the size of the vocabulary",
-        "the tokenizer or vocab_size, make_vocab_size_divisible_by and model_parallel_size",
+        "vocab_size or vocab_file, make_vocab_size_divisible_by and model_parallel_size",
         lambda resolved: resolved.padded_vocab_size,
     ),
     "optimizer_type": Derived("The optimizer's name", "optimizer.type", lambda resolved: resolved.optimizer.name),
     "lr": Derived("The largest learning rate", "optimizer.params.lr", lambda resolved: resolved.optimizer.lr),
     "zero_stage": Derived(
         "ZeRO's stage",
-        "zero_optimization.stage and the precision",
+        "zero_optimization.stage and precision",
         lambda resolved: resolved.deepspeed["zero_optimization"]["stage"],
     ),
     "zero_reduce_scatter": _zero_option("reduce_scatter"),
@@ -67,7 +68,9 @@ DERIVED: Mapping[str, Derived] = {
     "zero_reduce_bucket_size": _zero_option("reduce_bucket_size"),
     "zero_allgather_bucket_size": _zero_option("allgather_bucket_size"),
     "batch_size": Derived(
-        "Samples in one forward pass of one rank", "the batch settings", lambda resolved: resolved.batch.micro
+        "Samples in one forward pass of one rank",
+        "train_micro_batch_size_per_gpu, train_batch_size and gradient_accumulation_steps",
+        lambda resolved: resolved.batch.micro,
     ),
     "clip_grad": Derived(
         "Largest norm of the gradient",
@@ -84,7 +87,9 @@ DERIVED: Mapping[str, Derived] = {
         "pipe_parallel_size",
         lambda resolved: resolved[ParallelismSettings].pipe_parallel_size >= 1,
     ),
-    "world_size": Derived("Number of ranks", "the hosts and their slots", lambda resolved: resolved.world.size),
+    "world_size": Derived(
+        "Number of ranks", "hostfile, include, exclude, num_nodes and num_gpus", lambda resolved: resolved.world.size
+    ),
 }
 """By name."""
 

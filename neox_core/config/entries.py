@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,15 +86,34 @@ def switches_from(entries: Mapping[str, Entry], switches: Switches) -> Switches:
     )
 
 
-def plugins_for(entries: Mapping[str, Entry], switches: Switches | None = None) -> PluginManager:
-    """The installed plugins, as these keys and the switches (None: those of the environment) choose them.
+def plugins_for(
+    entries: Mapping[str, Entry], switches: Switches | None = None, known: PluginManager | None = None
+) -> PluginManager:
+    """The installed plugins, as these keys and the switches choose them.
+
+    Args:
+        entries: the given keys.
+        switches: those of the command line and the environment; None: of the environment.
+        known: the plugins that were found already; they are returned where the keys choose no others.
 
     Raises:
-        UserError: a switch has the wrong type, or names nothing.
+        SettingsError: a switch has the wrong type, or names nothing.
     """
     from neox_core.plugins import PluginManager, Switches  # not before they are needed: discovery costs time
 
-    return PluginManager(switches_from(entries, switches or Switches.from_environment(os.environ)))
+    chosen = switches_from(entries, switches or Switches.from_environment(os.environ))
+    if known is not None and chosen == known.switches:
+        return known
+    try:
+        return PluginManager(chosen)
+    except SettingsError as error:
+        raise SettingsError(_located(problem, entries) for problem in error.problems) from error
+
+
+def _located(problem: Problem, entries: Mapping[str, Entry]) -> Problem:
+    """The problem with the place of its switch, where that is a key of the settings."""
+    entry = next((entries[key] for key in problem.keys if key in entries), None)
+    return problem if entry is None else replace(problem, origin=entry.inner.get(problem.path or "", entry.origin))
 
 
 def _no_text(key: object, origin: Origin) -> Problem:

@@ -33,13 +33,17 @@ def parse_hostfile(text: str, source: str) -> tuple[Host, ...]:
 
 
 def read_hostfile(hostfile: Path) -> Pool:
-    """The hosts of a hostfile and their slots. SettingsError: it cannot be read, or as `parse_hostfile` has it."""
+    """The hosts of a hostfile and their slots.
+
+    SettingsError: it cannot be opened, a limitation as it may be there where the run will be; or as `parse_hostfile` has it.
+    """
     try:
         text = hostfile.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        elsewhere = isinstance(error, OSError)
         reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
         message = f"{hostfile} cannot be read ({reason}); name a file with lines `name slots=N`"
-        raise SettingsError([Problem(keys=("hostfile",), message=message)]) from error
+        raise SettingsError([Problem(keys=("hostfile",), message=message, limitation=elsewhere)]) from error
     return {host.name: tuple(range(host.slots)) for host in parse_hostfile(text, str(hostfile))}
 
 

@@ -22,7 +22,7 @@ class Place:
         """As DeepSpeed's launcher and torchrun say it; a process that none of them started is alone.
 
         Raises:
-            UserError: a variable is no number.
+            UserError: a variable is no number, or no number of ranks.
         """
         return cls(*(_number(environ.get(name, default), name) for name, default in _LAUNCHER.items()))
 
@@ -61,6 +61,9 @@ _MPI = (
     ("MPI_LOCALRANKID", "PMI_RANK", "PMI_SIZE"),
 )
 
+_COUNTS = {"WORLD_SIZE", "SLURM_NTASKS", "SLURM_NNODES", "SLURM_NTASKS_PER_NODE", *(size for *_, size in _MPI)}
+"""Variables that say how many there are, rather than which one."""
+
 
 def _numbers(environ: Mapping[str, str], names: Sequence[str], key: str, starter: str) -> list[int]:
     missing = [name for name in names if name not in environ]
@@ -73,6 +76,7 @@ def _numbers(environ: Mapping[str, str], names: Sequence[str], key: str, starter
 
 
 def _number(text: str, name: str) -> int:
-    if not text.isdecimal():
-        raise UserError(f"{name}: {text!r} is not a whole number >= 0; it is set by whatever starts the ranks")
+    least = 1 if name in _COUNTS else 0
+    if not text.isdecimal() or int(text) < least:
+        raise UserError(f"{name}: {text!r} is not a whole number >= {least}; it is set by whatever starts the ranks")
     return int(text)

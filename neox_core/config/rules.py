@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from neox_core.config.architecture import expand_attention
+from neox_core.config.architecture import expand_attention, left_out
+from neox_core.config.data_rules import DATA_RULES
 from neox_core.config.deepspeed_rules import DEEPSPEED_NOTICES, DEEPSPEED_RULES
 from neox_core.config.keys import Key
 from neox_core.config.world import World
@@ -90,7 +91,7 @@ def rates_are_ordered(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """The learning rate does not fall below its lower bound."""
     params = (args.optimizer or {}).get("params")
     lr = params.get("lr", DEFAULT_LR) if isinstance(params, dict) else DEFAULT_LR
-    if isinstance(lr, int | float) and args.min_lr > lr:
+    if isinstance(lr, int | float) and 0 < lr < args.min_lr:  # any other rate is refused by itself
         yield Problem(
             keys=("min_lr", "optimizer"),
             message=f"min_lr {args.min_lr} is more than optimizer.params.lr {lr}",
@@ -125,32 +126,6 @@ def checkpoints_are_spaced(args: NeoXArgs, world: World) -> Iterator[Problem]:
             message=f"{factor} is not a whole number of steps",
             remedy="round it, or set checkpoint_scale: log",
         )
-
-
-def data_is_named_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """Either one file that is cut, or files for each part; as many weights as files."""
-    parts = [key for key in ("train_data_paths", "valid_data_paths", "test_data_paths") if getattr(args, key)]
-    if args.data_path is not None and parts:
-        yield Problem(
-            keys=("data_path", *parts),
-            message=f"data_path and {', '.join(parts)} are both given",
-            remedy="data_path is cut by `split`; use that or the lists",
-        )
-    if args.data_path is None and not args.train_data_paths:
-        yield Problem(
-            keys=("train_data_paths", "data_path"),
-            message="no training data is given",
-            remedy="add `data_path: PREFIX`, or `train_data_paths: [PREFIX]`; `neox data prepare` makes such files",
-            limitation=True,
-        )
-    for part in ("train", "valid", "test"):
-        paths, weights = getattr(args, f"{part}_data_paths") or [], getattr(args, f"{part}_data_weights")
-        if weights is not None and len(weights) != len(paths):
-            yield Problem(
-                keys=(f"{part}_data_weights", f"{part}_data_paths"),
-                message=f"{len(weights)} weights for {len(paths)} paths",
-                remedy="give one weight for each path",
-            )
 
 
 def whole_numbers_fit(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -213,7 +188,7 @@ RULES: tuple[Rule, ...] = (
     rates_are_ordered,
     length_is_given_once,
     checkpoints_are_spaced,
-    data_is_named_once,
+    *DATA_RULES,
     parallelism_is_available,
     pending_keys_are_told,
     *DEEPSPEED_RULES,
@@ -242,8 +217,23 @@ def backend_fits_the_device(args: NeoXArgs, world: World) -> Iterator[Notice]:
         yield Notice(keys=("distributed_backend",), message="there is no GPU here: gloo in place of nccl")
 
 
+def decay_is_said_once(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """A number of steps goes before a share of them."""
+    if args.lr_decay_iters is not None and args.lr_decay_fraction is not None:
+        yield Notice(keys=("lr_decay_fraction",), message=f"is not used: lr_decay_iters is {args.lr_decay_iters}")
+
+
+def every_layer_is_meant(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """A pattern that is repeated for all layers leaves no room for those before and after it."""
+    for pattern in left_out(args.attention_config or []):
+        message = f'{pattern!r} is not used: the pattern with "all" makes up every layer, as in GPT-NeoX'
+        yield Notice(keys=("attention_config",), message=message)
+
+
 NOTICES: tuple[NoticeRule, ...] = (
     pending_keys_without_numbers,
+    decay_is_said_once,
+    every_layer_is_meant,
     saving_has_a_place,
     backend_fits_the_device,
     *DEEPSPEED_NOTICES,

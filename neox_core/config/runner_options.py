@@ -133,6 +133,13 @@ def _problems(args: NeoXArgs, values: Mapping[str, Any]) -> list[Problem]:
         message = f"{launcher!r} is not known to DeepSpeed's launcher"
         remedy = did_you_mean(launcher, DEEPSPEED_LAUNCHERS)
         problems.append(Problem(keys=("launcher",), message=message, remedy=remedy, origin=args.origin("launcher")))
+    if len(filters) == 2:
+        message = f"{values['include']!r} and {values['exclude']!r} exclude each other"
+        places = tuple(place for name in filters if (place := args.origin(name)))
+        remedy = "give one of them"
+        problems.append(
+            Problem(keys=tuple(filters), message=message, remedy=remedy, origin=places[0], others=places[1:])
+        )
     if filters and values["num_nodes"] is not None:
         message = "DeepSpeed's launcher takes one or the other"
         remedy = f"name the hosts in {filters[0]} and remove num_nodes"

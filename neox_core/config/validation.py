@@ -12,7 +12,6 @@ from pydantic_core import ErrorDetails
 
 from neox_core.config import elsewhere
 from neox_core.config.absent import declares
-from neox_core.config.deepspeed_names import DEEPSPEED_NAMES
 from neox_core.config.loading import Entry
 from neox_core.config.ownership import CORE, Owner, Ownership
 from neox_core.config.settings import Settings
@@ -50,6 +49,8 @@ def nearest_key(name: str, ownership: Ownership) -> tuple[str, str]:
 
 def _places_within(name: str) -> list[str]:
     """Keys whose mappings have this name."""
+    from neox_core.config.deepspeed_names import DEEPSPEED_NAMES  # only after a mistake
+
     if name in OPTIMIZER_OPTIONS:
         return ["optimizer: {type: ..., params: {lr: ...}}"]
     return [key for key, names in DEEPSPEED_NAMES.items() if name in names][:3]
@@ -75,8 +76,9 @@ def group_problems(error: ValidationError, group: type[Settings], given: Mapping
         if detail["loc"]:
             found.setdefault(str(detail["loc"][0]), detail)
         else:
-            origin = next((entry.origin for entry in given.values()), None)
-            problems.append(Problem(keys=tuple(given), message=_complaint(detail), origin=origin))
+            places = [entry.origin for entry in given.values()]
+            first, others = (places[0], tuple(places[1:])) if places else (None, ())
+            problems.append(Problem(keys=tuple(given), message=_complaint(detail), origin=first, others=others))
     return problems + [_problem(key, detail, group, given.get(key)) for key, detail in found.items()]
 
 

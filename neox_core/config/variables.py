@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,21 +18,27 @@ _VARIABLE = re.compile(r"\$\{(" + "|".join(VARIABLES) + r")\}|\$(" + "|".join(VA
 
 
 def expanded(entries: Iterable[Entry]) -> tuple[list[Entry], list[Problem]]:
-    """The entries with the variables in their values replaced, and a problem for each one that is not set."""
-    found, problems = [], []
+    """The entries with the variables in their values replaced, and a problem for each variable that is needed and not set."""
+    found: list[Entry] = []
+    needed: dict[str, list[tuple[Entry, str]]] = {}
     for entry in entries:
         missing: dict[str, str] = {}
         found.append(replace(entry, value=_replaced(entry.value, missing)))
-        problems += [
-            Problem(
-                keys=(entry.key,),
-                message=f"{text!r} needs the environment variable {name}",
-                remedy=f"export {name}=/path",
-                origin=entry.origin,
-            )
-            for name, text in missing.items()
-        ]
-    return found, problems
+        for name, text in missing.items():
+            needed.setdefault(name, []).append((entry, text))
+    return found, [_unset(name, uses) for name, uses in needed.items()]
+
+
+def _unset(name: str, uses: Sequence[tuple[Entry, str]]) -> Problem:
+    """The problem of a variable that these entries need, each with a text that has it."""
+    entries = [entry for entry, _ in uses]
+    return Problem(
+        keys=tuple(entry.key for entry in entries),
+        message=f"{uses[0][1]!r} needs the environment variable {name}",
+        remedy=f"export {name}=/path",
+        origin=entries[0].origin,
+        others=tuple(dict.fromkeys(entry.origin for entry in entries[1:])),
+    )
 
 
 def _replaced(value: Any, missing: dict[str, str]) -> Any:
@@ -47,7 +53,7 @@ def _replaced(value: Any, missing: dict[str, str]) -> Any:
     def replacement(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if not os.environ.get(name):
-            missing[name] = value
+            missing.setdefault(name, value)
         return os.environ.get(name, "")
 
     return _VARIABLE.sub(replacement, value)

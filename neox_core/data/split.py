@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from neox_core.config.split import parse_split
 from neox_core.data.blend import Blend, normalised_weights, samples_of_each
 from neox_core.data.dataset import Dataset, PackedDataset
 from neox_core.data.token_file import TokenFile
@@ -93,7 +94,10 @@ def split_boundaries(split: str, num_documents: int) -> tuple[int, int, int, int
     `split` is up to three numbers with commas or slashes between them, in any unit. Shares are rounded to whole documents, and
     what that adds or loses is taken from every boundary, as in GPT-NeoX. Raises `UserError` when the numbers make no split.
     """
-    parts = _split_parts(split)
+    try:
+        parts = parse_split(split)
+    except ValueError as error:
+        raise UserError(f"split: {split!r} is no split; {error}") from error
     total = parts[0] + parts[1] + parts[2]  # not `sum`, which rounds differently from Python 3.12 on
     boundaries = [0]
     for part in parts:
@@ -102,16 +106,3 @@ def split_boundaries(split: str, num_documents: int) -> tuple[int, int, int, int
     # With few documents the surplus can exceed a boundary, which then is 0: that split is empty.
     train, valid, test = (max(0, boundary - surplus) for boundary in boundaries[1:])
     return 0, train, valid, test
-
-
-def _split_parts(split: str) -> list[float]:
-    try:
-        parts = [float(part) for part in split.split("," if "," in split else "/")]
-    except ValueError:
-        parts = []
-    if not parts or min(parts) < 0 or not 0 < sum(parts) < float("inf"):
-        raise UserError(
-            f"split: '{split}' is not a split of documents; it takes up to three numbers that are not negative and not all zero: "
-            "training, validation, test, such as '969, 30, 1'."
-        )
-    return [*parts, 0.0, 0.0][:3]

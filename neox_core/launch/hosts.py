@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 from neox_core.config.host_filters import Pool, select
@@ -28,16 +29,16 @@ def plan_world(
     Without a hostfile the only host is this machine, with as many slots as it has GPUs or usable CPU cores; unless told
     otherwise it gets a rank for each GPU, or a single rank on CPUs. The slots that a hostfile declares are believed. None (for
     `num_nodes` also -1) stands for all there are, and for the device found here. SettingsError, with the keys: the settings
-    ask for hosts, slots or a device that are not there.
+    ask for hosts, slots or a device that are not there; a limitation where another machine may have them.
     """
     device = device or device_kind()
-    pool = select(_pool(hostfile, device), include=include, exclude=exclude)
+    pool = _selected(_pool(hostfile, device), include, exclude, hostfile)
     pool = _first_hosts(pool, num_nodes, hostfile)
     if num_gpus is None and hostfile is None and device == "cpu" and not include:
         num_gpus = 1
     pool = _first_slots(pool, num_gpus, device, hostfile)
     if device == "cuda":
-        _check_contiguous(pool, "include" if include else "exclude")
+        _check_contiguous(pool, "include" if include else "exclude", hostfile)
     return World(tuple(Host(name, len(slots)) for name, slots in pool.items()), device)
 
 
@@ -52,10 +53,19 @@ def _pool(hostfile: Path | None, device: Device) -> Pool:
         return read_hostfile(hostfile)
     slots = local_slots(device)
     if slots == 0:
-        raise _refusal(
-            "device", "cuda: no NVIDIA GPU is visible on this machine; use `cpu`, or look at CUDA_VISIBLE_DEVICES"
-        )
+        message = "cuda: no NVIDIA GPU is visible on this machine; use `cpu`, or look at CUDA_VISIBLE_DEVICES"
+        raise _refusal("device", message, limitation=True)
     return {"localhost": tuple(range(slots))}
+
+
+def _selected(pool: Pool, include: str | None, exclude: str | None, hostfile: Path | None) -> Pool:
+    """The filtered pool. Without a hostfile it is this machine's: what is missing there may be where the run will be."""
+    try:
+        return select(pool, include=include, exclude=exclude)
+    except SettingsError as error:
+        if hostfile is not None or (include and exclude):
+            raise
+        raise SettingsError(replace(problem, limitation=True) for problem in error.problems) from error
 
 
 def _first_hosts(pool: Pool, num_nodes: int | None, hostfile: Path | None) -> Pool:
@@ -66,7 +76,7 @@ def _first_hosts(pool: Pool, num_nodes: int | None, hostfile: Path | None) -> Po
     remedy = "" if hostfile else ", or name a hostfile that lists the others"
     known = f"{len(pool)} known: {', '.join(pool)}"
     message = f"{num_nodes}: the number of hosts must be 1 to {len(pool)} ({known}); change it{remedy}"
-    raise _refusal("num_nodes", message)
+    raise _refusal("num_nodes", message, limitation=hostfile is None and num_nodes > 0)
 
 
 def _first_slots(pool: Pool, num_gpus: int | None, device: Device, hostfile: Path | None) -> Pool:
@@ -76,7 +86,8 @@ def _first_slots(pool: Pool, num_gpus: int | None, device: Device, hostfile: Pat
         raise _refusal("num_gpus", f"{num_gpus}: each host runs at least 1 rank; leave it out for the default")
     for host, slots in pool.items():
         if num_gpus > len(slots):
-            raise _refusal("num_gpus", _too_many(host, len(slots), num_gpus, device, hostfile))
+            message = _too_many(host, len(slots), num_gpus, device, hostfile)
+            raise _refusal("num_gpus", message, limitation=hostfile is None)
     return {host: slots[:num_gpus] for host, slots in pool.items()}
 
 
@@ -90,7 +101,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _check_contiguous(pool: Pool, key: str) -> None:
+def _check_contiguous(pool: Pool, key: str, hostfile: Path | None) -> None:
     """A rank takes the GPU of its local number, so that a choice among the GPUs has to be made before they are counted."""
     for host, slots in pool.items():
         if slots != tuple(range(len(slots))):
@@ -99,8 +110,8 @@ def _check_contiguous(pool: Pool, key: str) -> None:
                 f"on {host} it leaves the GPUs {wanted}, but ranks use GPUs from 0 on; set "
                 f"CUDA_VISIBLE_DEVICES={wanted} there and drop the slots"
             )
-            raise _refusal(key, message)
+            raise _refusal(key, message, limitation=key == "exclude" and hostfile is None)
 
 
-def _refusal(key: str, message: str) -> SettingsError:
-    return SettingsError([Problem(keys=(key,), message=message)])
+def _refusal(key: str, message: str, *, limitation: bool = False) -> SettingsError:
+    return SettingsError([Problem(keys=(key,), message=message, limitation=limitation)])

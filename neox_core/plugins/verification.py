@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
-from neox_core.errors import UserError, did_you_mean
+from neox_core.errors import Problem, SettingsError, UserError, nearest
 from neox_core.plugins.discovery import ASKED, Plugin, matches
 from neox_core.plugins.requirements import check_requirement, distribution_of
 from neox_core.plugins.states import State
@@ -15,11 +16,13 @@ def check_switches(switches: Switches, plugins: Sequence[Plugin]) -> None:
     """Whether all that the switches name is there.
 
     Raises:
-        UserError: a name means no plugin and no component; a plugin that was asked for cannot be had.
+        UserError: a plugin that `-p` names cannot be loaded.
+        SettingsError: names that mean no plugin and no component, and requirements that are not met. The key of each problem is the
+            switch: a key of the settings, whose place whoever read them knows, a variable, or a word of the command line.
     """
     check_asked(plugins)
-    check_required(switches, plugins)
-    check_names(switches, plugins)
+    if problems := [*required_problems(switches, plugins), *name_problems(switches, plugins)]:
+        raise SettingsError(problems)
 
 
 def check_asked(plugins: Sequence[Plugin]) -> None:
@@ -31,19 +34,21 @@ def check_asked(plugins: Sequence[Plugin]) -> None:
             raise error
 
 
-def check_required(switches: Switches, plugins: Sequence[Plugin]) -> None:
-    """Refuse to go on without what `plugin_require` names, installed and loaded."""
+def required_problems(switches: Switches, plugins: Sequence[Plugin]) -> Iterator[Problem]:
+    """A problem for everything that `plugin_require` names and that is not installed and loaded."""
     for requirement in switches.require:
         found = check_requirement(requirement)
         if not found.ok:
-            raise UserError(f"plugin_require: {found}")
+            yield Problem(keys=("plugin_require",), message=str(found))
+            continue
         for plugin in plugins:
             if matches(distribution_of(requirement), plugin.source) and not plugin.availability.ok:
-                raise UserError(f"plugin_require: {plugin.source.qualified}: {plugin.availability}")
+                message = f"{plugin.source.qualified}: {plugin.availability}"
+                yield Problem(keys=("plugin_require",), message=message)
 
 
-def check_names(switches: Switches, plugins: Sequence[Plugin]) -> None:
-    """Refuse names of which there is nothing. Components of plugins that are not loaded cannot be known, and pass."""
+def name_problems(switches: Switches, plugins: Sequence[Plugin]) -> Iterator[Problem]:
+    """A problem for each name of which there is nothing. Components of plugins that are not loaded cannot be known, and pass."""
     sources = [plugin.source for plugin in plugins]
     known = {source.distribution for source in sources} | {source.qualified for source in sources}
     components = {component.key for plugin in plugins for component in plugin.components}
@@ -55,17 +60,21 @@ def check_names(switches: Switches, plugins: Sequence[Plugin]) -> None:
     def is_component(name: str) -> bool:
         return name in components or (unseen and "." in name)
 
-    def refuse(switch: str, what: str, name: str, candidates: Collection[str]) -> UserError:
-        return UserError(f"{switch}: there is no {what} '{name}'; {did_you_mean(name, sorted(candidates))}")
-
     for name in switches.allow or ():
         if not is_plugin(name):
-            raise refuse("NEOX_PLUGINS", "plugin", name, known)
+            yield _unknown("NEOX_PLUGINS", "plugin", name, known)
     for name, switch in switches.disable.items():
         if not is_plugin(name) and not is_component(name):
-            raise refuse(switch, "plugin or component", name, known | components)
+            yield _unknown(switch, "plugin or component", name, known | components)
     for component, distribution in switches.prefer.items():
         if not is_component(component):
-            raise refuse("plugin_prefer", "component", component, components)
-        if not is_plugin(distribution):
-            raise refuse(f"plugin_prefer: {component}", "plugin", distribution, known)
+            yield _unknown("plugin_prefer", "component", component, components, path=component)
+        elif not is_plugin(distribution):
+            problem = _unknown("plugin_prefer", "plugin", distribution, known, path=component)
+            yield replace(problem, message=f"{component}: {problem.message}")
+
+
+def _unknown(switch: str, what: str, name: str, candidates: Collection[str], path: str | None = None) -> Problem:
+    close = nearest(name, sorted(candidates))
+    remedy = f"did you mean '{close}'?" if close else "without it, `neox plugins` lists what there is"
+    return Problem(keys=(switch,), message=f"there is no {what} '{name}'", remedy=remedy, path=path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from neox_core.checkpoint import Reader, load_fragments
 from neox_core.config import OptimizerSettings, Resolved
+from neox_core.config.validation import shown
 from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective
 from neox_core.parallel import Fragment
@@ -85,10 +86,7 @@ class Engine:
                 model=module, optimizer=optimizer, config=dict(resolved.deepspeed)
             )
         except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, one['loc']))}: {one['input']!r}: {one['msg']}" for one in error.errors()
-            )
-            raise UserError(f"DeepSpeed refuses its configuration: {error.title}: {wrong}") from error
+            raise UserError(refusal(error, resolved.deepspeed)) from error
         clipping = resolved[OptimizerSettings].gradient_clipping
         self._core = make_core(self._deepspeed, parameters, clipping, dist.get_rank(), dist.get_world_size())
         mark("engine")
@@ -160,6 +158,25 @@ class Engine:
 
     def _moved(self, batch: Batch) -> Batch:
         return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+
+
+def refusal(error: ValidationError, config: Mapping[str, Any]) -> str:
+    """What DeepSpeed refuses of its configuration: each place with its value, and why."""
+    wrong = []
+    for detail in error.errors():
+        inner = tuple(map(str, detail["loc"]))  # as a model within the configuration has it
+        places = (inner, *((key, *inner) for key in config))
+        place = next((place for place in places if _value_at(config, place) == detail["input"]), inner)
+        wrong.append(f"{'.'.join(place) or error.title}: {shown(detail['input'])} ({detail['msg']})")
+    return f"DeepSpeed refuses {'; '.join(wrong)}"
+
+
+def _value_at(config: Mapping[str, Any], place: Sequence[str]) -> Any:
+    """What is at a place of nested mappings; `...`, which no file holds, where that is nowhere."""
+    value: Any = config
+    for name in place:
+        value = value.get(name, ...) if isinstance(value, Mapping) else ...
+    return value
 
 
 class Averages:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from neox_core.config import DeepSpeedSettings, Resolved
+from neox_core.config.deepspeed_rules import ZERO_STAGES
 from neox_core.errors import Problem
 from neox_core.plugins import Optimizer, PluginManager
 
 
 def admission_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
-    """A problem when the optimizer was not proved at the run's stage of ZeRO and the run does not ask for it."""
+    """A problem when the optimizer was not proved at the run's stage of ZeRO and the run does not ask for it.
+
+    Stages that this version does not have, or leaves to DeepSpeed's autotuner, are told of where settings are resolved.
+    """
     stage = resolved.deepspeed["zero_optimization"]["stage"]
     optimizer = plugins.find("optimizer", resolved.optimizer.name).component
     settings = resolved[DeepSpeedSettings]
     extra = settings.deepspeed_extra_args or {}
     asked = settings.zero_allow_untested_optimizer or extra.get("zero_allow_untested_optimizer")
-    tried = isinstance(
-        stage, list
-    )  # by DeepSpeed's autotuning: each of its runs has a stage of its own, and comes here
-    if not isinstance(optimizer, Optimizer) or asked or tried or stage == 0 or stage in optimizer.zero:
+    if not isinstance(optimizer, Optimizer) or asked or stage not in ZERO_STAGES or stage in {0, *optimizer.zero}:
         return
     yield Problem(
         keys=("optimizer", "zero_optimization", "zero_allow_untested_optimizer"),

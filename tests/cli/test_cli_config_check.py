@@ -147,3 +147,29 @@ def test_names_of_gpt_neox_are_told_by_kind():
 def test_a_long_override_is_no_file(neox, override):
     done = neox("config", "check", "tiny.yml", override, "--world-size=1", "vocab_size=64")
     assert (done.code, done.out) == (0, "in order: 10 settings, 1 rank, 4 samples a step\n")
+
+
+@pytest.mark.parametrize("text", ["\n", "# nothing yet\n", "null\n", "{}\n"])
+def test_a_file_without_keys_is_told(neox, text):
+    neox.write("empty.yml", text)
+    note = "note: empty.yml: gives no keys: it is empty, or nothing but comments\n"
+    alone = neox("config", "check", "empty.yml")
+    assert alone.code == 2
+    assert alone.err.startswith(f"{note}error: num_layers: must be given\n")
+    beside = neox("config", "check", "tiny.yml", "empty.yml", "vocab_size=64", "--world-size=1")
+    assert (beside.code, beside.err) == (0, note)
+    assert neox("config", "explain", "seed", "tiny.yml", "empty.yml").err == note
+
+
+def test_a_file_of_which_every_key_is_overridden_is_not_empty(neox):
+    neox.write("seed.yml", "seed: 1\n")
+    assert neox("config", "check", "tiny.yml", "seed.yml", "seed=2", "vocab_size=64", "--world-size=1").err == ""
+
+
+@pytest.mark.parametrize("verb", [["config", "check"], ["train"]])
+def test_an_empty_word_is_a_mistake_of_its_own(neox, verb):
+    done = neox(*verb, "tiny.yml", "")
+    assert done.code == 2
+    assert done.err == (
+        "error: '': an empty word is neither a file nor an override; a variable of the shell may be unset\n"
+    )

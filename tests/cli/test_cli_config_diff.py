@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import combinations, product
 
+import pytest
+
 from neox_core.cli.config.diff import differences
-from neox_core.cli.config.side import read_side
+from neox_core.cli.config.side import divided, read_side
 from neox_core.config import NeoXArgs, World
 from neox_core.config.groups import BatchSettings
 from neox_core.config.resolve import resolve_batch
@@ -192,3 +194,28 @@ def test_what_neox_heeds_by_itself_is_not_what_deepspeed_is_told(neox):
 def test_a_side_with_a_long_override_is_no_file(neox):
     done = neox("config", "diff", "tiny.yml", f"tiny.yml,save={'a' * 300}")
     assert (done.code, sections(done)) == (0, {"CHANGES NEITHER": ["save"]})
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        ("a.yml", ["a.yml"]),
+        ("a.yml,seed=2,b", ["a.yml", "seed=2", "b"]),
+        ("a,attention_config=[[[global],all]],b", ["a", "attention_config=[[[global],all]]", "b"]),
+        ("optimizer={type: adam, params: {lr: 1, betas: [0, 1]}},b", 2),
+        ("save='x, y',load=\"u,v\",b", ["save='x, y'", 'load="u,v"', "b"]),
+        ("wandb_team='it''s, us',b", 2),
+        ("o'brien.yml,seed=2,it's", ["o'brien.yml", "seed=2", "it's"]),
+        ("a,seed=[1,b", ["a", "seed=[1,b"]),
+        ("a,,b", ["a", "", "b"]),
+    ],
+)
+def test_a_side_is_divided_at_the_commas_outside_of_values(word, parts):
+    found = divided(word)
+    assert ",".join(found) == word
+    assert (found if isinstance(parts, list) else len(found)) == parts
+
+
+def test_a_value_of_a_side_may_have_commas(neox):
+    done = neox("config", "diff", "tiny.yml,attention_config=[[[global],all]],seed=7", "tiny.yml")
+    assert sections(done) == {SAME: ["attention_config"], "CHANGES NUMERICS": ["seed"]}

@@ -6,8 +6,11 @@ import pytest
 
 from neox_core.cli.config.explain import page
 from neox_core.cli.config.known import find_known
+from neox_core.cli.config.named import KINDS
+from neox_core.config.derived import DERIVED
 from neox_core.config.ownership import Ownership
 from neox_core.plugins import PluginManager, Switches
+from neox_core.training.gpt_neox_names import GPT_NEOX_NAMES
 
 
 def facts(done):
@@ -88,9 +91,10 @@ def test_a_key_must_be_named(neox):
 
 
 def test_every_key_can_be_explained():
-    ownership = Ownership.of(PluginManager(Switches()))
+    plugins = PluginManager(Switches())
+    ownership = Ownership.of(plugins)
     for name in ownership.keys:
-        lines = page(find_known(name, ownership), ownership, None)
+        lines = page(find_known(name, ownership), ownership, plugins, None)
         assert {"takes", "default", "group", "whose key", "changes", "checkpoint"} <= {label for label, _ in lines}
         assert not [text for _, text in lines if not text or "\n" in text]
 
@@ -140,3 +144,59 @@ def test_options_of_an_optimizer_may_have_computed_defaults_or_none(neox):
     assert explained("optimizer.params.gates", "{lr: 0.1, qubits: 2, gates: [y]}")["default"] == "[x, h]"
     assert explained("optimizer.params.qubits")["default"] == "must be given"
     assert explained("optimizer.params", "{lr: 0.1}")["comes to"] == "{gates: [x, h], lr: 0.1}"
+
+
+@pytest.mark.parametrize(
+    ("key", "here", "not_yet"),
+    [
+        ("activation", "gelu", "softsign"),
+        ("attention_config", "global", "flash"),
+        ("launcher", "local", "slurm"),
+        ("lr_decay_style", "cosine", None),
+        ("loggers", "console", None),
+        ("moe_type", "torch", "megablocks"),
+        ("norm", "rmsnorm", "scalenorm"),
+        ("optimizer.type", "adamw", "lion"),
+        ("pos_emb", "rotary", "alibi"),
+        ("train_impl", "normal", "dpo"),
+    ],
+)
+def test_what_names_a_component_lists_the_names(neox, key, here, not_yet):
+    page = facts(neox("config", "explain", key))
+    assert here in page["names here"].split(", ")
+    assert page.get("takes") != "text"
+    assert not_yet is None or not_yet in page["not here yet"].split(", ")
+    assert not set(page["names here"].split(", ")) & set(page.get("not here yet", "").split(", "))
+
+
+def test_names_of_components_are_those_of_the_plugins_in_use(neox):
+    words = ("config", "explain", "optimizer.type", "tiny.yml")
+    assert "cpu_torch_adam" in facts(neox(*words))["names here"]
+    assert "names here" not in facts(neox(*words, "plugin_disable=[neox-toolkit:optimizers]"))
+
+
+def test_every_kind_of_component_that_gpt_neox_has_is_named_by_a_key():
+    assert set(KINDS.values()) == {*GPT_NEOX_NAMES, "logger"}
+
+
+def test_a_part_that_is_a_key_today_is_explained_as_that(neox):
+    page = facts(neox("config", "explain", "optimizer.params.max_grad_norm", "tiny.yml", "gradient_clipping=0.3"))
+    assert page["optimizer.params.max_grad_norm"] == "means gradient_clipping"
+    assert page["value"] == "0.3"
+    assert "max_grad_norm" in facts(neox("config", "explain", "gradient_clipping"))["earlier names"]
+
+
+def test_computed_values_name_the_keys_that_they_are_computed_from(neox):
+    keys = {*Ownership.of(PluginManager(Switches())).keys, "all keys"}
+    for name, derived in DERIVED.items():
+        first = derived.source.partition(",")[0].partition(" and ")[0].partition(" or ")[0]
+        assert first in keys or first.partition(".")[0] in keys, name
+    done = neox("config", "check", "tiny.yml", "batch_size=2")
+    assert "batch_size: is computed from train_micro_batch_size_per_gpu, train_batch_size and gradient_acc" in done.err
+
+
+def test_what_lies_deep_in_a_dictionary_of_deepspeed_s_is_known(neox):
+    found = neox("config", "explain", "zero_optimization.offload_optimizer.device").out
+    assert "takes       one of none, cpu, nvme\n" in found
+    done = neox("config", "explain", "zero_optimization.offload_optimizer.devise")
+    assert (done.code, "did you mean 'device'?" in done.err) == (2, True)

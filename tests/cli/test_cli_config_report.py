@@ -53,6 +53,22 @@ def test_what_is_about_two_places_quotes_both(neox):
     assert "   tiny.yml:2 | hidden_size: 16\n              | ^^^^^^^^^^^\n" in done.err
 
 
+def test_a_quoted_line_that_is_not_the_problem_s_own_place_has_its_file(neox):
+    done = neox("config", "check", "tiny.yml", "train_micro_batch_size_per_gpu=3", "vocab_size=64")
+    assert "error: tiny.yml:7, command line (train_micro_batch_size_per_gpu=3): train_batch_size, " in done.err
+    assert "  7 | train_batch_size: 4\n" in done.err
+    neox.write("micro.yml", train_batch_size=None, train_micro_batch_size_per_gpu="2", vocab_size="64")
+    done = neox("config", "check", "micro.yml", "train_batch_size=7")
+    assert "error: command line (train_batch_size=7): train_batch_size, " in done.err
+    assert "  micro.yml:8 | train_micro_batch_size_per_gpu: 2\n" in done.err
+
+
+def test_what_is_about_places_of_the_command_line_alone_names_them_all(neox):
+    done = neox("config", "check", "tiny.yml", "hidden_size=9", "num_attention_heads=2", "vocab_size=64")
+    assert "error: command line (hidden_size=9), command line (num_attention_heads=2): hidden_size, num_" in done.err
+    assert " | " not in done.err
+
+
 def test_a_key_of_a_plugin_that_is_switched_off_names_it(neox):
     done = neox("-p", "no:neox-toolkit:loggers", "config", "check", "tiny.yml", "wandb_team=x")
     assert done.code == 2

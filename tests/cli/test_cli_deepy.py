@@ -7,20 +7,13 @@ import os
 import pytest
 from plugin_distributions import neox
 from plugin_runs import write_config, write_data
+from small_settings import MODEL
 
-from neox_core.cli.deepy import generate_words, hand_on, local_options, write_output
+from neox_core.cli.deepy import generate_words, hand_on, launched_world, local_options, write_output
 from neox_core.config import Host, NeoXArgs, World
 from neox_core.errors import UserError
+from neox_core.launch import local_slots
 from neox_core.plugins import PluginManager, Switches
-
-MODEL = {
-    "num_layers": 2,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "seq_length": 8,
-    "max_position_embeddings": 8,
-    "train_iters": 5,
-}
 
 
 @pytest.fixture
@@ -233,6 +226,26 @@ def test_ranks_on_this_machine_need_no_ssh_and_are_counted():
     assert words == ["--no_ssh_check", "--master_addr", "127.0.0.1", "--master_port", "1234", "--num_gpus", "3"]
     assert "--num_gpus" not in local_options(args(include="localhost:0"), World.local(1))
     assert "--num_gpus" not in local_options(args(hostfile="hosts"), World.local(2))
+
+
+@pytest.mark.parametrize(
+    ("given", "ranks"),
+    [
+        ({"include": "a:0,1@b", "num_gpus": 1}, [2, 2]),
+        ({"exclude": "a:0", "num_gpus": 1}, [3, 2]),
+        ({"num_gpus": 1}, [1, 1]),
+    ],
+)
+def test_the_launcher_starts_every_slot_that_is_chosen(tmp_path, given, ranks):
+    (tmp_path / "hosts").write_text("a slots=4\nb slots=2\n")
+    world = launched_world(args(hostfile=str(tmp_path / "hosts"), device="cpu", **given))
+    assert [host.slots for host in world.hosts] == ranks
+
+
+@pytest.mark.skipif(local_slots("cpu") < 2, reason="there is one core, and it cannot be excluded")
+def test_the_launcher_starts_every_core_that_is_not_excluded():
+    world = launched_world(args(device="cpu", exclude="localhost:0", num_gpus=1))
+    assert world.size == local_slots("cpu") - 1
 
 
 @pytest.mark.parametrize("given", [{"force_multi": True}, {"deepspeed_slurm": True}, {"deepspeed_mpi": True}])

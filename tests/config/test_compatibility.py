@@ -9,9 +9,10 @@ import pytest
 from small_settings import MODEL
 
 import neox_core
-from neox_core.config import NeoXArgs, World, merge, read_text
+from neox_core.config import NeoXArgs, World, read_text
 from neox_core.config.compatibility import DEFECTS, reproduces
 from neox_core.config.entries import read_entries
+from neox_core.config.loading import merge
 from neox_core.errors import SettingsError
 
 ROOT = Path(neox_core.__file__).parents[1]

@@ -14,32 +14,15 @@ import sys
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from small_settings import MODEL
 
-from neox_core.config import (
-    CORE_GROUPS,
-    ModelSettings,
-    NeoXArgs,
-    Ownership,
-    PluginSettings,
-    World,
-    dump_yaml,
-    elsewhere,
-    read_text,
-)
+from neox_core.config import CORE_GROUPS, ModelSettings, NeoXArgs, Ownership, World, dump_yaml, elsewhere, read_text
 from neox_core.config.derived import DERIVED
+from neox_core.config.groups import PluginSettings
 from neox_core.config.ownership import Owner
 from neox_core.config.translation import is_spelling
 from neox_core.errors import SettingsError
 from neox_core.plugins import PluginManager, Switches
-
-MODEL = {
-    "num_layers": 2,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "seq_length": 8,
-    "max_position_embeddings": 8,
-    "train_iters": 5,
-}
 
 
 def args(**changes) -> NeoXArgs:
@@ -108,7 +91,7 @@ def test_a_key_that_must_be_given_says_what_it_means():
 def test_problems_point_to_their_lines(tmp_path):
     file = tmp_path / "run.yml"
     file.write_text("\n".join(f"{key}: {value}" for key, value in MODEL.items()) + "\n\nseed: no\n")
-    with pytest.raises(SettingsError, match=r"run.yml:8: seed: false is not a whole number > 0"):
+    with pytest.raises(SettingsError, match=r"run.yml:9: seed: false is not a whole number > 0"):
         NeoXArgs.from_ymls([file])
     with pytest.raises(SettingsError, match=r"^command line \(seed=x\): seed: 'x' is not"):
         NeoXArgs.from_ymls([file], overrides=["seed=x"])
@@ -129,7 +112,7 @@ def test_keys_and_defaults_read_flat():
     assert (found.seed, found.norm) == (7, "layernorm")
     assert "seed" in found
     assert "norm" not in found
-    assert found.groups[ModelSettings].num_layers == 2
+    assert found.groups[ModelSettings].num_layers == 4
     with pytest.raises(AttributeError, match="there is no setting 'sed'; did you mean 'seed'"):
         _ = found.sed
 
@@ -164,7 +147,7 @@ def test_a_copy_is_independent():
     other = copy.copy(found)
     deep = copy.deepcopy(found)
     deep.seed = 3
-    assert other.num_layers == 2
+    assert other.num_layers == 4
     assert found.seed == 1234
 
 
@@ -423,7 +406,7 @@ def test_an_origin_is_as_near_as_it_is_known(tmp_path):
     lines = {
         path: found.origin(path).line for path in ("optimizer.type", "optimizer.params.lr", "optimizer.params.eps")
     }
-    assert lines == {"optimizer.type": 8, "optimizer.params.lr": 10, "optimizer.params.eps": 9}
+    assert lines == {"optimizer.type": 9, "optimizer.params.lr": 11, "optimizer.params.eps": 10}
     assert str(found.origin("optimizer.params.betas")).startswith("command line (optimizer.params.betas=")
     assert found.origin("fp16.enabled") is None
 
@@ -541,6 +524,13 @@ def test_a_notice_goes_with_its_cause():
     assert [notice.keys for notice in found.notices] == [("onnx_safe",)]
     found.onnx_safe = False
     assert found.notices == ()
+
+
+def test_what_deepspeed_has_given_up_is_told_once():
+    assert [notice.keys for notice in args(amp={"enabled": False}).notices] == [("amp",)]
+    asked = args(amp={"enabled": True}, data_path="x", train_micro_batch_size_per_gpu=2)
+    assert asked.notices == ()
+    assert [problem.keys for problem in asked.resolve().limitations] == [("amp",)]
 
 
 def test_settings_that_hold_themselves_can_be_copied():

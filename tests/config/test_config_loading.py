@@ -12,8 +12,9 @@ from dataclasses import asdict
 
 import pytest
 
-from neox_core.config import NeoXArgs, read_entries, read_file, read_text
+from neox_core.config import NeoXArgs, read_entries, read_text
 from neox_core.config.command_line import files_and_overrides
+from neox_core.config.loading import read_file
 from neox_core.config.overrides import Override
 from neox_core.config.yaml_text import dump_settings
 from neox_core.errors import Origin, SettingsError, UserError

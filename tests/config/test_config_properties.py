@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 from settings_strategies import ANYTHING, OWNERSHIP, PLUGINS, of_key, settings
 from small_settings import MODEL
 
-from neox_core.config import Entry, NeoXArgs, World, dump_yaml, merge, read_file, read_text
+from neox_core.config import Entry, NeoXArgs, World, dump_yaml, read_text
+from neox_core.config.loading import merge, read_file
 from neox_core.errors import Origin, SettingsError
 
 quick = hypothesis_settings(

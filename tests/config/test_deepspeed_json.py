@@ -105,8 +105,61 @@ def test_an_extra_argument_that_is_given_elsewhere_too_names_both_places():
     entries = [*read_text(text, "a.yml"), *NeoXArgs.from_dict(RUN, plugins=PLUGINS).entries]
     with pytest.raises(SettingsError) as caught:
         NeoXArgs(entries, PLUGINS).resolve()
-    expected = "a.yml:2: deepspeed_extra_args: comms_logger: also set in a.yml:1 (keep one of the two)"
+    expected = "a.yml:3: deepspeed_extra_args: comms_logger: also set in a.yml:1 (keep one of the two)"
     assert str(caught.value) == expected
+
+
+def test_each_clash_is_a_problem_with_its_own_line():
+    lines = [
+        "gradient_clipping: 0.5",
+        "deepspeed_extra_args:",
+        "  gradient_clipping: 1.0",
+        "  wall_clock_breakdown: true",
+    ]
+    entries = [
+        *read_text("\n".join([*lines, "wall_clock_breakdown: true"]), "a.yml"),
+        *NeoXArgs.from_dict(RUN, plugins=PLUGINS).entries,
+    ]
+    with pytest.raises(SettingsError) as caught:
+        NeoXArgs(entries, PLUGINS).resolve()
+    places = [(str(problem.origin), [str(place) for place in problem.others]) for problem in caught.value.problems]
+    assert places == [("a.yml:3", ["a.yml:1"]), ("a.yml:4", ["a.yml:5"])]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"num_layers": 1}, "num_layers' is no key of DeepSpeed's configuration (remove it)"),
+        ({"seed": 1}, "'seed' is no key of DeepSpeed's configuration (write it outside of deepspeed_extra_args)"),
+        ({"comms_loger": {}}, "'comms_loger' is no key of DeepSpeed's configuration (did you mean 'comms_logger'?)"),
+        ({"wall_clock_breakdown": "maybe"}, "wall_clock_breakdown: 'maybe' is not true or false"),
+        ({"prescale_gradients": "x"}, "prescale_gradients: 'x' is not true or false"),
+        ({"tensorboard": 5}, "tensorboard: 5 is not a mapping or null"),
+        (
+            {"log_level": "warn"},
+            "log_level: 'warn' is not one of debug, info, warning, error, critical or null (did you",
+        ),
+        ({"comms_logger": {"enabled": 5}}, "comms_logger.enabled: 5 is not true or false"),
+        (
+            {"data_efficiency": {"data_routing": {"enable": 5}}},
+            "'enable' is not an option of DeepSpeed's data_efficiency.data_routing (did you mean 'enabled'?)",
+        ),
+    ],
+)
+def test_an_extra_argument_gets_one_report(given, sentence):
+    (key,) = given
+    with pytest.raises(SettingsError) as caught:
+        resolve(deepspeed_extra_args=given)
+    (found,) = caught.value.problems
+    assert sentence in str(found)
+    assert found.keys == ("deepspeed_extra_args",)
+    assert found.path.startswith(key)
+
+
+def test_null_and_parts_that_are_given_up_are_not_handed_on_from_extra_arguments():
+    extra = {"tensorboard": None, "elasticity": {"enabled": False}, "dump_state": True}
+    found = resolve(deepspeed_extra_args=extra).deepspeed
+    assert found.keys() & extra.keys() == {"dump_state"}
 
 
 def test_one_bit_adam_has_deepspeeds_schedule():

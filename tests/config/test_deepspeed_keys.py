@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from neox_core.config import DeepSpeedSettings, NeoXArgs, World
 from neox_core.config.deepspeed_json import NOT_PASSED_ON
-from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, ZERO_VALUES
-from neox_core.config.deepspeed_rules import zero_takes_the_values
+from neox_core.config.deepspeed_names import DEEPSPEED_NAMES
+from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS, Options
 from neox_core.config.keys import Key
+from neox_core.config.option_checks import option_problems
 from neox_core.config.ownership import Ownership
 from neox_core.errors import SettingsError
 from neox_core.plugins import PluginManager, Switches
@@ -187,44 +188,198 @@ def models() -> dict[str, Any]:
     }
 
 
-def test_the_names_in_dictionaries_are_those_of_its_models():
-    found = {
-        key: {name for field, info in model.model_fields.items() for name in (field, info.alias or field)}
-        for key, model in models().items()
+def inner_models() -> dict[str, Any]:
+    """The same for dictionaries within those."""
+    from deepspeed.runtime.tensor_parallel.config import TPConfig
+    from deepspeed.runtime.zenflow.zenflow_config import ZenFlowConfig
+    from deepspeed.runtime.zero.leaf_module_config import DeepSpeedZeroLeafModuleConfig
+    from deepspeed.runtime.zero.offload_config import (
+        DeepSpeedZeroOffloadOptimizerConfig,
+        DeepSpeedZeroOffloadParamConfig,
+    )
+    from deepspeed.utils.config import DeepSpeedThroughputTimerConfig
+
+    return {
+        "tensor_parallel.tensor_parallel": TPConfig,
+        "tensor_parallel.tp": TPConfig,
+        "timers.throughput": DeepSpeedThroughputTimerConfig,
+        "zero_optimization.leaf_module": DeepSpeedZeroLeafModuleConfig,
+        "zero_optimization.offload_optimizer": DeepSpeedZeroOffloadOptimizerConfig,
+        "zero_optimization.offload_param": DeepSpeedZeroOffloadParamConfig,
+        "zero_optimization.zenflow": ZenFlowConfig,
     }
-    assert found == {key: DEEPSPEED_NAMES[key] for key in found}
+
+
+PLACES: dict[str, Options] = {
+    ".".join(path): options for key, whole in DEEPSPEED_OPTIONS.items() for path, options in whole.walk(key)
+}
+"""Every dictionary of the table, however deep, by its dotted path."""
+
+CHOSEN_LATER = {"data_efficiency.data_routing.random_ltd", "data_efficiency.data_sampling.curriculum_learning"}
+"""Dictionaries that DeepSpeed hands on without looking for each of their names."""
+
+
+NAMED_LATER = {"data_efficiency.data_sampling.dynamic_batching": {"max_tokens", "metrics_path"}}
+"""Names that DeepSpeed asks for only once the part is in use."""
+
+
+def test_the_names_in_dictionaries_are_those_of_its_models():
+    read = models() | inner_models()
+    found = {
+        place: {name for field, info in model.model_fields.items() for name in (field, info.alias or field)}
+        for place, model in read.items()
+    }
+    assert found == {place: set(PLACES[place].types) for place in found}
+    assert {place for place, options in PLACES.items() if options.model} == set(read)
+
+
+def nested(place: str, value: Any) -> dict[str, Any]:
+    """A configuration with a value at a dotted path."""
+    for name in reversed(place.split(".")):
+        value = {name: value}
+    return value
+
+
+@pytest.mark.parametrize("place", [place for place, options in PLACES.items() if not options.model])
+def test_the_names_in_dictionaries_are_those_that_it_asks_for(place):
+    asked = Asked({"": None})  # an empty one would not be looked into
+    names_asked(**nested(place, asked))
+    if any(place.startswith(later) for later in CHOSEN_LATER):
+        assert asked.names <= set(PLACES[place].types)
+    else:
+        assert asked.names == set(PLACES[place].types) - NAMED_LATER.get(place, set())
+
+
+def test_the_names_for_data_are_among_its_constants():
+    from deepspeed.runtime.data_pipeline import constants
+
+    known = {value for value in vars(constants).values() if isinstance(value, str)}
+    ours = {name for place, options in PLACES.items() if place.startswith("data_efficiency") for name in options.types}
+    assert ours <= known
+    assert len(ours) > 30
 
 
 OFTEN_WRITTEN = (True, False, None, 0, 1, -1, 7, 1.0, 5e8, 0.5, "abc", "5e8", "50", "true", "auto", "", [], [1], {})
 
+STRICTER = {
+    "fp16.enabled": ("0", "1", "1.0", "'true'", "'auto'"),  # it is read here too
+    "bf16.enabled": ("0", "1", "1.0", "'true'", "'auto'"),
+    "zero_optimization.zenflow.select_interval": ("True", "False", "1.0", "500000000.0"),
+    "zero_optimization.zenflow.update_interval": ("True", "1.0", "500000000.0"),
+}
+"""What DeepSpeed's models take, and means something else than it looks like."""
 
-@pytest.mark.parametrize("name", sorted(ZERO_VALUES))
-def test_zero_takes_the_values_that_its_model_takes(name):
-    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
 
-    def is_taken(value: Any) -> bool:
+BESIDE = {"fp16": {"enabled": True}, "zero_optimization": {"stage": 1}}
+"""What has to stand beside an option."""
+
+
+def is_refused(place: str, value: Any) -> bool:
+    """Whether a dictionary with this value at a place is."""
+    key, _, path = place.partition(".")
+    given = BESIDE.get(key, {}) | nested(path, value)
+    return any(problem.path == path for problem in option_problems(key, given, DEEPSPEED_OPTIONS[key]))
+
+
+@pytest.mark.parametrize("place", [place for place, options in PLACES.items() if options.model])
+def test_options_take_the_values_that_its_models_take(place):
+    model = (models() | inner_models())[place]
+
+    def is_taken(name: str, value: Any) -> bool:
         try:
-            DeepSpeedZeroConfig(**{"stage": 1, name: value})
+            model(**BESIDE.get(place, {}) | {name: value})
         except (ValidationError, TypeError):
             return False
         return True
 
-    def is_refused(value: Any) -> bool:
-        args = NeoXArgs.from_dict({**MODEL, "zero_optimization": {"stage": 1, name: value}}, plugins=PLUGINS)
-        return any(problem.path == name for problem in zero_takes_the_values(args, World.local()))
-
-    assert [value for value in OFTEN_WRITTEN if is_refused(value) == is_taken(value)] == []
-
-
-def test_only_zeros_stage_has_a_rule_of_its_own():
-    assert DEEPSPEED_NAMES["zero_optimization"] - set(ZERO_VALUES) == {"stage"}
+    names = set(PLACES[place].types) - {"stage"}
+    found = {(name, repr(value)) for name in names for value in OFTEN_WRITTEN if is_taken(name, value)}
+    ours = {
+        (name, repr(value)) for name in names for value in OFTEN_WRITTEN if not is_refused(f"{place}.{name}", value)
+    }
+    stricter = {(name, value) for name in names for value in STRICTER.get(f"{place}.{name}", ())}
+    assert ours == found - stricter
 
 
-@pytest.mark.parametrize("key", sorted(set(DEEPSPEED_NAMES) - set(models())))
-def test_the_names_in_dictionaries_are_those_that_it_asks_for(key):
-    asked = Asked({"": None})  # an empty one would not be looked into
-    names_asked(**{key: asked})
-    assert asked.names == DEEPSPEED_NAMES[key]
+def values_of_defaults(options: Options, theirs: Any) -> list[tuple[str, Any]]:
+    """Options with the default that an object of DeepSpeed's has for each."""
+    return [(name, getattr(theirs, name)) for name in options.types if hasattr(theirs, name)]
+
+
+@pytest.mark.parametrize(
+    ("key", "attribute"),
+    [
+        ("activation_checkpointing", "activation_checkpointing_config"),
+        ("autotuning", "autotuning_config"),
+        ("expert_parallel", "expert_parallel_config"),
+        ("flops_profiler", "flops_profiler_config"),
+    ],
+)
+def test_options_take_its_defaults(key, attribute):
+    from deepspeed.runtime.config import DeepSpeedConfig
+
+    theirs = getattr(DeepSpeedConfig({"train_batch_size": 1}), attribute)
+    found = [
+        (name, value)
+        for name, value in values_of_defaults(DEEPSPEED_OPTIONS[key], theirs)
+        if isinstance(value, bool | int | float | str | None)
+    ]
+    assert len(found) > 5
+    assert [name for name, value in found if not DEEPSPEED_OPTIONS[key].fits(name, value)] in ([], ["model_info"])
+
+
+def test_options_take_its_defaults_of_dictionaries():
+    from deepspeed.runtime.model_checkpointing.config import CHECKPOINT_DEFAULT_DICT, get_checkpoint_writer_config
+    from deepspeed.runtime.swap_tensor.aio_config import AIO_DEFAULT_DICT
+
+    defaults = {
+        "aio": AIO_DEFAULT_DICT,
+        "checkpoint": CHECKPOINT_DEFAULT_DICT,
+        "checkpoint.writer": get_checkpoint_writer_config({"writer": {}}),
+    }
+    for place, values in defaults.items():
+        assert [name for name, value in values.items() if not PLACES[place].fits(name, value)] == []
+
+
+def test_number_formats_are_those_that_it_knows():
+    from deepspeed.runtime.config import DtypeEnum
+
+    (floats, _) = get_args(DEEPSPEED_OPTIONS["data_types"].types["param_dtype"])
+    assert all(DtypeEnum(name) for name in get_args(floats))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("flops_profiler.enabled", "no"),
+        ("flops_profiler.profile_step", -1),
+        ("flops_profiler.top_modules", 1.0),
+        ("data_efficiency.data_sampling", None),
+        ("data_efficiency.data_sampling.enabled", 1),
+        ("checkpoint.parallel_write", True),
+        ("checkpoint.tag_validation", "never"),
+        ("timers.throughput", None),
+        ("data_types.param_dtype", "fp8"),
+        ("aio.block_size", "1e6"),
+    ],
+)
+def test_what_it_would_use_as_it_is_has_to_be_right(place, value):
+    assert is_refused(place, value)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("flops_profiler.module_depth", -1),
+        ("checkpoint.tag_validation", "Warn"),
+        ("checkpoint.writer.type", "fast"),
+        ("autotuning.model_info", None),
+        ("zero_optimization.offload_param", None),
+        ("data_efficiency.data_sampling.curriculum_learning.curriculum_metrics", {"seqlen": {"min_difficulty": 8}}),
+    ],
+)
+def test_what_it_can_use_is_not_refused(place, value):
+    assert not is_refused(place, value)
 
 
 def test_only_keys_that_are_dictionaries_have_names_in_them():

@@ -255,6 +255,7 @@ def test_num_gpus_gives_way_to_a_choice_of_slots_with_a_notice(filters):
     [
         ({"launcher": "slrum"}, "launcher: 'slrum' is not known to DeepSpeed's launcher (did you mean 'slurm'?)"),
         ({"num_nodes": 1, "include": "a"}, "num_nodes, include: DeepSpeed's launcher takes one or the other"),
+        ({"include": "a", "exclude": "b"}, "include, exclude: 'a' and 'b' exclude each other (give one of them)"),
     ],
 )
 def test_what_deepspeeds_launcher_cannot_do_is_refused(given, sentence):
@@ -455,7 +456,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
             "init_method_std": st.floats(0, 1, exclude_min=True),
             "gpt_j_residual": st.booleans(),
             "wandb_group": st.none() | TEXT,
-            "train_data_paths": st.lists(TEXT, max_size=3),
+            "train_data_paths": st.lists(TEXT.filter(bool), max_size=3),
             "sample_output_file": TEXT,
         },
     )
@@ -568,6 +569,8 @@ def test_a_rank_knows_its_place(monkeypatch, given, environment, expected):
         ({"deepspeed_slurm": True}, {**SLURM, "SLURM_PROCID": "x"}, "SLURM_PROCID: 'x' is not a whole number >= 0"),
         ({"deepspeed_mpi": True}, {}, "deepspeed_mpi: OMPI_COMM_WORLD_LOCAL_RANK, "),
         ({}, {"RANK": "-1"}, "RANK: '-1' is not a whole number >= 0"),
+        ({}, {"WORLD_SIZE": "0"}, "WORLD_SIZE: '0' is not a whole number >= 1; it is set by whatever starts the ranks"),
+        ({"deepspeed_slurm": True}, {**SLURM, "SLURM_NTASKS": "0"}, "SLURM_NTASKS: '0' is not a whole number >= 1"),
     ],
 )
 def test_a_rank_that_nobody_told_its_place_says_so(monkeypatch, given, environment, sentence):

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from small_settings import MODEL
 
 from neox_core.config import NeoXArgs, World
 from neox_core.config.derived import DERIVED
 from neox_core.errors import SettingsError
 
 VALUES = {
-    "num_layers": 4,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "seq_length": 8,
-    "max_position_embeddings": 8,
-    "train_iters": 5,
-    "train_micro_batch_size_per_gpu": 2,
+    **MODEL,
     "gradient_accumulation_steps": 3,
     "vocab_size": 50257,
     "precision": "bfloat16",

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from neox_core.config import NeoXArgs, World, read_entries, read_file, read_text
+from neox_core.config import NeoXArgs, World, read_entries, read_text
+from neox_core.config.loading import read_file
 from neox_core.errors import SettingsError, UserError
 
 MODEL = """

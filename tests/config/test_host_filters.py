@@ -52,7 +52,7 @@ def test_include_and_exclude_share_out_the_pool(names):
 @pytest.mark.parametrize(
     ("include", "exclude", "message"),
     [
-        ("a", "b", "include: 'a' and exclude: 'b' exclude each other"),
+        ("a", "b", "include, exclude: 'a' and 'b' exclude each other"),
         ("worker", None, "include: 'worker' names the unknown host 'worker'; there is: a, b, c"),
         ("a@", None, "unknown host ''"),
         (None, "b:2", "exclude: b has no slot '2', only 0, 1"),

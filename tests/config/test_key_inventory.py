@@ -57,6 +57,7 @@ OTHER_DEFAULTS = {
 
 OTHER_TYPES = {
     "autotuning_run": "text, but one of two",
+    "distributed_backend": "text, but one of the backends that there are",
     "communication_data_type": "the name of a number format, where GPT-NeoX has true or false, which mean nothing",
     "te_fp8_amax_compute_algo": "text, but one of two",
     "text_gen_type": "text, but one of four",

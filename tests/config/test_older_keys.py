@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from neox_core.config import NeoXArgs, merge, read_text
+from neox_core.config import NeoXArgs, read_text
+from neox_core.config.loading import merge
 from neox_core.config.older import OLDER
 from neox_core.config.overrides import Override
 from neox_core.errors import SettingsError
@@ -314,6 +315,15 @@ def test_a_variable_that_is_not_set_is_named(monkeypatch):
     said = refusal("data_path: ${NEOX_DATA_PATH}/a")
     assert said == (
         "old.yml:8: data_path: '${NEOX_DATA_PATH}/a' needs the environment variable NEOX_DATA_PATH "
+        "(export NEOX_DATA_PATH=/path)"
+    )
+
+
+def test_a_variable_that_is_not_set_is_named_once(monkeypatch):
+    monkeypatch.delenv("NEOX_DATA_PATH", raising=False)
+    said = refusal("train_data_paths: [$NEOX_DATA_PATH/a, $NEOX_DATA_PATH/b]\nvalid_data_paths: [$NEOX_DATA_PATH/c]")
+    assert said == (
+        "old.yml:8: train_data_paths, valid_data_paths: '$NEOX_DATA_PATH/a' needs the environment variable NEOX_DATA_PATH "
         "(export NEOX_DATA_PATH=/path)"
     )
 

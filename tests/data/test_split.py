@@ -44,7 +44,7 @@ def test_boundaries_ascend_from_none_to_all(parts, separator, documents):
 
 @pytest.mark.parametrize("split", ["", "a,b", "90,,10", "0,0,0", "9,-1,1", "nan", "inf,1", "9;1"])
 def test_what_is_no_split_is_refused(split):
-    with pytest.raises(UserError, match=r"^split: .*969, 30, 1"):
+    with pytest.raises(UserError, match=rf"^split: {split!r} is no split; .*969, 30, 1"):
         split_boundaries(split, 10)
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from markdown_pages import PAGES, ROOT, Block, blocks
 
-from neox_core.config import NeoXArgs, World, read_file, read_text
+from neox_core.config import NeoXArgs, World, read_text
+from neox_core.config.loading import read_file
 from neox_core.plugins import PluginManager
 
 LOOKED_AT = {"text", "mermaid"}

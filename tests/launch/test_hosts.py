@@ -170,6 +170,41 @@ def test_what_is_refused_is_known_by_its_key(machine, asked):
     assert [problem.keys for problem in refusal.value.problems] == [tuple(asked)]
 
 
+@pytest.mark.parametrize(
+    ("asked", "excused"),
+    [
+        ({"device": "cuda"}, True),
+        ({"num_gpus": 5}, True),
+        ({"num_nodes": 2}, True),
+        ({"include": "b"}, True),
+        ({"hostfile": "nowhere"}, True),
+        ({"num_gpus": 0}, False),
+        ({"num_nodes": 0}, False),
+        ({"include": "a", "exclude": "b"}, False),
+        ({"hostfile": "hostfile", "include": "b"}, False),
+        ({"hostfile": "hostfile", "exclude": "worker-1@worker-2@worker-3"}, False),
+        ({"hostfile": "hostfile", "num_nodes": 4}, False),
+        ({"hostfile": "hostfile", "num_gpus": 3}, False),
+        ({"hostfile": "binary"}, False),
+    ],
+)
+def test_only_what_another_machine_may_have_is_a_limitation(machine, hostfile, asked, excused):
+    (hostfile.parent / "binary").write_bytes(b"\xff\xfe\x00")
+    if "hostfile" in asked:
+        asked = {**asked, "hostfile": hostfile.parent / asked["hostfile"]}
+    with pytest.raises(SettingsError) as refusal:
+        plan_world(**asked)
+    assert [problem.limitation for problem in refusal.value.problems] == [excused]
+
+
+def test_gaps_among_the_gpus_are_a_mistake_where_they_are_there_on_every_machine(machine):
+    machine(gpus=4)
+    for asked, excused in (({"include": "localhost:1,3"}, False), ({"exclude": "localhost:2"}, True)):
+        with pytest.raises(SettingsError) as refusal:
+            plan_world(**asked)
+        assert refusal.value.problems[0].limitation is excused
+
+
 def test_a_bad_line_of_a_hostfile_is_quoted(machine, tmp_path):
     path = tmp_path / "hostfile"
     path.write_text("# ours\n  worker-1 slots=x\n")

@@ -10,7 +10,8 @@ from plugin_distributions import neox
 from plugin_runs import listing, write_config, write_data
 
 from neox_core.checkpoint import SoloGroup, save
-from neox_core.config import NeoXArgs, World, dump_yaml, read_file
+from neox_core.config import NeoXArgs, World, dump_yaml
+from neox_core.config.loading import read_file
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.lock import DirectoryLock

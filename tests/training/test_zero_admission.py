@@ -44,6 +44,10 @@ def test_without_a_word_it_is_refused(plugins, given):
         {"deepspeed_extra_args": {"zero_allow_untested_optimizer": True}},
         {"zero_optimization": {"stage": 0}},
         {"optimizer": {"type": "adam"}},
+        {"optimizer": {"type": "adam"}, "zero_optimization": {"stage": 2}},
+        {"optimizer": {"type": "adamw"}, "zero_optimization": {"stage": 3}},
+        {"autotuning": {"enabled": True}, "zero_optimization": {"stage": "all"}},
+        {"autotuning": {"enabled": True}, "zero_optimization": {"stage": [0, 1]}},
     ],
 )
 def test_with_it_or_without_need_of_it_there_is_no_problem(plugins, given):

@@ -45,7 +45,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         prog="neox config diff",
         allow_abbrev=False,
         description="How two sides differ. A side is a file or preset, the directory of a run or of a checkpoint, or several of "
-        "these and KEY=VALUE, joined by commas. A value with a comma in it goes into a file.",
+        "these and KEY=VALUE, joined by commas; a comma within brackets or quotes of a value belongs to that.",
     )
     command.add_argument("left", metavar="A")
     command.add_argument("right", metavar="B")

@@ -12,6 +12,7 @@ from neox_core.config.compatibility import DEFECTS
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.keys import Key
 from neox_core.config.older import OLDER
+from neox_core.config.overrides import MOVED
 from neox_core.config.ownership import Owner, Ownership
 from neox_core.plugins import CommandContext, PluginManager, Switches
 
@@ -103,7 +104,7 @@ def earlier_section(ownership: Ownership) -> str:
     rows = [[f"`{alias}`", f"`{name}`, by another name"] for alias, name in ownership.aliases.items()]
     rows += [[f"`{name}`", f"`{key}`, as a list of one path"] for name, key in singular_names(ownership).items()]
     rows += [[f"`{older.name}`", older.meaning] for older in OLDER.values()]
-    rows.append(["`optimizer.params.max_grad_norm`", "`gradient_clipping`"])
+    rows += [[f"`{place}`", f"`{key}`"] for place, key in MOVED.items()]
     text = "Read with a note, or refused with a sentence that says what to write. `neox config convert` writes today's names."
     return f"## Earlier keys\n\n{text}\n\n{markdown_table(['earlier', 'today'], sorted(rows))}"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neox_core.cli.config.known import Known, find_known
 from neox_core.cli.config.look import Look, read_look
+from neox_core.cli.config.named import name_lines
 from neox_core.cli.config.nested import nested_lines
 from neox_core.cli.config.outcomes import outcome
 from neox_core.cli.config.subject import FILES, parser
@@ -26,7 +27,7 @@ from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.ownership import Ownership
 from neox_core.config.presets import is_readable
 from neox_core.errors import UserError
-from neox_core.plugins import CommandContext
+from neox_core.plugins import CommandContext, PluginManager
 
 Lines = list[tuple[str, str]]
 
@@ -53,21 +54,22 @@ def main(argv: list[str], context: CommandContext) -> int:
     if is_readable(Path(name)) and name not in ownership.by_key:
         raise UserError(f"{name} is a file; the key comes first: `neox config explain KEY {name}`")
     known = find_known(name, ownership)
-    lines = page(known, ownership, look)
+    lines = page(known, ownership, look.plugins if look else context.plugins, look)
     width = max((len(label) for label, _ in lines), default=0)
     print("\n".join([f"{known.name}: {known.summary}", *(f"{label:{width}}  {text}" for label, text in lines)]))
     return 0
 
 
-def page(known: Known, ownership: Ownership, look: Look | None) -> Lines:
+def page(known: Known, ownership: Ownership, plugins: PluginManager, look: Look | None) -> Lines:
     """What is known about a name, as labels and texts."""
     if known.key is None:
         return [*known.lines, *computed_lines(known.name, look)]
-    key = ownership.keys[known.key]
+    key, names = ownership.keys[known.key], name_lines(known.name, plugins)
     if known.path:
-        return [*known.lines, *nested_lines(key, known.path, look), *shared_lines(key)]
+        return [*known.lines, *nested_lines(key, known.path, look), *names, *shared_lines(key)]
     value = value_lines(key, look) if look else []
-    facts = [("takes", takes(key)), ("default", default_of(key)), *shared_lines(key)]
+    taken = "a name" if names and takes(key) == "text" else takes(key)
+    facts = [("takes", taken), *names, ("default", default_of(key)), *shared_lines(key)]
     return [*known.lines, *value, *facts]
 
 
@@ -78,7 +80,7 @@ def value_lines(key: Key, look: Look) -> Lines:
         return [("value", "not given"), ("comes to", look.unknown)]
     value = entry.value if entry else key.default
     lines = [("value", inline(value)), ("set in", str(entry.origin) if entry else "nowhere: it is the default")]
-    if look.resolved is None or look.plugins is None:
+    if look.resolved is None:
         return [*lines, ("comes to", look.unknown)]
     result = outcome(key.name, value, look.resolved, look.plugins)
     return lines if result == value else [*lines, ("comes to", shortened(result, 200))]
@@ -86,7 +88,7 @@ def value_lines(key: Key, look: Look) -> Lines:
 
 def computed_lines(name: str, look: Look | None) -> Lines:
     """The value of a computed name, where there are settings to compute it from."""
-    if name not in DERIVED or look is None or look.subject is None or look.resolved is None:
+    if name not in DERIVED or look is None or look.resolved is None:
         return []
     return [("value", inline(DERIVED[name].compute(look.resolved)))]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.older import OLDER
+from neox_core.config.overrides import MOVED
 from neox_core.config.ownership import Ownership
 from neox_core.config.translation import is_singular
 from neox_core.config.validation import nearest_key
@@ -39,6 +40,9 @@ def find_known(name: str, ownership: Ownership) -> Known:
     """
     first, *path = name.split(".")
     plain = first.replace("-", "_")
+    whole = ".".join([plain, *path])
+    if whole in MOVED and (today := _today(whole, "means {}", MOVED[whole], ownership)):
+        return today
     if path:
         key = ownership.aliases.get(plain, plain)
         if key in ownership.keys:
@@ -82,7 +86,7 @@ def _no_key(name: str) -> Known | None:
 
 def earlier_names(name: str, ownership: Ownership) -> list[str]:
     """Names under which a key was known, or in whose place it stands today."""
-    renamed = {**ownership.aliases, **singular_names(ownership)}
+    renamed = {**ownership.aliases, **singular_names(ownership), **MOVED}
     found = [earlier for earlier, key in renamed.items() if key == name]
     return found + [older.name for older in OLDER.values() if name in older.keys]
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neox_core.cli.choice import chosen_plugins
-from neox_core.cli.config.subject import Subject, look_at
+from neox_core.cli.config.subject import Subject, look_at, read_given
 from neox_core.config import Entry, NeoXArgs, Ownership, Resolved
-from neox_core.config.command_line import read_settings
 from neox_core.config.reading import read
 from neox_core.errors import SettingsError
 from neox_core.plugins import CommandContext, PluginManager
@@ -22,22 +21,19 @@ class Look:
     Args:
         entries: by key, in today's names.
         ownership: which group owns which key.
+        plugins: the plugins that take part.
         subject: the whole configuration; None where keys that must be given are missing.
     """
 
     entries: Mapping[str, Entry]
     ownership: Ownership
+    plugins: PluginManager
     subject: Subject | None = None
 
     @property
     def resolved(self) -> Resolved | None:
         """What the settings come to; None where that is not known."""
         return self.subject.resolved if self.subject else None
-
-    @property
-    def plugins(self) -> PluginManager | None:
-        """The plugins that take part."""
-        return self.subject.plugins if self.subject else None
 
     @property
     def unknown(self) -> str:
@@ -55,13 +51,12 @@ def read_look(words: Sequence[str], options: argparse.Namespace, context: Comman
     Raises:
         UserError: they cannot be read, or a key is wrong.
     """
-    _, entries = read_settings(words, options)
+    entries = read_given(words, options)
     plugins = chosen_plugins(entries, context)
     try:
         args = NeoXArgs(entries.values(), plugins)
     except SettingsError:
         ownership = Ownership.of(plugins)
-        return Look(
-            read(entries.values(), ownership, partial=True).entries, ownership
-        )  # raises unless keys are only missing
-    return Look({entry.key: entry for entry in args.entries}, args.ownership, look_at(args, options))
+        found = read(entries.values(), ownership, partial=True)  # raises unless keys are only missing
+        return Look(found.entries, ownership, plugins)
+    return Look({entry.key: entry for entry in args.entries}, args.ownership, plugins, look_at(args, options))

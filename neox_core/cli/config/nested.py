@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from neox_core.cli.config.look import Look
 from neox_core.cli.config.outcomes import ABSENT, option_model, outcome, with_defaults, within
 from neox_core.cli.config.values import inline, takes
 from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, NAMES_OF_GPT_NEOX
+from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS, Options
 from neox_core.config.keys import Key
 from neox_core.config.validation import type_in_words
 from neox_core.errors import UserError, did_you_mean
@@ -30,10 +32,34 @@ def nested_lines(key: Key, path: Sequence[str], look: Look | None) -> list[tuple
         if path[0] not in names | also:
             known = sorted(names | also)
             raise UserError(f"{key.name} has no option {path[0]!r}; {did_you_mean(path[0], known)}")
-        return [*lines, ("known to", "DeepSpeed" if path[0] in names else "GPT-NeoX; it is not handed on")]
+        if path[0] not in names:
+            return [*lines, ("known to", "GPT-NeoX; it is not handed on")]
+        return [*lines, ("known to", "DeepSpeed"), *_of_deepspeed(key, path)]
     if key.name == "optimizer" and path[0] == "params" and len(path) == 2:
         return [*lines, *_option(path[1], look)]
     return lines
+
+
+def _of_deepspeed(key: Key, path: Sequence[str]) -> list[tuple[str, str]]:
+    """What DeepSpeed takes at a place.
+
+    Raises:
+        UserError: there is no such place.
+    """
+    kind: Any = DEEPSPEED_OPTIONS[key.name]
+    for depth, name in enumerate(path):
+        place = ".".join([key.name, *path[:depth]])
+        if not isinstance(kind, Options):
+            raise UserError(f"{place} takes {type_in_words(kind)}, which has no parts")
+        if name not in kind.types:
+            raise UserError(f"{place} has no option {name!r}; {did_you_mean(name, sorted(kind.types))}")
+        kind = kind.types[name]
+    return [
+        (
+            "takes",
+            f"a mapping with {', '.join(sorted(kind.types))}" if isinstance(kind, Options) else type_in_words(kind),
+        )
+    ]
 
 
 def refuse_impossible(key: Key, path: Sequence[str]) -> None:
@@ -58,7 +84,7 @@ def _value(key: Key, path: Sequence[str], look: Look) -> list[tuple[str, str]]:
         lines = [("value", "not given")]
     else:
         lines = [("value", inline(value)), ("set in", str(entry.inner.get(".".join(path), entry.origin)))]
-    if look.resolved is None or look.plugins is None:
+    if look.resolved is None:
         return [*lines, ("comes to", look.unknown)]
     result = outcome(".".join([key.name, *path]), value, look.resolved, look.plugins)
     return lines if result is ABSENT or result == value else [*lines, ("comes to", inline(result))]
@@ -66,7 +92,7 @@ def _value(key: Key, path: Sequence[str], look: Look) -> list[tuple[str, str]]:
 
 def _option(name: str, look: Look | None) -> list[tuple[str, str]]:
     """What the chosen optimizer says of one of its options."""
-    if look is None or look.resolved is None or look.plugins is None:
+    if look is None or look.resolved is None:
         return [("see", "`neox plugins show OPTIMIZER` for the options of each optimizer")]
     optimizer, params = look.resolved.optimizer.name, look.resolved.optimizer.params
     model = option_model(optimizer, look.plugins)

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from neox_core.cli.config.known import singular_names
+from neox_core.cli.config.named import KINDS, names_here, names_not_yet
 from neox_core.cli.config.values import CHANGES, heeded, provider, whose
 from neox_core.config.command_line import RaisingParser
 from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, NAMES_OF_GPT_NEOX
+from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS, Options
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.older import OLDER
 from neox_core.config.ownership import Ownership
 from neox_core.config.settings import Settings
-from neox_core.plugins import CommandContext
+from neox_core.plugins import CommandContext, PluginManager
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -36,7 +38,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     )
     command.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
     options = command.parse(argv)
-    text = json.dumps(schema(Ownership.of(context.plugins)), indent=1) + "\n"
+    text = json.dumps(schema(context.plugins), indent=1) + "\n"
     if options.output is None:
         print(text, end="")
     else:
@@ -44,12 +46,14 @@ def main(argv: list[str], context: CommandContext) -> int:
     return 0
 
 
-def schema(ownership: Ownership) -> dict[str, Any]:
+def schema(plugins: PluginManager) -> dict[str, Any]:
     """The schema of a file: every key, the earlier ones as deprecated, hyphens for underscores; nothing else.
 
-    No key is required, since a configuration may be spread over several files.
+    No key is required, since a configuration may be spread over several files. Names of components are offered; any other name is
+    valid too, as it may be that of a plugin which is not here.
     """
-    properties = {name: _property(key) for name, key in ownership.keys.items()} | _earlier(ownership)
+    ownership = Ownership.of(plugins)
+    properties = {name: _property(key, plugins) for name, key in ownership.keys.items()} | _earlier(ownership)
     return {
         "$schema": DIALECT,
         "title": "neox configuration",
@@ -64,11 +68,13 @@ def schema(ownership: Ownership) -> dict[str, Any]:
     }
 
 
-def _property(key: Key) -> dict[str, Any]:
+def _property(key: Key, plugins: PluginManager) -> dict[str, Any]:
     """What pydantic says of the value, and what is known about the key."""
-    found = _of_group(key)
+    place = key.name if key.name in KINDS else f"{key.name}.type"
+    found = _offering(names, _of_group(key)) if (names := names_here(place, plugins)) else _of_group(key)
     notes = [key.description, f"Owner: {key.group.group_name}, {provider(key)}.", f"Key of {whose(key)}."]
     notes += [f"Changes {CHANGES[key.changes]}.", f"It {effect}." if (effect := heeded(key)) else ""]
+    notes += [f"Not here yet: {', '.join(missing)}."] if (missing := names_not_yet(place, plugins)) else []
     described = {"description": "\n".join(filter(None, notes)), **found}
     if key.default is not REQUIRED:
         described["default"] = key.default
@@ -89,11 +95,33 @@ def _of_group(key: Key) -> dict[str, Any]:
     declared = {name: value for name, value in whole["properties"][key.name].items() if name not in apart}
     found: dict[str, Any] = _spelt_out(declared, whole.get("$defs", {}))
     if key.name in DEEPSPEED_NAMES:
-        names = sorted(DEEPSPEED_NAMES[key.name] | NAMES_OF_GPT_NEOX.get(key.name, frozenset()))
+        also: dict[str, Any] = {name: {} for name in sorted(NAMES_OF_GPT_NEOX.get(key.name, frozenset()))}
         for option in found.get("anyOf", [found]):
             if option.get("type") == "object":
-                option |= {"properties": {name: {} for name in names}, "additionalProperties": False}
+                option |= {"properties": also | _of_options(DEEPSPEED_OPTIONS[key.name]), "additionalProperties": False}
     return found
+
+
+def _of_options(options: Options) -> dict[str, Any]:
+    """The options of a dictionary of DeepSpeed's, with those within; values are left to `neox config check`, which coerces."""
+    return {
+        name: {"properties": _of_options(kind), "additionalProperties": False} if isinstance(kind, Options) else {}
+        for name, kind in sorted(options.types.items())
+    }
+
+
+def _offering(names: list[str], part: dict[str, Any]) -> dict[str, Any]:
+    """What a key that names components takes, with the names wherever one may stand."""
+    name = {"anyOf": [{"enum": names}, {"type": "string"}]}
+    if "anyOf" in part:
+        return part | {"anyOf": [_offering(names, option) for option in part["anyOf"]]}
+    if part.get("type") == "array" and not part["items"]:  # of attention_config: names, or [[names], repeats]
+        return {"type": "array", "items": {"anyOf": [name, {"prefixItems": [{"items": name}, {}], "type": "array"}]}}
+    if part.get("type") == "array":
+        return part | {"items": _offering(names, part["items"])}
+    if part.get("type") == "object":
+        return part | {"properties": {"type": name}}
+    return name if part.get("type") == "string" else part
 
 
 def _spelt_out(part: Any, definitions: dict[str, Any]) -> Any:

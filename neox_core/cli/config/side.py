@@ -18,6 +18,8 @@ from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.ownership import Ownership
 from neox_core.config.presets import exists
 from neox_core.config.translation import translate
+from neox_core.config.yaml_errors import Fault
+from neox_core.config.yaml_text import Loader, load
 from neox_core.errors import Notice, Problem, SettingsError, UserError
 from neox_core.plugins import CommandContext, PluginManager
 
@@ -56,6 +58,8 @@ class Side:
 def read_side(word: str, context: CommandContext, directory: Path | None = None, ranks: int | None = None) -> Side:
     """The settings that a word names: files, presets, runs, checkpoints and `KEY=VALUE`, joined by commas.
 
+    A comma within brackets or quotes of a value belongs to that.
+
     Args:
         word: what was written.
         context: which plugins are let in.
@@ -65,7 +69,7 @@ def read_side(word: str, context: CommandContext, directory: Path | None = None,
     Raises:
         UserError: there is no such thing, or it cannot be read.
     """
-    parts = [word] if exists((directory or Path()) / word) else word.split(",")
+    parts = [word] if exists((directory or Path()) / word) else divided(word)
     if not all(parts):
         raise UserError(f"'{word}': there is nothing on one side of a comma; write FILE,FILE without spaces")
     entries = read_entries(*files_and_overrides(parts, directory))
@@ -75,6 +79,26 @@ def read_side(word: str, context: CommandContext, directory: Path | None = None,
     except SettingsError as error:
         return _invalid(word, entries.values(), plugins, error)
     return _valid(word, args, plugins, ranks or args.global_num_gpus)
+
+
+def divided(word: str) -> list[str]:
+    """The parts of a side: a comma ends an override only where its value is whole."""
+    parts: list[str] = []
+    for piece in word.split(","):
+        if parts and not _is_whole(parts[-1]):
+            parts[-1] += f",{piece}"
+        else:
+            parts.append(piece)
+    return parts
+
+
+def _is_whole(part: str) -> bool:
+    """Whether a part is a name, or an override whose value is YAML."""
+    try:
+        load(part.partition("=")[2], Loader.get_single_data)
+    except Fault:
+        return False
+    return True
 
 
 def _valid(name: str, args: NeoXArgs, plugins: PluginManager, ranks: int | None) -> Side:

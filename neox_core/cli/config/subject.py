@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neox_core.cli.choice import chosen_plugins
+from neox_core.cli.report import print_notes
 from neox_core.cli.words import positive
 from neox_core.cli.world import find_world, least_ranks, ranks_in_words
-from neox_core.config import NeoXArgs, TokenizerSettings, World
+from neox_core.config import Entry, NeoXArgs, TokenizerSettings, World
 from neox_core.config.command_line import Parser, read_settings
-from neox_core.errors import Problem, SettingsError
+from neox_core.config.loading import read_file
+from neox_core.errors import Notice, Origin, Problem, SettingsError
 from neox_core.launch import device_kind
 from neox_core.plugins import CommandContext, PluginManager
 
@@ -73,8 +75,22 @@ def read(words: Sequence[str], options: argparse.Namespace, context: CommandCont
     Raises:
         UserError: they cannot be read, or are wrong.
     """
-    _, entries = read_settings(words, options)
+    entries = read_given(words, options)
     return NeoXArgs(entries.values(), chosen_plugins(entries, context))
+
+
+def read_given(words: Sequence[str], options: argparse.Namespace) -> dict[str, Entry]:
+    """The raw keys that the words give; a file without any is told at once, as it may be why others are missing.
+
+    Raises:
+        UserError: they cannot be read.
+    """
+    files, entries = read_settings(words, options)
+    given = {entry.origin.source for entry in entries.values()}
+    silent = (file for file in files if str(file) not in given and file.is_file())
+    empty = (Origin(source=str(file)) for file in silent if not read_file(file))
+    print_notes(Notice(message="gives no keys: it is empty, or nothing but comments", origin=file) for file in empty)
+    return entries
 
 
 def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
@@ -92,7 +108,7 @@ def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
             world = here
     except SettingsError as error:
         counted = f"looked at as for {ranks_in_words(world)}; --world-size N is for another number"
-        problems += [replace(problem, limitation=True, remedy=counted) for problem in error.problems]
+        problems += [replace(problem, remedy=counted) if problem.limitation else problem for problem in error.problems]
     resolved = None
     try:
         resolved = args.resolve(world)

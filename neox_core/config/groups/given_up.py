@@ -13,6 +13,11 @@ def _given_up(default: Any, description: str, reason: str = NO_MORE) -> Any:
     return setting(default, description, origin="deepspeed", changes="nothing", unused=reason)
 
 
+def is_asked_for(value: Any) -> bool:
+    """Whether a value of one of these keys wants the part, rather than saying that it is off."""
+    return value is True or (isinstance(value, dict) and value.get("enabled", bool(value)) is not False)
+
+
 class GivenUpSettings(Settings, group="given_up"):
     """Parts of DeepSpeed that it has given up; whoever asks for them is told so before a run."""
 

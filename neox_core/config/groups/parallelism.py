@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from neox_core.config.settings import Settings, setting
 
 
@@ -25,7 +27,7 @@ class ParallelismSettings(Settings, group="parallelism"):
         changes="speed",
         pending=True,
     )
-    distributed_backend: str = setting(
+    distributed_backend: Literal["nccl", "gloo", "mpi", "ccl", "hccl", "sccl", "ucc", "xccl"] = setting(
         "nccl", "Backend of torch.distributed", origin="megatron", changes="speed", pending=True
     )
     fp32_allreduce: bool = setting(
