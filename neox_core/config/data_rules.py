@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from neox_core.config.groups import DataSettings, LabelSettings, PairSettings
+from neox_core.config.plain import shown
 from neox_core.config.split import parse_split
-from neox_core.config.validation import shown
 from neox_core.config.world import World
 from neox_core.errors import Problem
 

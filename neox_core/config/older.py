@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from neox_core.config.loading import Entry
+from neox_core.config.plain import shown
 
 if TYPE_CHECKING:
     from neox_core.config.translation import Translation
@@ -40,7 +41,7 @@ def _only_false(remedy: str) -> Translate:
         if entry.value in (False, None):
             translation.notice(entry, "has no effect: false is all there is")
         else:
-            translation.refuse(entry, f"{entry.value!r} cannot be had", remedy)
+            translation.refuse(entry, f"{shown(entry.value)} cannot be had", remedy)
 
     return translate
 
@@ -53,7 +54,7 @@ def _choice(values: Iterable[Any], notice: str, remedy: str) -> Translate:
         if entry.value in known:
             translation.notice(entry, notice)
         else:
-            translation.refuse(entry, f"{entry.value!r} is not read any more", remedy)
+            translation.refuse(entry, f"{shown(entry.value)} is not read any more", remedy)
 
     return translate
 
@@ -77,7 +78,7 @@ def _geglu(entry: Entry, given: Mapping[str, Entry], translation: Translation) -
     if entry.value in (False, None) or (activation is not None and activation.value == "geglu"):
         translation.notice(entry, "has no effect: activation says it")
     elif entry.value is not True or (activation is not None and not (entry.overrides or activation.overrides)):
-        translation.refuse(entry, f"{entry.value!r} is not read any more", "write activation: geglu")
+        translation.refuse(entry, f"{shown(entry.value)} is not read any more", "write activation: geglu")
     else:
         translation.notice(entry, "is written activation: geglu today")
         translation.put(replace(entry, key="activation", value="geglu"))
@@ -93,7 +94,7 @@ def _attention_type(entry: Entry, given: Mapping[str, Entry], translation: Trans
             "multiquery": "write num_kv_heads: 1",
             "groupedquery": "write num_kv_heads, the number of key/value heads",
         }.get(str(entry.value), "say the number of key/value heads by num_kv_heads")
-        translation.refuse(entry, f"{entry.value!r} is not read any more", remedy)
+        translation.refuse(entry, f"{shown(entry.value)} is not read any more", remedy)
 
 
 def _greedy(entry: Entry, given: Mapping[str, Entry], translation: Translation) -> None:
@@ -101,10 +102,10 @@ def _greedy(entry: Entry, given: Mapping[str, Entry], translation: Translation) 
     if entry.value is None or entry.value is (not sampling):
         translation.notice(entry, f"has no effect: {' and '.join(sampling) or 'temperature: 0, the default,'} says it")
     elif entry.value is True:
-        written = ", ".join(f"{key}: {given[key].value!r}" for key in sampling)
+        written = ", ".join(f"{key}: {shown(given[key].value)}" for key in sampling)
         translation.refuse(entry, f"True and {written} contradict each other", f"remove greedy, or {written}")
     else:
-        translation.refuse(entry, f"{entry.value!r} is not read any more", "write a temperature > 0 to sample")
+        translation.refuse(entry, f"{shown(entry.value)} is not read any more", "write a temperature > 0 to sample")
 
 
 def _warmup_iters(entry: Entry, given: Mapping[str, Entry], translation: Translation) -> None:

@@ -36,6 +36,18 @@ def copied(value: Any) -> Any:
     return [copied(item) for item in value] if isinstance(value, list) else value
 
 
+def shown(value: Any) -> str:
+    """A value as a configuration file would have it, in a line; text in quotes."""
+    words = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    if isinstance(value, list):
+        return f"[{', '.join(shown(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {shown(item)}' for name, item in value.items())}}}"
+    return repr(value)
+
+
 def plain_entries(entries: Iterable[Entry]) -> list[Entry]:
     """The entries with copies of their values.
 
@@ -67,21 +79,21 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     scalar = _numpy_scalar(value)
     if scalar is value:
-        raise NotPlainError(f"{_shown(value)} is not plain data: {PLAIN}")
+        raise NotPlainError(f"{_in_python(value)} is not plain data: {PLAIN}")
     return _plain(scalar)
 
 
 def _text(text: object) -> str:
     """Plain text; two halves of a character, as JSON's escapes have them, are joined."""
     if not isinstance(text, str):
-        raise NotPlainError(f"the key {_shown(text)} is not plain data: {PLAIN}")
+        raise NotPlainError(f"the key {_in_python(text)} is not plain data: {PLAIN}")
     try:
         text.encode()
     except UnicodeEncodeError:
         try:
             return text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError as error:
-            raise NotPlainError(f"{_shown(text)} is not text: it has half of a character") from error
+            raise NotPlainError(f"{_in_python(text)} is not text: it has half of a character") from error
     return str.__str__(text)
 
 
@@ -92,6 +104,6 @@ def _numpy_scalar(value: Any) -> Any:
     return value if type(scalar) is type(value) else scalar
 
 
-def _shown(value: object) -> str:
+def _in_python(value: object) -> str:
     text = ascii(value) if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -10,6 +10,7 @@ from neox_core.config.architecture import expand_attention, left_out
 from neox_core.config.data_rules import DATA_RULES
 from neox_core.config.deepspeed_rules import DEEPSPEED_NOTICES, DEEPSPEED_RULES
 from neox_core.config.keys import Key
+from neox_core.config.plain import shown
 from neox_core.config.world import World
 from neox_core.errors import Notice, Problem, SettingsError
 
@@ -162,7 +163,7 @@ def pending_keys_are_told(args: NeoXArgs, world: World) -> Iterator[Problem]:
         if is_essential(args.ownership.keys[key]):
             yield Problem(
                 keys=(key,),
-                message=f"{value!r}: this version does not have it yet",
+                message=f"{shown(value)}: this version does not have it yet",
                 remedy="remove it to train without",
                 limitation=True,
             )

@@ -18,6 +18,7 @@ from neox_core.config.loading import Entry, compat_of, given_twice
 from neox_core.config.older import OLDER
 from neox_core.config.overrides import MOVED
 from neox_core.config.ownership import Ownership
+from neox_core.config.plain import shown
 from neox_core.errors import Notice, Problem
 
 
@@ -185,7 +186,7 @@ def _translate_norm(entry: Entry, norm: Any, translation: Translation) -> None:
         message = f"params.max_grad_norm: {norm} gives way to gradient_clipping: {clipping.value}"
         translation.notices.append(Notice(keys=("optimizer",), message=message, origin=origin))
     elif clipping.value != norm:
-        message = f"{clipping.value!r} in {clipping.origin}, but {MAX_NORM} is {norm!r} in {origin}"
+        message = f"{shown(clipping.value)} in {clipping.origin}, but {MAX_NORM} is {shown(norm)} in {origin}"
         problem = Problem(
             keys=("gradient_clipping", "optimizer"),
             message=message,
@@ -201,7 +202,7 @@ def _number(entry: Entry, name: str, value: Any, translation: Translation) -> An
         return value
     number = float(value.replace("_", "-"))
     origin = entry.inner.get(f"params.{name}", entry.origin)
-    message = f"params.{name}: {value!r} is read as {number}"
+    message = f"params.{name}: {shown(value)} is read as {number}"
     translation.notices.append(Notice(keys=("optimizer",), message=message, origin=origin))
     return number
 
@@ -237,6 +238,6 @@ def _translate_precision(translation: Translation) -> None:
         return
     if isinstance(entry.value, str) and entry.value not in ("fp32", "fp16", "bfloat16"):
         translation.notice(
-            entry, f"{entry.value!r} is fp32, as compat: {compat_of(translation.entries.values())} wants"
+            entry, f"{shown(entry.value)} is fp32, as compat: {compat_of(translation.entries.values())} wants"
         )
         translation.entries["precision"] = replace(entry, value="fp32")

@@ -14,6 +14,7 @@ from neox_core.config import elsewhere
 from neox_core.config.absent import declares
 from neox_core.config.loading import Entry
 from neox_core.config.ownership import CORE, Owner, Ownership
+from neox_core.config.plain import shown
 from neox_core.config.settings import Settings
 from neox_core.errors import Problem, nearest
 
@@ -119,18 +120,6 @@ def _bounds(constraints: Iterable[Any]) -> str:
         for attribute, sign in _BOUNDS
         if getattr(constraint, attribute, None) is not None
     )
-
-
-def shown(value: Any) -> str:
-    """A value as a configuration file would have it, in a line; text in quotes."""
-    words = {None: "null", True: "true", False: "false"}
-    if value is None or isinstance(value, bool):
-        return words[value]
-    if isinstance(value, list):
-        return f"[{', '.join(shown(item) for item in value)}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{name}: {shown(item)}' for name, item in value.items())}}}"
-    return repr(value)
 
 
 def type_in_words(annotation: Any) -> str:

@@ -15,7 +15,8 @@ from neox_core.config import (
     ScheduleSettings,
     TrainingSettings,
 )
-from neox_core.config.validation import allowed, shown
+from neox_core.config.plain import shown
+from neox_core.config.validation import allowed
 from neox_core.errors import Problem, UserError, did_you_mean, nearest
 from neox_core.model import tables
 from neox_core.plugins import Attention, Feature, Logger, PluginManager, State
@@ -119,7 +120,9 @@ def feature_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Pro
     names = ", ".join(f"'{mixer.name}'" for mixer in mixers)
     for key, feature in asked_features(resolved[ModelSettings]).items():
         if not any(feature in mixer.supports for mixer in mixers):
-            message = f"{resolved.all_values()[key]!r} asks for {feature}, which attention {names} does not support"
+            message = (
+                f"{shown(resolved.all_values()[key])} asks for {feature}, which attention {names} does not support"
+            )
             remedy = "`neox plugins --kind attention` lists what each supports"
             yield Problem(keys=(key,), message=message, remedy=remedy, origin=resolved.origin(key))
     for mixer in mixers:

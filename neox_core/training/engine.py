@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from neox_core.checkpoint import Reader, load_fragments
 from neox_core.config import OptimizerSettings, Resolved
-from neox_core.config.validation import shown
+from neox_core.config.plain import shown
 from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective
 from neox_core.parallel import Fragment

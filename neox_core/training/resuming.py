@@ -14,6 +14,7 @@ from neox_core.checkpoint.manifest import Manifest
 from neox_core.checkpoint.search import find, require_none_later
 from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, read_text
 from neox_core.config.architecture import meaning
+from neox_core.config.plain import shown
 from neox_core.errors import UserError
 
 Tell = Callable[[str], None]
@@ -127,7 +128,7 @@ def model_differences(saved: Mapping[str, Any], resolved: Resolved) -> Iterator[
         if key in COMPARED_APART or not belongs_to_model(field.json_schema_extra) or before[key] == values[key]:
             continue
         if meaning(key, before) != meaning(key, values):
-            yield f"{key} {before[key]!r} (now {values[key]!r})"
+            yield f"{key} {shown(before[key])} (now {shown(values[key])})"
 
 
 def belongs_to_model(extra: Any) -> bool:
