@@ -10,6 +10,7 @@ from plugin_runs import write_config, write_data
 from small_settings import MODEL
 
 from neox_core.cli.deepy import generate_words, hand_on, launched_world, local_options, write_output
+from neox_core.cli.main import main
 from neox_core.config import Host, NeoXArgs, World
 from neox_core.errors import UserError
 from neox_core.launch import local_slots
@@ -116,15 +117,16 @@ def test_what_deepy_cannot_run_is_said_in_a_sentence(place, words, sentence):
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_may_switch_off_the_plugins_whose_keys_are_asked_for(place):
-    (place / "work.py").write_text("import sys\nprint('started')\n")
-    off = "plugin_disable=[neox-toolkit:launchers,neox-toolkit:loggers]"
-    done = neox("deepy", "./work.py", "-d", "conf", "tiny", off, cwd=place)
-    assert done.returncode == 0, done.stderr
-    assert "started" in done.stdout
-    done = neox("deepy", "generate.py", "-d", "conf", "tiny", "plugin_disable=[neox-toolkit:commands]", cwd=place)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "generate.py: no plugin here offers the verb `generate`" in done.stderr
+def test_a_file_may_switch_off_the_plugins_whose_keys_are_asked_for(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    off = {"plugin_disable": ["neox-toolkit:launchers", "neox-toolkit:loggers"]}
+    args = NeoXArgs.from_ymls(["conf/tiny.yml"], off)
+    args.user_script = "work.py"
+    assert "work.py" in args.get_deepspeed_main_args()
+    code = main(["deepy", "generate.py", "-d", "conf", "tiny", "plugin_disable=[neox-toolkit:commands]"])
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert "generate.py: no plugin here offers the verb `generate`" in err
 
 
 def test_what_the_launcher_leaves_out_is_told(place):
