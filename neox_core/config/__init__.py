@@ -13,6 +13,7 @@ from neox_core.lazy import lazy_names
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs as NeoXArgs
     from neox_core.config.entries import read_entries as read_entries
+    from neox_core.config.entry import Entry as Entry
     from neox_core.config.groups import (
         CORE_GROUPS as CORE_GROUPS,
         CheckpointSettings as CheckpointSettings,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         TokenizerSettings as TokenizerSettings,
         TrainingSettings as TrainingSettings,
     )
-    from neox_core.config.loading import Entry as Entry, read_text as read_text
+    from neox_core.config.loading import read_text as read_text
     from neox_core.config.ownership import Ownership as Ownership
     from neox_core.config.resolved import Resolved as Resolved
     from neox_core.config.settings import Settings as Settings, setting as setting
@@ -52,7 +53,8 @@ _WHERE = {
         "TokenizerSettings",
         "TrainingSettings",
     ),
-    "loading": ("Entry", "read_text"),
+    "entry": ("Entry",),
+    "loading": ("read_text",),
     "ownership": ("Ownership",),
     "resolved": ("Resolved",),
     "settings": ("Settings", "setting"),

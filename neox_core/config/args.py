@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.entries import entries_of, plugins_for, read_entries
+from neox_core.config.entry import Entry
 from neox_core.config.groups.given_up import GivenUpSettings, is_asked_for
-from neox_core.config.loading import Entry
 from neox_core.config.ownership import Ownership
 from neox_core.config.plain import copied
 from neox_core.config.reading import key_problems, read, typed
 from neox_core.config.settings import Settings
 from neox_core.config.translation import is_spelling
 from neox_core.config.world import World
-from neox_core.config.yaml_text import dump_yaml
 from neox_core.errors import Notice, Origin, Problem, SettingsError, UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -286,6 +285,8 @@ class NeoXArgs:
 
     def save_yml(self, path: str | Path) -> None:
         """Write the given keys to a file that `from_ymls` reads back."""
+        from neox_core.config.yaml_text import dump_yaml  # which costs PyYAML
+
         Path(path).write_text(dump_yaml(self.to_dict()), encoding="utf-8")
 
     def print(self) -> None:

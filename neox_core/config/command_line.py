@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from neox_core.config.entries import overlaid, read_entries
-from neox_core.config.loading import Entry
+from neox_core.config.entry import Entry
 from neox_core.config.presets import find_config, is_readable
 from neox_core.errors import Origin, Problem, SettingsError, UserError, did_you_mean
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from neox_core.config.entry import Entry, merge
 from neox_core.config.groups import PluginSettings
-from neox_core.config.loading import Entry, merge, read_file
 from neox_core.config.overrides import Override
 from neox_core.config.plain import plain_entries
 from neox_core.config.validation import group_problems
@@ -29,6 +29,8 @@ def read_entries(
     Raises:
         UserError: a file cannot be read, a key is given twice, an override is malformed.
     """
+    from neox_core.config.loading import read_file  # which costs PyYAML
+
     said = [Override.parse(text) for text in overrides]
     overwriting = entries_of(overwrite_values or {}, "overwrite_values", overrides=True)
     later = [*overwriting.values(), *(override.entry for override in said)]

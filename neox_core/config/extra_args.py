@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from neox_core.config.deepspeed_names import OF_OTHER_GROUPS
 from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS
+from neox_core.config.entry import Entry
 from neox_core.config.groups import BatchSettings, DeepSpeedSettings, GivenUpSettings
 from neox_core.config.groups.given_up import is_asked_for
-from neox_core.config.loading import Entry
 from neox_core.config.option_checks import EXTRA, option_problems
 from neox_core.config.validation import group_problems
 from neox_core.config.world import World

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from neox_core.config.loading import Entry
+from neox_core.config.entry import Entry
 from neox_core.config.plain import shown
 
 if TYPE_CHECKING:

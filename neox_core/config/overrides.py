@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from neox_core.config.loading import Entry
-from neox_core.config.yaml_errors import Fault
-from neox_core.config.yaml_text import DEEPEST, Loader, load
+from neox_core.config.entry import Entry
 from neox_core.errors import Origin, Problem, SettingsError, UserError
 
 MOVED = {"optimizer.params.max_grad_norm": "gradient_clipping"}
@@ -38,6 +36,9 @@ class Override:
         Raises:
             UserError: it has no `=`, its value is not YAML, or its path is too long.
         """
+        from neox_core.config.yaml_errors import Fault
+        from neox_core.config.yaml_text import DEEPEST, Loader, load
+
         path, separator, value_text = text.partition("=")
         if not separator or not path:
             raise UserError(f"'{text}': neither a file nor an override; an override is written key=value")

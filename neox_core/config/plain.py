@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from neox_core.config.loading import Entry
+from neox_core.config.entry import Entry
 from neox_core.errors import Problem, SettingsError
 
 PLAIN = "text, numbers, true/false, null, lists and mappings with text keys"

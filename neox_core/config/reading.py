@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from neox_core.config.loading import Entry
+from neox_core.config.entry import Entry
 from neox_core.config.ownership import Ownership
 from neox_core.config.plain import copied, plain_entries
 from neox_core.config.settings import Settings

@@ -13,8 +13,8 @@ from typing import Any
 
 from neox_core.config.compatibility import reproduces
 from neox_core.config.derived import DERIVED, RUNTIME
+from neox_core.config.entry import Entry, compat_of, given_twice
 from neox_core.config.fitting import fitted
-from neox_core.config.loading import Entry, compat_of, given_twice
 from neox_core.config.older import OLDER
 from neox_core.config.overrides import MOVED
 from neox_core.config.ownership import Ownership

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from neox_core.config import elsewhere
 from neox_core.config.absent import declares
-from neox_core.config.loading import Entry
+from neox_core.config.entry import Entry
 from neox_core.config.ownership import CORE, Owner, Ownership
 from neox_core.config.plain import shown
 from neox_core.config.settings import Settings

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from neox_core.config.loading import Entry
+from neox_core.config.entry import Entry
 from neox_core.errors import Problem
 
 VARIABLES = ("NEOX_DATA_PATH", "NEOX_CHECKPOINT_PATH")

@@ -12,7 +12,7 @@ import neox_core
 from neox_core.config import NeoXArgs, World, read_text
 from neox_core.config.compatibility import DEFECTS, reproduces
 from neox_core.config.entries import read_entries
-from neox_core.config.loading import merge
+from neox_core.config.entry import merge
 from neox_core.errors import SettingsError
 
 ROOT = Path(neox_core.__file__).parents[1]

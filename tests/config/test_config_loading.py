@@ -286,7 +286,7 @@ def test_a_key_twice_in_one_file_names_both_lines(spelling):
 
 
 def read_and_merge(text: str):
-    from neox_core.config.loading import merge
+    from neox_core.config.entry import merge
 
     return merge([read_text(text, "run.yml")])
 

@@ -10,7 +10,8 @@ from settings_strategies import ANYTHING, OWNERSHIP, PLUGINS, of_key, settings
 from small_settings import MODEL
 
 from neox_core.config import Entry, NeoXArgs, World, dump_yaml, read_text
-from neox_core.config.loading import merge, read_file
+from neox_core.config.entry import merge
+from neox_core.config.loading import read_file
 from neox_core.errors import Origin, SettingsError
 
 quick = hypothesis_settings(

@@ -12,7 +12,7 @@ from typing import Any
 from gpt_neox_tables import as_text, configs, entries_of, read_golden
 
 from neox_core.config import NeoXArgs, World
-from neox_core.config.loading import merge
+from neox_core.config.entry import merge
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 

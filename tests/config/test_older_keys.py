@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from neox_core.config import NeoXArgs, read_text
-from neox_core.config.loading import merge
+from neox_core.config.entry import merge
 from neox_core.config.older import OLDER
 from neox_core.config.overrides import Override
 from neox_core.errors import SettingsError

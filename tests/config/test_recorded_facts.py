@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from neox_core.config import NeoXArgs, Resolved, World, read_text
-from neox_core.config.loading import merge
+from neox_core.config.entry import merge
 from neox_core.errors import SettingsError
 from neox_core.plugins import PluginManager, Switches
 from neox_core.training.schedule import make_schedule

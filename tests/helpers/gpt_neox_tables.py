@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neox_core.config import Entry, NeoXArgs, read_text
-from neox_core.config.loading import merge
+from neox_core.config.entry import merge
 from neox_core.plugins import PluginManager
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
