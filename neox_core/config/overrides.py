@@ -9,7 +9,10 @@ from typing import Any
 from neox_core.config.entry import Entry
 from neox_core.errors import Origin, Problem, SettingsError, UserError
 
-MOVED = {"optimizer.params.max_grad_norm": "gradient_clipping"}
+MAX_NORM = "optimizer.params.max_grad_norm"
+"""Where earlier files have gradient_clipping."""
+
+MOVED = {MAX_NORM: "gradient_clipping"}
 """Parts of mappings, as earlier files have them, and the keys that they are today."""
 
 

@@ -16,7 +16,7 @@ from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.entry import Entry, compat_of, given_twice
 from neox_core.config.fitting import fitted
 from neox_core.config.older import OLDER
-from neox_core.config.overrides import MOVED
+from neox_core.config.overrides import MAX_NORM
 from neox_core.config.ownership import Ownership
 from neox_core.config.plain import shown
 from neox_core.errors import Notice, Problem
@@ -153,9 +153,6 @@ def _translate_extra(translation: Translation, ownership: Ownership) -> None:
 # The optimizer's options
 
 _ODD_NUMBER = re.compile(r"\d+(\.\d*)?[eE]_\d+")
-
-
-MAX_NORM = next(place for place, key in MOVED.items() if key == "gradient_clipping")
 
 
 def _translate_optimizer(translation: Translation) -> None:
