@@ -7,7 +7,7 @@ Every error that a user can cause is a `UserError`. The command line prints it w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class UserError(Exception):
@@ -16,8 +16,7 @@ class UserError(Exception):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a value was written: `file:line`, a command line override, a default.
 
     Args:
@@ -42,8 +41,7 @@ class Origin:
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake: the keys it is about, a sentence that names value and allowed values, and what to do about it.
 
     A `limitation` is no mistake in the settings, but something that this machine or this version cannot do: `neox train` refuses
@@ -66,8 +64,7 @@ class Problem:
         return f"{where}{about}{self.message}{remedy}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(NamedTuple):
     """What a user should know about a setting but need not mend."""
 
     message: str

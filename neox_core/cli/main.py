@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import signal
@@ -36,9 +35,6 @@ Train large autoregressive language models.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code is 0, 2 for what the user can mend, 130 after Ctrl-C."""
-    gc.set_threshold(
-        100_000, 50, 50
-    )  # imports make many objects that stay: looking for garbage among them costs a tenth
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # rather than end where a terminal lacks a letter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from neox_core.config import Device, NeoXArgs, World
@@ -38,7 +37,7 @@ def find_world(args: NeoXArgs, device: Device | None = None) -> World:
 def _located(problem: Problem, args: NeoXArgs) -> Problem:
     """The problem with the places where its keys were given; what is wrong within a hostfile has its place there."""
     places = [place for key in problem.keys if (place := args.origin(key)) is not None]
-    return replace(problem, origin=places[0], others=tuple(places[1:])) if places else problem
+    return problem._replace(origin=places[0], others=tuple(places[1:])) if places else problem
 
 
 def find_world_or_least(args: NeoXArgs, problems: list[Problem]) -> World:

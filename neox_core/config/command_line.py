@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any, NamedTuple, NoReturn
 
 from neox_core.config.entries import overlaid, read_entries
 from neox_core.config.entry import Entry
@@ -14,8 +14,7 @@ from neox_core.config.presets import find_config, is_readable
 from neox_core.errors import Origin, Problem, SettingsError, UserError, did_you_mean
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """A flag that sets a key.
 
     Args:
@@ -28,7 +27,7 @@ class Flag:
     names: tuple[str, ...]
     key: str
     help: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = MappingProxyType({})
 
     def entry(self, value: object) -> Entry:
         """The key with a value that this flag was given."""

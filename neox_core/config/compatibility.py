@@ -7,14 +7,13 @@ by `Resolved.reproduces(name)`, so that nothing depends on `compat` elsewhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 GPT_NEOX = "gpt-neox"
 """The one value of `compat`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defect:
+class Defect(NamedTuple):
     """One defect.
 
     Args:

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS
-
 OF_OTHER_GROUPS = frozenset({"bf16", "bfloat16", "fp16", "gradient_clipping", "optimizer", "scheduler"})
 """Keys of DeepSpeed's configuration beside those of the groups `deepspeed` and `batch`; `bfloat16` is an old `bf16`."""
-
-DEEPSPEED_NAMES: Mapping[str, frozenset[str]] = {
-    key: frozenset(options.types) for key, options in DEEPSPEED_OPTIONS.items()
-}
-"""Key -> names in its dictionary."""
 
 NAMES_OF_GPT_NEOX = {
     "fp16": frozenset({"fp16", "type"}),

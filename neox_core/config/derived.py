@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neox_core.config.deepspeed_json import ZERO_DEFAULTS
 from neox_core.config.groups import OptimizerSettings, ParallelismSettings
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from neox_core.config.resolved import Resolved
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(NamedTuple):
     """A computed value.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +114,7 @@ def plugins_for(
 def _located(problem: Problem, entries: Mapping[str, Entry]) -> Problem:
     """The problem with the place of its switch, where that is a key of the settings."""
     entry = next((entries[key] for key in problem.keys if key in entries), None)
-    return problem if entry is None else replace(problem, origin=entry.inner.get(problem.path or "", entry.origin))
+    return problem if entry is None else problem._replace(origin=entry.inner.get(problem.path or "", entry.origin))
 
 
 def _no_text(key: object, origin: Origin) -> Problem:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -62,7 +61,7 @@ def _unknown(key: str, args: NeoXArgs) -> Problem:
 def _clash(key: str, origin: Origin | None) -> Problem:
     if origin is None:
         return _problem(key, f"{key}: has a key of its own", "write it as that key")
-    return replace(_problem(key, f"{key}: also set in {origin}", "keep one of the two"), others=(origin,))
+    return _problem(key, f"{key}: also set in {origin}", "keep one of the two")._replace(others=(origin,))
 
 
 def _of_another_type(key: str, value: Any) -> list[Problem]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from neox_core.config.settings import Changes, FromCheckpoint, KeyOrigin, Settings
 
@@ -11,8 +10,7 @@ REQUIRED: Any = ...
 """The default of a key that must be given."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(NamedTuple):
     """One key of the flat configuration, as its group declares it; the arguments are those of `setting`.
 
     Args:

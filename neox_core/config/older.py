@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeGuard
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from neox_core.config.entry import Entry
 from neox_core.config.plain import shown
@@ -17,8 +17,7 @@ Translate = Callable[["Entry", Mapping[str, "Entry"], "Translation"], None]
 """Puts what a key means into a translation; is also given all entries, to look at what stands beside it."""
 
 
-@dataclass(frozen=True, slots=True)
-class OlderKey:
+class OlderKey(NamedTuple):
     """A key that earlier files have.
 
     Args:

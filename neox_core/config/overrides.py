@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from neox_core.config.entry import Entry
 from neox_core.errors import Origin, Problem, SettingsError, UserError
@@ -16,8 +16,7 @@ MOVED = {MAX_NORM: "gradient_clipping"}
 """Parts of mappings, as earlier files have them, and the keys that they are today."""
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(NamedTuple):
     """One override.
 
     Args:

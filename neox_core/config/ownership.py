@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.groups import CORE_GROUPS
@@ -19,8 +18,7 @@ CORE = "neox_core"
 """The provider of the core's groups."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """A group and who brings it."""
 
     group: type[Settings]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -17,8 +17,7 @@ from neox_core.config.variables import expanded
 from neox_core.errors import Notice, Problem, SettingsError
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """Entries that were found right.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from neox_core.config.architecture import expand_attention, resolve_mlp_width
@@ -90,7 +89,7 @@ def _notices(args: NeoXArgs, world: World) -> Iterator[Notice]:
     """What is told of settings, with the place of the first key that was given."""
     for rule in NOTICES:
         for notice in rule(args, world):
-            yield replace(notice, origin=notice.origin or _first_origin(args, notice.keys))
+            yield notice._replace(origin=notice.origin or _first_origin(args, notice.keys))
 
 
 def _origins(args: NeoXArgs) -> dict[str, Origin]:
@@ -115,7 +114,7 @@ def _located(problem: Problem, args: NeoXArgs) -> Problem:
     first = f"{problem.keys[0]}.{problem.path}" if problem.path else problem.keys[0]
     places = [args.origin(first), *(args.origin(key) for key in problem.keys[1:])]
     given = list(dict.fromkeys(place for place in places if place is not None))
-    return replace(problem, origin=given[0], others=(*problem.others, *given[1:])) if given else problem
+    return problem._replace(origin=given[0], others=(*problem.others, *given[1:])) if given else problem
 
 
 def _mixture(mixture: MixtureSettings, layer: int) -> str | None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from neox_core.config.compatibility import reproduces
 from neox_core.config.groups import CompatibilitySettings, TrainingSettings
@@ -19,8 +19,7 @@ Precision = Literal["fp32", "fp16", "bf16"]
 G = TypeVar("G", bound=Settings)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """How many samples make a step.
 
     Args:
@@ -39,8 +38,7 @@ class Batch:
         return self.micro * self.accumulation * self.data_parallel
 
 
-@dataclass(frozen=True, slots=True)
-class OptimizerChoice:
+class OptimizerChoice(NamedTuple):
     """The optimizer by name, its own options, and the learning rate that the schedule scales."""
 
     name: str

@@ -50,11 +50,11 @@ def nearest_key(name: str, ownership: Ownership) -> tuple[str, str]:
 
 def _places_within(name: str) -> list[str]:
     """Keys whose mappings have this name."""
-    from neox_core.config.deepspeed_names import DEEPSPEED_NAMES  # only after a mistake
+    from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS  # only after a mistake
 
     if name in OPTIMIZER_OPTIONS:
         return ["optimizer: {type: ..., params: {lr: ...}}"]
-    return [key for key, names in DEEPSPEED_NAMES.items() if name in names][:3]
+    return [key for key, options in DEEPSPEED_OPTIONS.items() if name in options.types][:3]
 
 
 def claimed_twice(entry: Entry, owners: Sequence[Owner]) -> Problem:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 from neox_core.config.host_filters import Pool, select
@@ -65,7 +64,7 @@ def _selected(pool: Pool, include: str | None, exclude: str | None, hostfile: Pa
     except SettingsError as error:
         if hostfile is not None or (include and exclude):
             raise
-        raise SettingsError(replace(problem, limitation=True) for problem in error.problems) from error
+        raise SettingsError(problem._replace(limitation=True) for problem in error.problems) from error
 
 
 def _first_hosts(pool: Pool, num_nodes: int | None, hostfile: Path | None) -> Pool:

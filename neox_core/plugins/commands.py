@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from neox_core.plugins.reference import check_form
 from neox_core.plugins.switches import Switches
@@ -35,8 +35,7 @@ CommandMain = Callable[[list[str], CommandContext], int]
 """A verb: takes the words after its name, returns the exit code; errors of the user are raised as UserError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One verb."""
 
     name: str

@@ -16,10 +16,10 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -41,8 +41,7 @@ HOOK_PREFIX = "neox_"
 HOOK_NAMES = tuple(name for name in vars(NeoxHooks) if name.startswith(HOOK_PREFIX))
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(NamedTuple):
     """One plugin that was found: where it comes from, whether it is in use, and what it declares."""
 
     source: Source
@@ -69,8 +68,7 @@ class HookManager(pluggy.PluginManager):
         return super().parse_hookimpl_opts(plugin, name) or {}
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A plugin that is known of but not loaded."""
 
     source: Source
@@ -188,7 +186,7 @@ def load(candidate: Candidate, manager: HookManager) -> Plugin:
             traceback="".join(traceback.format_exception(error)),
         )
     file = getattr(plugin, "__file__", None) or getattr(inspect.getmodule(type(plugin)), "__file__", None)
-    source = replace(source, file=file)
+    source = source._replace(file=file)
     return Plugin(source, AVAILABLE, components, settings, commands, hooks, time.perf_counter() - start)
 
 

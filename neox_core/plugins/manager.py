@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
@@ -28,8 +27,7 @@ class ComponentError(UserError):
     """A component that was asked for cannot be had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """A component and the plugin that offers it."""
 
     component: Component
@@ -41,8 +39,7 @@ class Offer:
         return f"{self.source.distribution}/{self.component.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class HookFailure:
+class HookFailure(NamedTuple):
     """A plugin's hook that raised."""
 
     plugin: str

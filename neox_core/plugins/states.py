@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class State(StrEnum):
@@ -17,8 +17,7 @@ class State(StrEnum):
     CONFLICT = "conflict"  # another plugin offers the same
 
 
-@dataclass(frozen=True, slots=True)
-class Availability:
+class Availability(NamedTuple):
     """A state with its reason and the command or setting that mends it."""
 
     state: State = State.OK
@@ -39,8 +38,7 @@ class Availability:
 AVAILABLE = Availability()
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where a plugin comes from. One that `-p` names is its own distribution, with `-p` as entry point and no version."""
 
     distribution: str

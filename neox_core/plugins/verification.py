@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 
 from neox_core.errors import Problem, SettingsError, UserError, nearest
 from neox_core.plugins.discovery import ASKED, Plugin, matches
@@ -71,7 +70,7 @@ def name_problems(switches: Switches, plugins: Sequence[Plugin]) -> Iterator[Pro
             yield _unknown("plugin_prefer", "component", component, components, path=component)
         elif not is_plugin(distribution):
             problem = _unknown("plugin_prefer", "plugin", distribution, known, path=component)
-            yield replace(problem, message=f"{component}: {problem.message}")
+            yield problem._replace(message=f"{component}: {problem.message}")
 
 
 def _unknown(switch: str, what: str, name: str, candidates: Collection[str], path: str | None = None) -> Problem:

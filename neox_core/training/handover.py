@@ -61,7 +61,7 @@ class Handover:
         data = {
             "name": self.name,
             "run_dir": self.run_dir,
-            "entries": [[entry.key, entry.value, asdict(entry.origin)] for entry in self.entries],
+            "entries": [[entry.key, entry.value, entry.origin._asdict()] for entry in self.entries],
             "switches": self.switches.to_dict(),
             "world": asdict(self.world),
             "vocabulary": self.vocabulary,

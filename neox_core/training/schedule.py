@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from neox_core.config import Resolved, ScheduleSettings
 from neox_core.errors import UserError, did_you_mean
@@ -14,8 +14,7 @@ Schedule = Callable[[int], float]
 """From the number of steps taken so far to the rate of the next one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleShape:
+class ScheduleShape(NamedTuple):
     """What every schedule is made from.
 
     Args:

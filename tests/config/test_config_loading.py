@@ -8,7 +8,6 @@ import math
 import os
 import threading
 import time
-from dataclasses import asdict
 
 import pytest
 
@@ -241,7 +240,7 @@ def test_each_entry_knows_the_columns_of_key_and_value(text, key, value):
 
 def test_an_origin_survives_json():
     origin = read_text("norm: rmsnorm", "run.yml")[0].origin
-    assert Origin(**json.loads(json.dumps(asdict(origin)))) == origin
+    assert Origin(**json.loads(json.dumps(origin._asdict()))) == origin
 
 
 def test_a_pipe_is_read_like_a_file(tmp_path):

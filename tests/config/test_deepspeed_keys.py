@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from neox_core.config import DeepSpeedSettings, NeoXArgs, World
 from neox_core.config.deepspeed_json import NOT_PASSED_ON
-from neox_core.config.deepspeed_names import DEEPSPEED_NAMES
 from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS, Options
 from neox_core.config.keys import Key
 from neox_core.config.option_checks import option_problems
@@ -383,7 +382,7 @@ def test_what_it_can_use_is_not_refused(place, value):
 
 
 def test_only_keys_that_are_dictionaries_have_names_in_them():
-    for key in DEEPSPEED_NAMES:
+    for key in DEEPSPEED_OPTIONS:
         known = OWNERSHIP.keys[key]
         assert "dict" in str(known.group.model_fields[key].annotation)
 

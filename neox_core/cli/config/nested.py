@@ -8,7 +8,7 @@ from typing import Any
 from neox_core.cli.config.look import Look
 from neox_core.cli.config.outcomes import ABSENT, option_model, outcome, with_defaults, within
 from neox_core.cli.config.values import inline, takes
-from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, NAMES_OF_GPT_NEOX
+from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS, Options
 from neox_core.config.keys import Key
 from neox_core.config.validation import type_in_words
@@ -26,9 +26,8 @@ def nested_lines(key: Key, path: Sequence[str], look: Look | None) -> list[tuple
     """
     refuse_impossible(key, path)
     lines = _value(key, path, look) if look else []
-    names = DEEPSPEED_NAMES.get(key.name)
-    if names is not None:
-        also = NAMES_OF_GPT_NEOX.get(key.name, frozenset())
+    if key.name in DEEPSPEED_OPTIONS:
+        names, also = set(DEEPSPEED_OPTIONS[key.name].types), NAMES_OF_GPT_NEOX.get(key.name, frozenset())
         if path[0] not in names | also:
             known = sorted(names | also)
             raise UserError(f"{key.name} has no option {path[0]!r}; {did_you_mean(path[0], known)}")

@@ -13,7 +13,7 @@ from neox_core.cli.config.known import singular_names
 from neox_core.cli.config.named import KINDS, names_here, names_not_yet
 from neox_core.cli.config.values import CHANGES, heeded, provider, whose
 from neox_core.config.command_line import RaisingParser
-from neox_core.config.deepspeed_names import DEEPSPEED_NAMES, NAMES_OF_GPT_NEOX
+from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS, Options
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.keys import REQUIRED, Key
@@ -94,7 +94,7 @@ def _of_group(key: Key) -> dict[str, Any]:
     apart = {"title", "description", "default", "from_checkpoint", "origin", "changes", "unused", "pending", "aliases"}
     declared = {name: value for name, value in whole["properties"][key.name].items() if name not in apart}
     found: dict[str, Any] = _spelt_out(declared, whole.get("$defs", {}))
-    if key.name in DEEPSPEED_NAMES:
+    if key.name in DEEPSPEED_OPTIONS:
         also: dict[str, Any] = {name: {} for name in sorted(NAMES_OF_GPT_NEOX.get(key.name, frozenset()))}
         for option in found.get("anyOf", [found]):
             if option.get("type") == "object":

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.report import print_notes
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 FILES = "FILE | KEY=VALUE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(NamedTuple):
     """Settings, the ranks that they are for, and what was found.
 
     Args:
@@ -108,7 +106,7 @@ def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
             world = here
     except SettingsError as error:
         counted = f"looked at as for {ranks_in_words(world)}; --world-size N is for another number"
-        problems += [replace(problem, remedy=counted) if problem.limitation else problem for problem in error.problems]
+        problems += [problem._replace(remedy=counted) if problem.limitation else problem for problem in error.problems]
     resolved = None
     try:
         resolved = args.resolve(world)
