@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gpt_neox_tables import as_text, configs, entries_of, read_golden
+from whole_matrix import WHOLE
 
 from neox_core.config import NeoXArgs, World
 from neox_core.config.entry import merge
@@ -17,7 +18,7 @@ from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 
 RUNS = [run for run in read_golden("gpt-neox-runs") if not {"without", "compat"} & run.keys()]
-COUNT = 10_000 if "NEOX_TEST_ALL" in os.environ else 1_000
+COUNT = 10_000 if WHOLE else 1_000
 STRANGERS: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 10**20, 0.5, -0.5, 1e300),
     *("", "text", "1e5", " 3", "None", "NaN"),

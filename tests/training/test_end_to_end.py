@@ -10,6 +10,7 @@ import pytest
 from plugin_runs import write_config, write_data
 from training_commands import are_gone, train
 from training_runs import shards
+from whole_matrix import in_whole
 
 from neox_core.checkpoint import find
 
@@ -26,7 +27,7 @@ def configure(directory, name="tiny", *, ranks=1, **changes):
     return f"{name}.yml"
 
 
-@pytest.mark.parametrize(("ranks", "stage"), [(1, 0), (2, 1)])
+@pytest.mark.parametrize(("ranks", "stage"), [in_whole(1, 0), (2, 1)])
 def test_a_run_that_is_terminated_and_later_killed_ends_with_the_same_bits(tmp_path, ranks, stage):
     changes = {"ranks": ranks, "zero_optimization": {"stage": stage}}
     whole = train(tmp_path, configure(tmp_path, "whole", **changes))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import pytest
 import yaml
 from plugin_distributions import neox
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from whole_matrix import WHOLE
 
 from neox_core.data.tokenizer import load_tokenizer
 
@@ -77,7 +77,7 @@ def test_the_model_writes_on_from_a_prompt(short_run):
     assert len(done.stdout.strip()) > len("def ")
 
 
-@pytest.mark.skipif("NEOX_TEST_ALL" not in os.environ, reason="minutes of training; NEOX_TEST_ALL=1 runs it")
+@pytest.mark.skipif(not WHOLE, reason="minutes of training; NEOX_TEST_ALL=1 runs it")
 def test_the_whole_preset_learns(tmp_path, prepared_data, uniform_loss):
     directory = trained(tmp_path, prepared_data, timeout=1800)
     held_out = curve(directory, "validation/lm_loss")
