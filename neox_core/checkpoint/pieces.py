@@ -121,6 +121,16 @@ class Index:
         """The roles in which parameter `name` was saved; none when it was not."""
         return tuple(self._stored[name]) if name in self._stored else ()
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The global shape of parameter `name`.
+
+        Raises:
+            UserError: there is no such parameter.
+        """
+        roles = self.roles(name)
+        _, piece = self._find(name, roles[0] if roles else "weight")[0]
+        return piece.spec.global_shape
+
     def dtype(self, name: str, role: str) -> torch.dtype:
         """The data type in which parameter `name` was saved in `role`."""
         _, piece = self._find(name, role)[0]

@@ -67,6 +67,14 @@ class Reader:
         """The roles in which parameter `name` was saved ("weight", "exp_avg", ...); none when it was not."""
         return self._index.roles(name)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The global shape of parameter `name`.
+
+        Raises:
+            UserError: there is no such parameter.
+        """
+        return self._index.shape(name)
+
     def file(self, name: str) -> bytes:
         """The content of the file `name` (a path relative to the checkpoint).
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from neox_core.cli.main import find_command, load_main
-from neox_core.cli.train import default_address, main as train, notice, port
-from neox_core.cli.world import find_world
+from neox_core.cli.train import main as train
 from neox_core.config import NeoXArgs, World
 from neox_core.config.command_line import Parser, read_settings
 from neox_core.config.deepy import consume_deepy_args, get_deepspeed_main_args
@@ -24,6 +23,8 @@ from neox_core.config.runner_options import runner_notices
 from neox_core.errors import UserError
 from neox_core.launch import is_this_machine, local_slots
 from neox_core.plugins import CommandContext, PluginManager, Switches
+from neox_core.training.machines import default_address, find_world, port
+from neox_core.training.start import notice
 
 DESCRIPTION = """GPT-NeoX's entry point. SCRIPT is train.py, generate.py or eval.py, which stand for the verbs of neox; any other
 file, and one written with its directory (./train.py), is a program of your own that DeepSpeed's launcher starts on each rank."""

@@ -120,10 +120,10 @@ def plugins(manager: PluginManager) -> Iterator[Finding]:
 def asked_for(words: list[str], context: CommandContext) -> Iterator[Finding]:
     """Whether the run that a configuration describes could start."""
     from neox_core.cli.choice import chosen_plugins  # not before `requirements` has looked for what these import
-    from neox_core.cli.world import find_world
     from neox_core.config import NeoXArgs, read_entries
     from neox_core.config.command_line import files_and_overrides
     from neox_core.training import preflight
+    from neox_core.training.machines import find_world
 
     notices: list[str] = []
     try:
@@ -131,10 +131,11 @@ def asked_for(words: list[str], context: CommandContext) -> Iterator[Finding]:
         manager = chosen_plugins(entries, context)
         args = NeoXArgs(entries.values(), manager)
         world = find_world(args)
-        resolved, _, checkpoint = preflight.check(args, world, manager, notices.append)
+        resolved, _, checkpoint, initial = preflight.check(args, world, manager, notices.append)
     except UserError as error:
         yield from (Finding("settings", line, bad=True) for line in str(error).splitlines())
     else:
-        beginning = "begins anew" if checkpoint is None else f"goes on from {checkpoint}"
+        anew = "begins anew" if initial is None else f"begins with the weights of {initial}"
+        beginning = anew if checkpoint is None else f"goes on from {checkpoint}"
         yield Finding("settings", f"in order: {world.size} ranks, {resolved.batch.total} samples a step; {beginning}")
     yield from (Finding("note", notice) for notice in notices)

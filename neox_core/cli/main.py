@@ -6,13 +6,14 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from neox_core.errors import UserError, did_you_mean
 from neox_core.plugins import Command, CommandContext, CommandMain, PluginManager, Switches, describe, resolve
 
 COMMANDS = (
     Command("train", "neox_core.cli.train:main", "train a model"),
+    Command("run", "neox_core.cli.run:main", "run a function or a recipe with arguments"),
     Command("deepy", "neox_core.cli.deepy:main", "GPT-NeoX's entry point"),
     Command("plugins", "neox_core.cli.plugins:main", "what is installed, what works here, and why not"),
     Command("config", "neox_core.cli.config.main:main", "check, explain, compare and convert settings"),
@@ -43,8 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if traceback:
         words.remove("--traceback")
         os.environ["NEOX_TRACEBACK"] = "1"
+    return reported(lambda: run(words), traceback=traceback)
+
+
+def reported(work: Callable[[], int], *, traceback: bool = False) -> int:
+    """The exit code of some work, with what the user can mend told.
+
+    Args:
+        work: returns the exit code.
+        traceback: whether errors are let through.
+    """
     try:
-        return run(words)
+        return work()
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`

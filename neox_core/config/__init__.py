@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs as NeoXArgs
     from neox_core.config.entries import read_entries as read_entries
     from neox_core.config.entry import Entry as Entry
+    from neox_core.config.from_checkpoint import (
+        SettingsFrom as SettingsFrom,
+        load_settings_from_checkpoint as load_settings_from_checkpoint,
+    )
     from neox_core.config.groups import (
         CORE_GROUPS as CORE_GROUPS,
         CheckpointSettings as CheckpointSettings,
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from neox_core.config.ownership import Ownership as Ownership
     from neox_core.config.resolved import Resolved as Resolved
     from neox_core.config.settings import Settings as Settings, setting as setting
+    from neox_core.config.settings_report import SettingsReport as SettingsReport
+    from neox_core.config.tracked import Tracked as Tracked, merge_hparams as merge_hparams
     from neox_core.config.validation import allowed as allowed
     from neox_core.config.world import Device as Device, Host as Host, World as World
     from neox_core.config.yaml_text import dump_yaml as dump_yaml
@@ -54,10 +60,13 @@ _WHERE = {
         "TrainingSettings",
     ),
     "entry": ("Entry",),
+    "from_checkpoint": ("SettingsFrom", "load_settings_from_checkpoint"),
     "loading": ("read_text",),
     "ownership": ("Ownership",),
     "resolved": ("Resolved",),
     "settings": ("Settings", "setting"),
+    "settings_report": ("SettingsReport",),
+    "tracked": ("Tracked", "merge_hparams"),
     "validation": ("allowed",),
     "world": ("Device", "Host", "World"),
     "yaml_text": ("dump_yaml",),

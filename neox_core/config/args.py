@@ -22,7 +22,11 @@ from neox_core.config.world import World
 from neox_core.errors import Notice, Origin, Problem, SettingsError, UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from neox_core.config.from_checkpoint import SettingsFrom
+    from neox_core.config.nodes.node import Config
+    from neox_core.config.nodes.parameters import Parameters
     from neox_core.config.resolved import Resolved
+    from neox_core.config.settings_report import SettingsReport
     from neox_core.plugins import PluginManager
 
 _IN_PYTHON = Origin(source="set in Python")
@@ -42,6 +46,7 @@ class NeoXArgs:
         entries: the given keys, in GPT-NeoX's older names and forms too.
         plugins: whose settings groups are known beside the core's.
         world: the ranks for which computed values are read; None: as many as `global_num_gpus` says, or one.
+        settings_from: a checkpoint, or other saved settings, to take from what the entries leave open.
 
     Raises:
         SettingsError: values that are no plain data; unknown keys, wrong types or values; all of them at once.
@@ -52,13 +57,21 @@ class NeoXArgs:
     notices: tuple[Notice, ...]  # what was said about the given keys when they were read
 
     def __init__(
-        self, entries: Iterable[Entry] = (), plugins: PluginManager | None = None, *, world: World | None = None
+        self,
+        entries: Iterable[Entry] = (),
+        plugins: PluginManager | None = None,
+        *,
+        world: World | None = None,
+        settings_from: SettingsFrom | str | Path | None = None,
     ) -> None:
         state = vars(self)
         state["plugins"], state["world"] = plugins, world
         state["_ownership"] = Ownership.of(plugins)
         state["_entries"], state["_told"] = {}, ()
-        self._take(entries)
+        if settings_from is None:
+            self._take(entries)
+        else:
+            self._take_beneath(settings_from, entries)
 
     @classmethod
     def from_ymls(
@@ -68,6 +81,7 @@ class NeoXArgs:
         *,
         overrides: Iterable[str] = (),
         plugins: PluginManager | None = None,
+        settings_from: SettingsFrom | str | Path | None = None,
     ) -> NeoXArgs:
         """The keys of several files together, then `overwrite_values`, then `key=value` overrides, strictly left to right.
 
@@ -76,15 +90,24 @@ class NeoXArgs:
             overwrite_values: keys that replace those of the files.
             overrides: texts such as `optimizer.params.lr=1e-4`.
             plugins: whose settings groups are known; None: the installed plugins, as the environment and the files choose them.
+            settings_from: a checkpoint that says what all these leave open.
         """
         entries = read_entries([paths] if isinstance(paths, str | Path) else paths, overrides, overwrite_values)
-        return cls(entries.values(), plugins_for(entries) if plugins is None else plugins)
+        plugins = plugins_for(entries) if plugins is None else plugins
+        return cls(entries.values(), plugins, settings_from=settings_from)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], *, plugins: PluginManager | None = None) -> NeoXArgs:
-        """The keys of a dictionary; `plugins` as in `from_ymls`."""
+    def from_dict(
+        cls,
+        values: Mapping[str, Any],
+        *,
+        plugins: PluginManager | None = None,
+        settings_from: SettingsFrom | str | Path | None = None,
+    ) -> NeoXArgs:
+        """The keys of a dictionary; `plugins` and `settings_from` as in `from_ymls`."""
         entries = entries_of(values, "dictionary")
-        return cls(entries.values(), plugins_for(entries) if plugins is None else plugins)
+        plugins = plugins_for(entries) if plugins is None else plugins
+        return cls(entries.values(), plugins, settings_from=settings_from)
 
     # From deepy.py's command line to the ranks
 
@@ -201,11 +224,47 @@ class NeoXArgs:
         self._take([*self._entries.values(), Entry(key, value, _IN_PYTHON, overrides=True)])
         vars(self).pop(key, None)  # a fact of this process of the same name
 
-    def _take(self, entries: Iterable[Entry]) -> None:
-        """Make these entries the given ones, if all of them are right."""
+    def load_settings_from_checkpoint(
+        self,
+        path: str | Path,
+        override_parent_fields: Iterable[str] | None = None,
+        policy: str = "explicit",
+        name: str | None = None,
+    ) -> SettingsReport:
+        """Take settings from a checkpoint, by what each key's declaration says of that. An error leaves everything as it was.
+
+        Args:
+            path: a checkpoint, a directory of checkpoints, the directory of a run, or a YAML or JSON file. Only plain settings
+                are read.
+            override_parent_fields: keys that stay mine; None: as the policy has it.
+            policy: "explicit": what was given stays, and is an error where it must match and does not; "bionemo": the checkpoint
+                wins but for `override_parent_fields`, which are the keys that say keep if they are not given; or any other name of
+                `neox_core.config.checkpoint_policies.POLICIES`.
+            name: dotted path of the part of a nested file that holds settings.
+
+        Raises:
+            UserError: nothing can be read there; there is no such policy or key.
+            SettingsError: keys that must match do not, or saved values are refused.
+        """
+        from neox_core.config.from_checkpoint import SettingsFrom
+
+        source = SettingsFrom(path, override_parent_fields, policy, name)
+        return self._take_beneath(source, self._entries.values())
+
+    def _take_beneath(self, source: SettingsFrom | str | Path, entries: Iterable[Entry]) -> SettingsReport:
+        """Make these entries, and beneath them those of a checkpoint, the given ones."""
+        from neox_core.config.from_checkpoint import SettingsFrom
+
+        merged = SettingsFrom.of(source).beneath(entries, self._ownership)
+        self._take(merged.entries, merged.notices)
+        return merged.report
+
+    def _take(self, entries: Iterable[Entry], also: Iterable[Notice] = ()) -> None:
+        """Make these entries the given ones, if all of them are right; `also` is told of them."""
         reading = read(entries, self._ownership)
-        retold = {notice.keys for notice in reading.notices}
-        told = (*(notice for notice in self._told if notice.keys not in retold), *reading.notices)
+        new = (*also, *reading.notices)
+        retold = {notice.keys for notice in new}
+        told = (*(notice for notice in self._told if notice.keys not in retold), *new)
         state = vars(self)
         state["_entries"], state["_groups"], state["_told"] = reading.entries, reading.groups, told
         state["notices"] = (*told, *self._without_effect())
@@ -222,6 +281,25 @@ class NeoXArgs:
             and entry.key not in said
             and not (keys[entry.key].group is GivenUpSettings and is_asked_for(entry.value))
         ]
+
+    # As the target of a node; see `neox_core.config.settings_nodes`
+
+    @classmethod
+    def __node_parameters__(cls) -> Parameters:
+        from neox_core.config.settings_nodes import settings_parameters
+
+        return settings_parameters()
+
+    @classmethod
+    def __build_node__(cls, arguments: Mapping[str, Any], origins: Mapping[str, Origin]) -> NeoXArgs:
+        from neox_core.config.settings_nodes import build_settings
+
+        return build_settings(cls, arguments, origins)
+
+    def __as_node__(self) -> Config[NeoXArgs]:
+        from neox_core.config.settings_nodes import settings_node
+
+        return settings_node(self)
 
     # Validating
 

@@ -6,12 +6,15 @@ import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from neox_core.config.entries import overlaid, read_entries
 from neox_core.config.entry import Entry
 from neox_core.config.presets import find_config, is_readable
 from neox_core.errors import Origin, Problem, SettingsError, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from neox_core.config.from_checkpoint import SettingsFrom
 
 
 class Flag(NamedTuple):
@@ -81,6 +84,16 @@ class RaisingParser(argparse.ArgumentParser):
             self.error(f"there is no option {name}; {did_you_mean(name, known)}")
         return options
 
+    def add_allow(self) -> None:
+        """The option that says what files of nodes may name."""
+        self.add_argument(
+            "--allow",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="a module, class or function, or a .py file, that files may name as _target_",
+        )
+
 
 class Parser(RaisingParser):
     """A command line with settings: `-d` and the flags beside what a verb adds; words may stand anywhere between them."""
@@ -92,6 +105,34 @@ class Parser(RaisingParser):
         for flag in FLAGS:
             options = {"metavar": "X"} if not flag.options else flag.options
             group.add_argument(*flag.names, dest=f"flag {flag.key}", help=flag.help, **options)
+
+    def add_settings_from(self) -> None:
+        """The options by which settings are taken from a checkpoint; `settings_from` reads them."""
+        group = self.add_argument_group("settings from a checkpoint")
+        add = group.add_argument
+        add(
+            "--settings-from",
+            metavar="CKPT",
+            help="checkpoint, run or file that says what files and overrides leave open",
+        )
+        add("--settings-policy", metavar="NAME", help="explicit (mine win) or bionemo (the checkpoint wins)")
+        add("--keep", action="append", metavar="KEY", help="a key that stays mine; may be given several times")
+
+
+def settings_from(options: argparse.Namespace) -> SettingsFrom | None:
+    """Where the command line takes settings from, if it does.
+
+    Raises:
+        UserError: it says how, and not from where.
+    """
+    policy, keep = options.settings_policy, options.keep or ()
+    if options.settings_from is None:
+        if policy or keep:
+            raise UserError(f"--{'settings-policy' if policy else 'keep'}: has no effect without --settings-from CKPT")
+        return None
+    from neox_core.config.from_checkpoint import SettingsFrom
+
+    return SettingsFrom(options.settings_from, policy=policy or "explicit", also=tuple(keep))
 
 
 def read_settings(words: Sequence[str], options: argparse.Namespace) -> tuple[list[Path], dict[str, Entry]]:
@@ -105,11 +146,19 @@ def read_settings(words: Sequence[str], options: argparse.Namespace) -> tuple[li
         UserError: a file is not there or cannot be read, a key is given twice, an override is malformed.
     """
     files, overrides = files_and_overrides(words, options.conf_dir)
-    entries = read_entries(files, overrides)
-    given = [(flag, value) for flag in FLAGS if (value := getattr(options, f"flag {flag.key}")) is not None]
+    return files, with_flags(read_entries(files, overrides), options, overrides)
+
+
+def with_flags(entries: Mapping[str, Entry], options: argparse.Namespace, overrides: Sequence[str]) -> dict[str, Entry]:
+    """The raw keys with those that flags give over them.
+
+    Raises:
+        SettingsError: a flag and an override say the same.
+    """
+    given = [(flag, value) for flag in FLAGS if (value := getattr(options, f"flag {flag.key}", None)) is not None]
     if problems := list(_repeated(given, overrides)):
         raise SettingsError(problems)
-    return files, overlaid(entries, {flag.key: flag.entry(value) for flag, value in given})
+    return overlaid(entries, {flag.key: flag.entry(value) for flag, value in given})
 
 
 def files_and_overrides(words: Iterable[str], directory: Path | None = None) -> tuple[list[Path], list[str]]:
@@ -126,7 +175,7 @@ def files_and_overrides(words: Iterable[str], directory: Path | None = None) -> 
     if not all(words):
         raise UserError("'': an empty word is neither a file nor an override; a variable of the shell may be unset")
     place = directory or Path()
-    overrides = [word for word in words if "=" in word and not is_readable(place / word)]
+    overrides = [word for word in words if ("=" in word or word.startswith("~")) and not is_readable(place / word)]
     named: dict[Path, Path] = {}
     for word in words:
         if word not in overrides:

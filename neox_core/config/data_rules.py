@@ -24,7 +24,7 @@ _LISTS = tuple(
 
 
 def data_is_named_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """Either one file that is cut, or files for each part."""
+    """One file that is cut, files for each part, or none and samples that are computed."""
     parts = [key for key in ("train_data_paths", "valid_data_paths", "test_data_paths") if getattr(args, key)]
     if args.data_path is not None and parts:
         yield Problem(
@@ -32,11 +32,18 @@ def data_is_named_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
             message=f"data_path and {', '.join(parts)} are both given",
             remedy="data_path is cut by `split`; use that or the lists",
         )
-    if args.data_path is None and not args.train_data_paths:
+    if args.mock_data:
+        given = [key for key in ("data_path", *parts) if getattr(args, key)]
+        if given:
+            message = (
+                f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} given, and mock_data takes the place of files"
+            )
+            yield Problem(keys=("mock_data", *given), message=message, remedy="keep one of the two")
+    elif args.data_path is None and not args.train_data_paths:
         yield Problem(
             keys=("train_data_paths", "data_path"),
             message="no training data is given",
-            remedy="add `data_path: PREFIX`, or `train_data_paths: [PREFIX]`; `neox data prepare` makes such files",
+            remedy="add `data_path: PREFIX`, or `train_data_paths: [PREFIX]`, which `neox data prepare` makes; or `mock_data: true`",
             limitation=True,
         )
 

@@ -32,7 +32,7 @@ def read_entries(
 
     said = [Override.parse(text) for text in overrides]
     overwriting = entries_of(overwrite_values or {}, "overwrite_values", overrides=True)
-    later = [*overwriting.values(), *(override.entry for override in said)]
+    later = [*overwriting.values(), *(override.entry for override in said if override.sign == "=")]
     entries = overlaid(merge((read_file(Path(path)) for path in paths), later), overwriting)
     for override in said:
         override.apply(entries)

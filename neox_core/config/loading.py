@@ -19,17 +19,26 @@ def read_file(path: Path) -> list[Entry]:
     Raises:
         UserError: there is no such file, or it is not a mapping in YAML or JSON.
     """
+    text = text_of(path)
+    if path.suffix == ".json":
+        text = text.replace("\t", " ")  # JSON may be indented by tabs, YAML may not
+    return read_text(text, str(path))
+
+
+def text_of(path: Path) -> str:
+    """What a file says.
+
+    Raises:
+        UserError: there is no such file, or it is not text.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
+        return path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; give the path of a YAML or JSON file") from error
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path}: is not text in UTF-8: {error.reason} at byte {error.start}; save it as UTF-8"
         ) from error
-    if path.suffix == ".json":
-        text = text.replace("\t", " ")  # JSON may be indented by tabs, YAML may not
-    return read_text(text, str(path))
 
 
 def read_text(text: str, source: str) -> list[Entry]:
@@ -46,12 +55,12 @@ def _entry(loader: Loader, key_node: yaml.Node, value_node: yaml.Node, lines: Se
     if not isinstance(key, str):
         raise Refused(f"the key {key!r} is not a word", key_node.start_mark, "begin the line with the name of a key")
     value = loader.construct_object(value_node, deep=True)
-    origin = _origin(key_node, value_node, lines, source)
-    inner = {path: _origin(*pair, lines, source) for path, pair in _inner_pairs(value_node)}
+    origin = pair_origin(key_node, value_node, lines, source)
+    inner = {path: pair_origin(*pair, lines, source) for path, pair in _inner_pairs(value_node)}
     return Entry(key.replace("-", "_"), value, origin, inner, "-" in key)
 
 
-def _origin(key: yaml.Node, value: yaml.Node, lines: Sequence[str], source: str) -> Origin:
+def pair_origin(key: yaml.Node, value: yaml.Node, lines: Sequence[str], source: str) -> Origin:
     """Where a key and its value are."""
     line = key.start_mark.line
     text = lines[line]

@@ -164,14 +164,15 @@ def load(text: str, read: Callable[[Loader], T]) -> T:
         raise find_fault(error, text, opened) from error
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Writes what `Loader` reads back: quotes text that it would take for a number; writes repeated values in full."""
 
     def ignore_aliases(self, data: Any) -> bool:
+        """Whether a value that is there again is written in full."""
         return True
 
 
-for _resolver in (Loader, _Dumper):
+for _resolver in (Loader, Dumper):
     _resolver.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in known if tag not in (_INT_TAG, _FLOAT_TAG, _TIMESTAMP, _VALUE)]
         for first, known in _resolver.yaml_implicit_resolvers.items()
@@ -189,7 +190,7 @@ def dump_yaml(values: Mapping[str, Any]) -> str:
     """YAML that is read back to the same values."""
 
     def dumped(allow_unicode: bool) -> str:
-        return yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=allow_unicode, width=120)
+        return yaml.dump(dict(values), Dumper=Dumper, sort_keys=False, allow_unicode=allow_unicode, width=120)
 
     text = dumped(allow_unicode=True)
     odd = set("\x85\u2028\u2029") & set(text)  # a line ends there for YAML: they are kept by escapes alone
@@ -206,5 +207,5 @@ def dump_settings(values: Mapping[str, Any], given: Container[str]) -> str:
 
 def inline_yaml(value: object) -> str:
     """A value as YAML on one line."""
-    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=2**30, allow_unicode=True)
+    text = yaml.dump(value, Dumper=Dumper, default_flow_style=True, width=2**30, allow_unicode=True)
     return text.removesuffix("...\n").strip()

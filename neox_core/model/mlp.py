@@ -10,18 +10,19 @@ from neox_core.model.tables import make
 
 
 class MLP(nn.Module):
-    """down(activation(up(x)))."""
+    """down(activation(up(x))); with a gated activation, `up` is twice as wide as `down`: first the values, then the gate."""
 
     def __init__(self, context: LayerContext) -> None:
         super().__init__()
         model = context.model
         width = context.resolved.mlp_width
-        self.up = context.linear(model.hidden_size, width, bias=model.use_bias_in_mlp, role="input")
-        self.down = context.linear(width, model.hidden_size, bias=model.use_bias_in_mlp, role="output")
         fused_gelu = model.activation.casefold() == "gelu" and model.bias_gelu_fusion
         self.activation = (
             gelu(approximate=True) if fused_gelu else make("activation", model.activation, context.plugins)
         )
+        inner = 2 * width if getattr(self.activation, "halves", False) else width
+        self.up = context.linear(model.hidden_size, inner, bias=model.use_bias_in_mlp, role="input")
+        self.down = context.linear(width, model.hidden_size, bias=model.use_bias_in_mlp, role="output")
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, seq, hidden] -> the same shape."""

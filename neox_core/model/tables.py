@@ -25,6 +25,11 @@ TABLES: dict[str, dict[str, str]] = {
         "relu": "neox_core.model.activations:relu",
         "silu": "neox_core.model.activations:silu",
         "swish": "neox_core.model.activations:silu",
+        "geglu": "neox_core.model.activations:geglu",
+        "reglu": "neox_core.model.activations:reglu",
+        "swiglu": "neox_core.model.activations:swiglu",
+        "glu": "neox_core.model.activations:glu",
+        "bilinear": "neox_core.model.activations:bilinear",
     },
 }
 """kind -> name -> reference to a factory, with the arguments that the component class of that kind documents."""

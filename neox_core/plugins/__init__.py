@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Objective as Objective,
         Optimizer as Optimizer,
         Position as Position,
+        Recipe as Recipe,
         Schedule as Schedule,
     )
     from neox_core.plugins.discovery import (
@@ -65,6 +66,7 @@ __getattr__ = lazy_names(
             "Objective",
             "Optimizer",
             "Position",
+            "Recipe",
             "Schedule",
         ),
         "discovery": ("API", "Plugin", "describe", "installed_plugins"),

@@ -186,3 +186,10 @@ class Schedule(Component):
 
     __slots__ = ()
     kind: ClassVar[str] = "schedule"
+
+
+class Recipe(Component):
+    """A run under a name. `factory(**arguments) -> neox_core.Node`: what `neox train NAME` begins with."""
+
+    __slots__ = ()
+    kind: ClassVar[str] = "recipe"

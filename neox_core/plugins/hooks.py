@@ -1,7 +1,7 @@
 """Every hook that a plugin can implement, on one page.
 
 A plugin is a module (or an object) named by an entry point in the group `neox.v1`. Any function of it whose name starts with `neox_`
-implements the hook of that name; it may take fewer arguments than listed here. The first three hooks declare, the others are called
+implements the hook of that name; it may take fewer arguments than listed here. The first four hooks declare, the others are called
 while something happens. Hooks must not depend on the order in which plugins are called. A plugin that fails after training has begun
 is reported and takes no further part, unless it raises a UserError, which ends the run.
 """
@@ -44,6 +44,18 @@ class NeoxHooks:
         Example:
             def neox_settings():
                 return ["acme.settings:RingSettings"]
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def neox_targets(self) -> Iterable[str]:
+        """Dotted names of modules, classes and functions that a configuration file may name as `_target_`.
+
+        A module allows what is defined in it and below it.
+
+        Example:
+            def neox_targets():
+                return ["acme.models", "acme.training.pretrain"]
         """
         raise NotImplementedError
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from neox_core.config import DataSettings, ModelSettings, Resolved, TrainingSettings
 from neox_core.data.dataset import Dataset
 from neox_core.data.loader import BatchLoader
+from neox_core.data.mock import mock_datasets
 from neox_core.data.split import DataPaths, Datasets, SampleCounts, blended_datasets, split_datasets
 from neox_core.errors import UserError
 from neox_core.model import Batch
@@ -26,6 +27,8 @@ def open_datasets(resolved: Resolved) -> Datasets:
         batch_size=resolved.batch.total,
     )
     seq_length, seed = resolved[ModelSettings].seq_length, training.seed
+    if data.mock_data:
+        return mock_datasets(counts, seq_length, resolved.vocabulary or 1, seed)
     if data.data_path is not None:
         return split_datasets(data.data_path, data.split, counts=counts, seq_length=seq_length, seed=seed)
     return blended_datasets(

@@ -19,6 +19,7 @@ from neox_core.model import Batch, LanguageModel, LossOutput, Objective
 from neox_core.parallel import Fragment
 from neox_core.plugins import PluginManager
 from neox_core.training.deepspeed_internals import import_deepspeed, make_core, parameter_groups
+from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,10 @@ class Engine:
         """Take weights and optimizer state from a checkpoint, whatever number of ranks or ZeRO stage wrote it."""
         begun = reader.manifest.iteration > 0  # before the first step an optimizer may have no state to save
         load_fragments(reader, self._core.targets() if begun else self._core.weight_targets())
+
+    def update_from_checkpoint(self, reader: Reader, skip: Iterable[str]) -> WeightsReport:
+        """Take weights alone from a checkpoint, of a model that may be another in part; see `update_from_checkpoint`."""
+        return update_from_checkpoint(self._core.weight_targets(), reader, skip)
 
     @torch.no_grad()
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:

@@ -41,6 +41,7 @@ class Handover:
         vocabulary: number of token ids, where something says it.
         eod_token: id of the token that ends a document, where there is a tokenizer.
         checkpoint: what to resume from.
+        initial: what to begin with the weights of.
         begun: when the command was given, in seconds since the epoch.
         launched: when the launcher was asked to start the ranks.
     """
@@ -53,6 +54,7 @@ class Handover:
     vocabulary: int | None
     eod_token: int | None
     checkpoint: str | None
+    initial: str | None = None
     begun: float = 0.0
     launched: float = 0.0
 
@@ -67,6 +69,7 @@ class Handover:
             "vocabulary": self.vocabulary,
             "eod_token": self.eod_token,
             "checkpoint": self.checkpoint,
+            "initial": self.initial,
             "begun": self.begun,
             "launched": self.launched,
         }
@@ -86,6 +89,7 @@ class Handover:
             vocabulary=data["vocabulary"],
             eod_token=data["eod_token"],
             checkpoint=data["checkpoint"],
+            initial=data["initial"],
             begun=data["begun"],
             launched=data["launched"],
         )

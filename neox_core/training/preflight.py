@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from neox_core.config import (
     DataSettings,
@@ -21,6 +21,7 @@ from neox_core.data.tokenizer import Tokenizer, load_tokenizer
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.components import component_problems
+from neox_core.training.initial import initial_checkpoint
 from neox_core.training.resuming import Tell, check_saving, checkpoint_to_resume
 
 T = TypeVar("T")
@@ -50,9 +51,23 @@ def open_tokenizer(args: NeoXArgs) -> Tokenizer | None:
     return tokenizer
 
 
-def check(
-    args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, found: Iterable[Problem] = ()
-) -> tuple[Resolved, Tokenizer | None, Path | None]:
+class Checked(NamedTuple):
+    """A run that was found to be in order.
+
+    Args:
+        resolved: its settings.
+        tokenizer: None where none is described.
+        checkpoint: the one to resume from; None to begin anew.
+        initial: the one to begin with the weights of; None where they are initialised, or those of `checkpoint`.
+    """
+
+    resolved: Resolved
+    tokenizer: Tokenizer | None
+    checkpoint: Path | None
+    initial: Path | None
+
+
+def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, found: Iterable[Problem] = ()) -> Checked:
     """Resolve the settings and look at everything that the run will need.
 
     Args:
@@ -61,9 +76,6 @@ def check(
         plugins: where components are looked up.
         notice: is told what a user should know but need not mend.
         found: problems that are known already, to be told with the others.
-
-    Returns:
-        The resolved settings, the tokenizer where there is one, and the checkpoint to resume from or None to begin anew.
 
     Raises:
         SettingsError: all that was found wrong.
@@ -80,11 +92,12 @@ def check(
     problems += component_problems(resolved, plugins)
     problems += data_problems(resolved)
     checkpoint = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice))
+    initial = attempt(problems, "initial_ckpt_path", args, lambda: initial_checkpoint(resolved, checkpoint, notice))
     if not problems:
         attempt(problems, "save", args, lambda: check_saving(resolved, checkpoint))
     if problems:
         raise SettingsError(problems)
-    return resolved, tokenizer, checkpoint
+    return Checked(resolved, tokenizer, checkpoint, initial)
 
 
 def attempt(problems: list[Problem], key: str, args: NeoXArgs, work: Callable[[], T]) -> T | None:

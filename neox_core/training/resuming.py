@@ -98,15 +98,20 @@ def check_same_model(path: Path, resolved: Resolved) -> None:
     saved_rows = json.loads(manifest.content(path, STATE)).get("padded_vocab_size")
     if saved_rows not in (None, resolved.padded_vocab_size):
         differences.append(f"{saved_rows} rows of the embedding (now {resolved.padded_vocab_size})")
-    vocab_file = resolved[TokenizerSettings].vocab_file
-    if TOKENIZER in manifest.files and vocab_file is not None:
-        found = hashlib.sha256(Path(vocab_file).read_bytes()).hexdigest()
-        if found != manifest.files[TOKENIZER].sha256:
-            differences.append(f"another tokenizer than {vocab_file} (its own is {path / TOKENIZER})")
+    differences += tokenizer_difference(path, manifest, resolved)
     if differences:
         raise UserError(
             f"{path} was saved with {', '.join(differences)}: use the same settings, or load from another directory"
         )
+
+
+def tokenizer_difference(path: Path, manifest: Manifest, resolved: Resolved) -> Iterator[str]:
+    """That a checkpoint was saved with another tokenizer, if it was."""
+    vocab_file = resolved[TokenizerSettings].vocab_file
+    if TOKENIZER in manifest.files and vocab_file is not None and Path(vocab_file).is_file():
+        found = hashlib.sha256(Path(vocab_file).read_bytes()).hexdigest()
+        if found != manifest.files[TOKENIZER].sha256:
+            yield f"another tokenizer than {vocab_file} (its own is {path / TOKENIZER})"
 
 
 def saved_settings(path: Path, manifest: Manifest) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from neox_core.checkpoint import Reader, find
+from neox_core.checkpoint import Reader
 from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, World, read_text
 from neox_core.config.entries import plugins_for
 from neox_core.data.tokenizer import Tokenizer, load_tokenizer
-from neox_core.errors import UserError
 from neox_core.model import LanguageModel
 from neox_core.parallel import ShardSpec
 from neox_core.plugins import Switches
+from neox_core.training.initial import complete_checkpoint
 from neox_core.training.resuming import TOKENIZER
 
 
@@ -41,7 +41,7 @@ def load_trained(where: Path, switches: Switches, *, iteration: int | None = Non
     Raises:
         UserError: there is no complete checkpoint, it is damaged, or a part of its model cannot be had here.
     """
-    reader = Reader(find_checkpoint(where, iteration))
+    reader = Reader(complete_checkpoint(where, iteration))
     entries = {entry.key: entry for entry in read_text(reader.settings_text, str(reader.path / "settings.yml"))}
     plugins = plugins_for(entries, switches)
     world = World.local(reader.world_size, device)
@@ -53,16 +53,6 @@ def load_trained(where: Path, switches: Switches, *, iteration: int | None = Non
     dtype = torch.bfloat16 if resolved.precision == "bf16" and device == "cuda" else torch.float32
     model = model.to(device=device, dtype=dtype).eval()
     return Trained(reader.path, reader.iteration, model, resolved, tokenizer_of(reader, resolved))
-
-
-def find_checkpoint(where: Path, iteration: int | None) -> Path:
-    """`where` itself when it is a checkpoint, else the one of `iteration`, or the newest, in it."""
-    if iteration is None and (where / "manifest.json").is_file():
-        return where
-    found = find(where, iteration) if where.is_dir() else None
-    if found is None:
-        raise UserError(f"{where}: there is no checkpoint; give a directory global_step..., or one that holds some")
-    return found
 
 
 def tokenizer_of(reader: Reader, resolved: Resolved) -> Tokenizer | None:

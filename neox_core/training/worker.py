@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from neox_core.checkpoint import Reader, TorchGroup, restore
-from neox_core.config import DataSettings, ModelSettings, Resolved, TrainingSettings
+from neox_core.config import CheckpointSettings, DataSettings, ModelSettings, Resolved, TrainingSettings
 from neox_core.errors import UserError
 from neox_core.launch import Rendezvous
 from neox_core.model import Objective
@@ -35,6 +35,8 @@ from neox_core.training.schedule import make_schedule
 from neox_core.training.startup import Startup
 from neox_core.training.stopping import StopRequests
 
+logger = logging.getLogger("neox")
+
 FAREWELL = timedelta(seconds=2)
 """How long rank 0 keeps the rendezvous up for those that have not left it yet."""
 
@@ -43,6 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one rank to its end; the exit code is 0, 128 + n after signal n, 2 for what a user can mend, 1 when a rank is gone."""
     arguments = sys.argv[1:] if argv is None else argv
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logger.setLevel(logging.INFO)
     stop = StopRequests()
     try:
         return work(Path(arguments[0]), stop)
@@ -141,6 +144,8 @@ def train(handover: Handover, plugins: PluginManager, resolved: Resolved, stop: 
     }
     startup.mark("data")
     engine = Engine(resolved, plugins, objective, startup.mark)
+    if handover.initial:
+        begin_with(engine, Path(handover.initial), resolved, rank)
     progress = resume(engine, Path(handover.checkpoint), rank) if handover.checkpoint else Progress()
     for name in selected_loggers(resolved, plugins):
         plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
@@ -170,6 +175,14 @@ def carry_out(training: Training) -> int:
     code = 128 + signal if signal else 0
     training.notify("neox_train_end", error=SystemExit(code) if code else None)
     return code
+
+
+def begin_with(engine: Engine, path: Path, resolved: Resolved, rank: int) -> None:
+    """The first weights from a checkpoint; rank 0 says which."""
+    skip = resolved[CheckpointSettings].initial_ckpt_skip_keys_with_these_prefixes
+    report = engine.update_from_checkpoint(Reader(path), skip)
+    if rank == 0:
+        report.log()
 
 
 def resume(engine: Engine, path: Path, rank: int) -> Progress:

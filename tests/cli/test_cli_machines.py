@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from neox_core.cli.world import find_world
 from neox_core.config import NeoXArgs
 from neox_core.errors import SettingsError
 from neox_core.launch import hosts
+from neox_core.training.machines import find_world
 
 
 @pytest.mark.parametrize("key", ["include", "exclude"])

@@ -9,9 +9,9 @@ import pytest
 from plugin_distributions import neox
 from plugin_runs import listing, write_config, write_data
 
-from neox_core.cli.train import launch, new_directory, prepare, write_status
 from neox_core.config import NeoXArgs, read_entries
 from neox_core.plugins import PluginManager
+from neox_core.training.start import launch, new_directory, prepare, write_status
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from neox_core.errors import UserError
 from neox_core.plugins import PluginManager, Switches
 from neox_core.training import worker
 from neox_core.training.handover import Handover
+from neox_core.training.initial import initial_checkpoint
 from neox_core.training.startup import Startup
 
 SETTINGS: dict[str, Any] = {**MODEL, **TRAINING, "split": "80, 10, 10", "loggers": [], "train_iters": 7}
@@ -58,6 +60,18 @@ class Faulty:
             raise OSError("disk full")
 
 
+class Log(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        logging.getLogger("neox").setLevel(logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
 def run(
     directory: Path,
     *,
@@ -77,6 +91,11 @@ def run(
     resolved = NeoXArgs.from_dict(values, plugins=plugins).resolve(World.local(dist.get_world_size()))
     load = values.get("load")
     checkpoint = None if load is None else find(Path(load), values.get("iteration"))
+    notices: list[str] = []
+    try:
+        initial = initial_checkpoint(resolved, checkpoint, notices.append)
+    except UserError as error:
+        return SimpleNamespace(failure=str(error), notices=notices)
     handover = Handover(
         name="test",
         run_dir=str(directory / "run"),
@@ -86,6 +105,7 @@ def run(
         vocabulary=resolved.vocabulary,
         eod_token=None,
         checkpoint=None if checkpoint is None else str(checkpoint),
+        initial=None if initial is None else str(initial),
     )
     (directory / "run").mkdir(exist_ok=True)
     stop = SimpleNamespace(received=0)
@@ -95,20 +115,25 @@ def run(
     plugins.register(faulty, "faulty")
     training_plugin.POISONED.clear()
     training_plugin.POISONED.update(poison[1] if dist.get_rank() == poison[0] else ())
-    failure, code = "", None
+    failure, code, log = "", None, Log()
+    logging.getLogger("neox").addHandler(log)
     try:
         code = worker.train(handover, plugins, resolved, stop, Startup(0.0, 0.0))  # type: ignore[arg-type]
     except UserError as error:
         failure = str(error)
+    finally:
+        logging.getLogger("neox").removeHandler(log)
     return SimpleNamespace(
         code=code,
         failure=failure,
         steps=recorder.steps,
         saved=recorder.saved,
         error=repr(recorder.error),
-        resumed_from=recorder.run.resumed_from,
-        start=recorder.run.start_iteration,
-        is_main=recorder.run.is_main,
+        resumed_from=recorder.run and recorder.run.resumed_from,
+        start=recorder.run and recorder.run.start_iteration,
+        is_main=recorder.run and recorder.run.is_main,
+        notices=notices,
+        log=log.lines,
         faulty=faulty.asked,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neox_core.cli.config.subject import Subject, look_at, parser, read
 from neox_core.cli.report import print_notes
-from neox_core.cli.world import ranks_in_words
+from neox_core.cli.words import ranks_in_words
 from neox_core.errors import SettingsError
 from neox_core.plugins import CommandContext
 

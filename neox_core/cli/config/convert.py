@@ -7,11 +7,12 @@ from pathlib import Path
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.config.subject import FILES
 from neox_core.cli.config.values import about
+from neox_core.cli.given import read_given
+from neox_core.cli.new_file import write_new
 from neox_core.cli.report import print_notes
 from neox_core.config import Ownership, dump_yaml
-from neox_core.config.command_line import Parser, read_settings
+from neox_core.config.command_line import Parser
 from neox_core.config.reading import Reading, read
-from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
 
 
@@ -24,8 +25,9 @@ def main(argv: list[str], context: CommandContext) -> int:
     )
     command.add_argument("words", nargs="+", metavar=FILES, help="configuration files or presets, and overrides")
     command.add_argument("--output", type=Path, metavar="FILE", help="write to a file that does not exist yet")
+    command.add_allow()
     options = command.parse(argv)
-    _, entries = read_settings(options.words, options)
+    entries = read_given(options.words, options, context).entries
     ownership = Ownership.of(chosen_plugins(entries, context))
     found = read(entries.values(), ownership, partial=True, variables=False)
     print_notes(found.notices)
@@ -33,7 +35,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     if options.output is None:
         print(text, end="")
     else:
-        write_new(options.output, text)
+        write_new(options.output, text, "--output")
     return 0
 
 
@@ -49,16 +51,3 @@ def converted(found: Reading, ownership: Ownership) -> str:
         if given:
             parts.append(f"# {about(owner.group)}\n{dump_yaml(given)}")
     return "\n".join(parts)
-
-
-def write_new(path: Path, text: str) -> None:
-    """Write a file that does not exist yet.
-
-    Raises:
-        UserError: it does.
-    """
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise UserError(f"--output: {path} exists; remove it or choose another name") from error

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.config.subject import Subject, look_at, read_given
 from neox_core.config import Entry, NeoXArgs, Ownership, Resolved
+from neox_core.config.command_line import settings_from
 from neox_core.config.reading import read
 from neox_core.errors import SettingsError
 from neox_core.plugins import CommandContext, PluginManager
@@ -51,12 +52,13 @@ def read_look(words: Sequence[str], options: argparse.Namespace, context: Comman
     Raises:
         UserError: they cannot be read, or a key is wrong.
     """
-    entries = read_given(words, options)
-    plugins = chosen_plugins(entries, context)
+    entries = read_given(words, options, context)
+    plugins, source = chosen_plugins(entries, context), settings_from(options)
     try:
-        args = NeoXArgs(entries.values(), plugins)
+        args = NeoXArgs(entries.values(), plugins, settings_from=source)
     except SettingsError:
         ownership = Ownership.of(plugins)
-        found = read(entries.values(), ownership, partial=True)  # raises unless keys are only missing
+        given = source.beneath(entries.values(), ownership).entries if source else entries.values()
+        found = read(given, ownership, partial=True)  # raises unless keys are only missing
         return Look(found.entries, ownership, plugins)
     return Look({entry.key: entry for entry in args.entries}, args.ownership, plugins, look_at(args, options))

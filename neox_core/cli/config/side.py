@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.config.outcomes import on_any_ranks, outcome
 from neox_core.cli.config.values import all_values
-from neox_core.cli.world import least_ranks, ranks_in_words
-from neox_core.config import Entry, NeoXArgs, Resolved, World, read_entries
-from neox_core.config.command_line import files_and_overrides
+from neox_core.cli.given import read_given
+from neox_core.cli.words import ranks_in_words
+from neox_core.config import Entry, NeoXArgs, Resolved, World
 from neox_core.config.groups import BatchSettings
 from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.ownership import Ownership
@@ -22,6 +23,7 @@ from neox_core.config.yaml_errors import Fault
 from neox_core.config.yaml_text import Loader, load
 from neox_core.errors import Notice, Problem, SettingsError, UserError
 from neox_core.plugins import CommandContext, PluginManager
+from neox_core.training.machines import least_ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ def read_side(word: str, context: CommandContext, directory: Path | None = None,
     parts = [word] if exists((directory or Path()) / word) else divided(word)
     if not all(parts):
         raise UserError(f"'{word}': there is nothing on one side of a comma; write FILE,FILE without spaces")
-    entries = read_entries(*files_and_overrides(parts, directory))
+    entries = read_given(parts, argparse.Namespace(conf_dir=directory, allow=[]), context).entries
     plugins = chosen_plugins(entries, context)
     try:
         args = NeoXArgs(entries.values(), plugins)

@@ -6,16 +6,17 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from neox_core.cli import given
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.report import print_notes
-from neox_core.cli.words import positive
-from neox_core.cli.world import find_world, least_ranks, ranks_in_words
+from neox_core.cli.words import positive, ranks_in_words
 from neox_core.config import Entry, NeoXArgs, TokenizerSettings, World
-from neox_core.config.command_line import Parser, read_settings
+from neox_core.config.command_line import Parser, settings_from
 from neox_core.config.loading import read_file
 from neox_core.errors import Notice, Origin, Problem, SettingsError
 from neox_core.launch import device_kind
 from neox_core.plugins import CommandContext, PluginManager
+from neox_core.training.machines import find_world, least_ranks
 
 if TYPE_CHECKING:
     from neox_core.config import Resolved
@@ -62,6 +63,8 @@ def parser(verb: str, description: str, words: str = "+") -> Parser:
     """The command line of a verb that takes settings and the ranks that they are for."""
     made = Parser(prog=f"neox config {verb}", description=description)
     made.add_argument("words", nargs=words, metavar=FILES, help="configuration files or presets, and overrides")
+    made.add_allow()
+    made.add_settings_from()
     made.add_argument("--world-size", type=positive, metavar="N", help="as if there were so many ranks")
     made.add_argument("--device", choices=("cpu", "cuda"), help="as if they ran on this kind of device")
     return made
@@ -73,19 +76,19 @@ def read(words: Sequence[str], options: argparse.Namespace, context: CommandCont
     Raises:
         UserError: they cannot be read, or are wrong.
     """
-    entries = read_given(words, options)
-    return NeoXArgs(entries.values(), chosen_plugins(entries, context))
+    entries = read_given(words, options, context)
+    return NeoXArgs(entries.values(), chosen_plugins(entries, context), settings_from=settings_from(options))
 
 
-def read_given(words: Sequence[str], options: argparse.Namespace) -> dict[str, Entry]:
+def read_given(words: Sequence[str], options: argparse.Namespace, context: CommandContext) -> dict[str, Entry]:
     """The raw keys that the words give; a file without any is told at once, as it may be why others are missing.
 
     Raises:
         UserError: they cannot be read.
     """
-    files, entries = read_settings(words, options)
-    given = {entry.origin.source for entry in entries.values()}
-    silent = (file for file in files if str(file) not in given and file.is_file())
+    _, files, entries = given.read_given(words, options, context)
+    named = {entry.origin.source for entry in entries.values()}
+    silent = (file for file in files if str(file) not in named and file.is_file())
     empty = (Origin(source=str(file)) for file in silent if not read_file(file))
     print_notes(Notice(message="gives no keys: it is empty, or nothing but comments", origin=file) for file in empty)
     return entries

@@ -1,4 +1,4 @@
-"""Saving and resuming."""
+"""Saving, resuming, and beginning with the weights of another model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from neox_core.config.settings import Settings, setting
 
 
 class CheckpointSettings(Settings, group="checkpoint"):
-    """Saving and resuming."""
+    """Saving, resuming, and beginning with the weights of another model."""
 
     # Saving
 
@@ -83,4 +83,14 @@ class CheckpointSettings(Settings, group="checkpoint"):
     )
     no_load_rng: bool = setting(
         False, "Resume without the state of the random generators", origin="megatron", pending=True
+    )
+
+    # Beginning with the weights of another model
+
+    initial_ckpt_path: str | None = setting(
+        None,
+        "Checkpoint, or directory of checkpoints, whose weights alone a run begins with; resuming from `load` wins",
+    )
+    initial_ckpt_skip_keys_with_these_prefixes: list[str] = setting(
+        [], "Beginnings of the names of weights that are initialised instead of read from initial_ckpt_path"
     )

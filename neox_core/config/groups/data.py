@@ -22,6 +22,9 @@ class DataSettings(Settings, group="data"):
     )
     valid_data_weights: list[float] | None = setting(None, "Weight of each validation file", origin="gpt-neox")
     test_data_weights: list[float] | None = setting(None, "Weight of each test file", origin="gpt-neox")
+    mock_data: bool = setting(
+        False, "Samples that are computed from the seed, in place of token files", origin="megatron"
+    )
     weight_by_num_documents: bool = setting(
         False,
         "Weigh files by their number of documents, in place of the given weights",

@@ -101,7 +101,7 @@ def _made(node: Node[Any], parameters: Parameters, arguments: dict[str, Any], re
     target = node._target
     builder = target.builder
     if builder is not None:
-        origins = {name: origin for name in arguments if (origin := origin_of(node, name))}
+        origins = {name: origin for name in [*arguments, *node._origins] if (origin := origin_of(node, name))}
         made = functools.partial(_by_builder, builder, origins, **arguments)
         return made() if isinstance(node, Config) else made
     args: list[Any] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -25,23 +26,30 @@ from neox_core.errors import Problem, SettingsError, did_you_mean
 T = TypeVar("T")
 
 
-def validate(root: Any) -> None:
+def validate(root: Any, *, complete: bool = True) -> None:
     """Hold every argument in a tree of nodes against the annotation of its parameter.
 
     A node is held to be what it makes: an instance of its target, or of what the target is annotated to return. Targets of pydantic's
     may be given what pydantic makes a value of (`"3"` for a whole number); others get the value as it is, and so it must be right.
 
+    Args:
+        root: a node, or a container of nodes.
+        complete: whether it is a mistake that an argument without a default, or a target, is missing; it may come later.
+
     Raises:
         SettingsError: all arguments that do not fit or are missing, with path and origin.
     """
-    problems = [problem for path, node in located(root) for problem in _problems(path, node)]
+    problems = [problem for path, node in located(root) for problem in _problems(path, node, complete)]
     if problems:
         raise SettingsError(problems)
 
 
-def _problems(path: str, node: Node[Any]) -> Iterator[Problem]:
+def _problems(path: str, node: Node[Any], complete: bool) -> Iterator[Problem]:
     if node._target is NO_TARGET:
-        yield Problem(keys=(path or "<root>",), message=f"{node!r} has no target, and none is known from where it is")
+        if complete:
+            yield Problem(
+                keys=(path or "<root>",), message=f"{node!r} has no target, and none is known from where it is"
+            )
         return
     try:
         parameters = node._parameters
@@ -49,7 +57,7 @@ def _problems(path: str, node: Node[Any]) -> Iterator[Problem]:
         yield Problem(keys=(path or "<root>",), message=str(error))
         return
     given = explicit(node)
-    for name in parameters.required if isinstance(node, Config) else ():
+    for name in parameters.required if complete and isinstance(node, Config) else ():
         if name not in given:
             yield Problem(keys=(_below(path, name),), message=f"is not set, and {node._target} needs it")
     for name, value in given.items():
@@ -126,6 +134,13 @@ class _StandIn:
         return self._made
 
 
+class _PartialStandIn(_StandIn):
+    """Something that passes for a partial function."""
+
+    def __call__(self) -> None:
+        """Nothing: that it can be called is enough."""
+
+
 def _unknown(node: Node[Any]) -> bool:
     """Whether nothing is known of what a node makes; or it is plain data, which has no stand-in."""
     return isinstance(node, Config) and _class_made(node) is None
@@ -144,7 +159,7 @@ def _standing_in(value: Any) -> Any:
     if type(value) in ATOMS:
         return value
     if isinstance(value, Partial):
-        return lambda *args, **kwargs: None
+        return _PartialStandIn(functools.partial, value)
     if isinstance(value, Node):
         made = _class_made(value)
         return value if made is None else _StandIn(made, value)

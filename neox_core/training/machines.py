@@ -1,4 +1,4 @@
-"""The machines of a run, as its settings name them."""
+"""The machines of a run, as its settings name them, and where its ranks meet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from neox_core.config import Device, NeoXArgs, World
 from neox_core.errors import Problem, SettingsError
-from neox_core.launch import plan_world
+from neox_core.launch import free_port, plan_world
 
 
 def find_world(args: NeoXArgs, device: Device | None = None) -> World:
@@ -49,11 +49,18 @@ def find_world_or_least(args: NeoXArgs, problems: list[Problem]) -> World:
         return World.local(least_ranks(args), args.device or "cpu")
 
 
-def ranks_in_words(world: World) -> str:
-    """`1 rank`, `8 ranks`."""
-    return "1 rank" if world.size == 1 else f"{world.size} ranks"
-
-
 def least_ranks(args: NeoXArgs) -> int:
     """The smallest number of ranks over which the model can be cut."""
     return int(max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1))
+
+
+def default_address(world: World) -> str:
+    """Where rank 0 listens: this machine alone, or the first host."""
+    return "127.0.0.1" if len(world.hosts) == 1 else world.hosts[0].name
+
+
+def port(args: NeoXArgs, world: World) -> int:
+    """The port that was asked for; otherwise a free one here, or the default where several hosts must know it."""
+    if args.master_port and ("master_port" in args or len(world.hosts) > 1):
+        return int(args.master_port)
+    return free_port()

@@ -1,0 +1,106 @@
+"""From the tree of a recipe, and what changes it, to flat settings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neox_core.cli.node_words import check
+from neox_core.cli.recipes import Root, allowed
+from neox_core.config import Entry, NeoXArgs
+from neox_core.config.entries import overlaid, read_entries
+from neox_core.config.nodes import Node, build
+from neox_core.config.nodes.comparing import explicit
+from neox_core.config.nodes.edits import Edit
+from neox_core.config.nodes.forms import load
+from neox_core.config.nodes.node import origin_of
+from neox_core.config.nodes.parameters import MISSING
+from neox_core.config.nodes.words import Word
+from neox_core.config.overrides import Override
+from neox_core.config.settings_nodes import settings_entries
+from neox_core.errors import UserError
+from neox_core.plugins import CommandContext
+from neox_core.training.trains import Training
+
+
+def settings_with(
+    root: Root, files: Iterable[Path], overrides: Sequence[str], options: argparse.Namespace, context: CommandContext
+) -> dict[str, Entry]:
+    """The raw keys that a tree stands for, with those of files over it, and with overrides, strictly from left to right.
+
+    An override changes the tree where its root has a parameter of the name; else it is one of the flat settings. What a change of
+    the tree makes of the settings is found by comparing them before and after.
+
+    Raises:
+        UserError: an override is a mistake, a file cannot be read, the tree is not of a run.
+    """
+    names = allowed(options, context)
+    before = _entries_if_whole(root.node)
+    later: list[Override] = []
+    for word in overrides:
+        if not _is_of_node(root.node, word):
+            later.append(Override.parse(word))
+            continue
+        Edit.parse(word).apply(root.node, lambda name: load(name, names, settings=False, check=False), root.recipes)
+        after = _entries_if_whole(root.node)
+        if before is not None and after is not None:
+            later += _changes(before, after, word)
+        before = after or before
+    whole = {entry.key: entry for entry in entries_of(root.node)}
+    entries = overlaid(whole, read_entries(files))
+    for override in later:
+        override.apply(entries)
+    return entries
+
+
+def _is_of_node(node: Node[Any], word: str) -> bool:
+    """Whether a word changes the tree, not the flat settings."""
+    first = Word.parse(word).steps[0].key
+    name = str(first).replace("-", "_")
+    return isinstance(node._target.object, Training) and name in node._parameters.by_name
+
+
+def _entries_if_whole(node: Node[Any]) -> dict[str, Entry] | None:
+    """The settings of a tree; None while something in it is missing or wrong, which later words may mend."""
+    try:
+        return {entry.key: entry for entry in entries_of(node)}
+    except UserError:
+        return None
+
+
+def _changes(before: Mapping[str, Entry], after: Mapping[str, Entry], word: str) -> Iterator[Override]:
+    """What a word that changed the tree comes to in the settings."""
+    for key, entry in after.items():
+        old = before[key].value if key in before else MISSING
+        yield from (Override(key, path, value, word) for path, value in _differences(old, entry.value))
+
+
+def _differences(old: Any, new: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Path and value of what is new in a value; a mapping is gone into, as far as nothing is taken from it."""
+    if isinstance(old, dict) and isinstance(new, dict) and old.keys() <= new.keys():
+        for name, value in new.items():
+            yield from (((name, *path), found) for path, found in _differences(old.get(name, MISSING), value))
+    elif old is MISSING or old != new or type(old) is not type(new):
+        yield (), new
+
+
+def entries_of(node: Node[Any]) -> list[Entry]:
+    """The settings that a tree stands for, not validated.
+
+    Raises:
+        UserError: it is of something that does not train; an argument does not fit, or is missing.
+    """
+    target = node._target.object
+    arguments = explicit(node)
+    origins = {name: found for name in [*arguments, *node._origins] if (found := origin_of(node, name)) is not None}
+    if isinstance(target, type) and issubclass(target, NeoXArgs):
+        return list(settings_entries(build(arguments), origins).values())
+    if isinstance(target, Training):
+        check(node)
+        return target.settings(build(arguments), {name: place for name, place in origins.items() if name in arguments})
+    raise UserError(
+        f"{node._target} does not train; `neox train` takes a Config(NeoXArgs, ...), or a function that is decorated with @trains; "
+        "`neox run` calls any other"
+    )

@@ -1,0 +1,70 @@
+"""Recipes: named functions that make nodes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from neox_core.config.nodes import Node
+from neox_core.errors import UserError
+
+P = ParamSpec("P")
+N = TypeVar("N")
+
+
+class Recipe(Generic[P, N]):
+    """A named function that makes a node; made by `recipe`. It is called as the function is.
+
+    Args:
+        function: makes the node.
+        name: as which it is written on a command line.
+        target: what the node makes; None: what the function's annotation says.
+    """
+
+    def __init__(self, function: Callable[P, N], name: str, target: object = None) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = name
+        self.target = target
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> N:
+        """The node.
+
+        Raises:
+            UserError: the function gives something else.
+        """
+        made = self.function(*args, **kwargs)
+        if not isinstance(made, Node):
+            where = f"{inspect.getsourcefile(self.function)}:{self.function.__code__.co_firstlineno}"
+            raise UserError(
+                f"recipe '{self.name}' ({where}) gives {type(made).__name__}, not a Config or a Partial; "
+                "return one, or put @autoconvert below @recipe"
+            )
+        return made
+
+    def __repr__(self) -> str:
+        return f"<recipe {self.name}>"
+
+
+@overload
+def recipe(function: Callable[P, N], /) -> Recipe[P, N]: ...
+@overload
+def recipe(*, name: str | None = None, target: object = None) -> Callable[[Callable[P, N]], Recipe[P, N]]: ...
+def recipe(function: Any = None, /, *, name: str | None = None, target: object = None) -> Any:
+    """Make a function a recipe, which `neox train FILE.py:NAME` finds, and `argument=NAME` beside it.
+
+    Args:
+        function: returns a node.
+        name: as which it is written; None: the function's name.
+        target: what the node makes, where the function's annotation does not say it.
+
+    Example:
+        @recipe
+        def small() -> Config[NeoXArgs]:
+            return Config(NeoXArgs, num_layers=2, hidden_size=64)
+    """
+    if function is None:
+        return lambda made: Recipe(made, name or made.__name__, target)
+    return Recipe(function, name or function.__name__, target)

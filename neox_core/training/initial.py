@@ -1,0 +1,70 @@
+"""Which checkpoint a run that begins has its first weights from, and what to know about it; costs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neox_core.checkpoint.layout import Condition, condition
+from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
+from neox_core.checkpoint.search import find, require_complete
+from neox_core.config import CheckpointSettings, Resolved
+from neox_core.errors import UserError
+from neox_core.training.resuming import Tell, model_differences, saved_settings, tokenizer_difference
+
+
+def initial_checkpoint(resolved: Resolved, resumed: Path | None, notice: Tell) -> Path | None:
+    """The checkpoint that `initial_ckpt_path` means, or None where the run has its weights from elsewhere.
+
+    Args:
+        resolved: the settings.
+        resumed: the checkpoint from which the run goes on; then it needs no other.
+        notice: is told what a user should know but need not mend.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    settings = resolved[CheckpointSettings]
+    if settings.initial_ckpt_path is None:
+        if settings.initial_ckpt_skip_keys_with_these_prefixes:
+            notice("initial_ckpt_skip_keys_with_these_prefixes: has no effect without initial_ckpt_path")
+        return None
+    where = Path(settings.initial_ckpt_path)
+    if resumed is not None:
+        notice(f"initial_ckpt_path: {where} is not read: the run goes on from {resumed}")
+        return None
+    path = complete_checkpoint(where)
+    notice(f"initial_ckpt_path: the first weights are those of {path}")
+    tell_differences(path, resolved, notice)
+    return path
+
+
+def complete_checkpoint(where: Path, iteration: int | None = None) -> Path:
+    """`where` itself when it is a checkpoint, else the one of `iteration`, or the newest, in it.
+
+    Raises:
+        UserError: there is none, or it is not complete.
+    """
+    if iteration is None and condition(where) in (Condition.COMPLETE, Condition.GPT_NEOX):
+        require_complete(where)
+        return where
+    found = find(where, iteration) if where.is_dir() else None
+    if found is None:
+        raise UserError(f"{where}: there is no checkpoint; give a directory global_step..., or one that holds some")
+    return found
+
+
+def tell_differences(path: Path, resolved: Resolved, notice: Tell) -> None:
+    """Say in what the model that a checkpoint is of differs from this one; the same weights may mean something else in it.
+
+    Raises:
+        DamagedCheckpoint: a file is absent or cut off.
+    """
+    manifest = Manifest.read(path)
+    for name, difference in manifest.missing(path).items():
+        raise DamagedCheckpoint(path / name, difference)
+    differences = [
+        *model_differences(saved_settings(path, manifest), resolved),
+        *tokenizer_difference(path, manifest, resolved),
+    ]
+    if differences:
+        notice(f"initial_ckpt_path: {path} was saved with {', '.join(differences)}")

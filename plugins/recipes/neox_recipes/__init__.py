@@ -1,0 +1,1 @@
+"""Recipes: whole runs in NeMo's vocabulary, from Python or the command line."""

@@ -1,0 +1,147 @@
+"""`neox run`, and functions with a command line of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+JOBS = '''\
+"""Jobs of mine."""
+
+from dataclasses import dataclass
+
+from neox_core import Config, Partial, command, recipe
+
+
+@dataclass
+class Model:
+    hidden: int = 4
+    layers: int = 2
+
+
+@recipe
+def wide(factor: int = 2) -> Config[Model]:
+    return Config(Model, hidden=100 * factor)
+
+
+@command
+def bench(model: Model, steps: int = 10, names: list[str] | None = None) -> None:
+    """Measure a model."""
+    print(f"bench {model} {steps} {names}")
+
+
+def plain(code: int):
+    """Not decorated."""
+    return code
+
+
+@recipe
+def later() -> Partial[None]:
+    return Partial(bench, model=Config(Model), steps=3)
+
+
+@recipe
+def model() -> Config[Model]:
+    return Config(Model, hidden=7)
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.exit(bench.main())
+'''
+
+
+@pytest.fixture
+def jobs(neox, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    neox.write("my_jobs.py", JOBS)
+    yield neox
+    sys.modules.pop("my_jobs", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bench", "model=wide"], "bench Model(hidden=200, layers=2) 10 None"),
+        (["bench", "model=wide(factor=3)", "model.layers=5", "steps*=2"], "bench Model(hidden=300, layers=5) 20 None"),
+        (["bench", "model=model", "model.hidden=3", "names=[a, '1']"], "bench Model(hidden=3, layers=2) 10 ['a', '1']"),
+        (["later", "steps+=1", "steps+=1"], "bench Model(hidden=4, layers=2) 5 None"),
+    ],
+)
+def test_arguments_are_set_by_words(jobs, words, said):
+    name, *rest = words
+    done = jobs("run", f"my_jobs.py:{name}", *rest)
+    assert (done.code, done.out.strip()) == (0, said), done.err
+
+
+def test_the_exit_code_is_the_number_that_is_returned(jobs):
+    assert jobs("run", "my_jobs.py:plain", "code=7").code == 7
+    assert jobs("run", "my_jobs.py:model").code == 0
+
+
+def test_what_is_printed_or_saved_is_run_again(jobs):
+    done = jobs("run", "my_jobs.py:later", "model=wide", "--print")
+    assert done.code == 0, done.err
+    assert done.out.startswith("_target_: my_jobs.bench\n_partial_: true\n")
+    for name in ("job.yml", "job.json", "job.toml"):
+        assert jobs("run", "my_jobs.py:later", "model=wide", "--save", name).code == 0
+        again = jobs("run", "my_jobs.py:later", name, "--allow", "my_jobs.py")
+        assert again.out.strip() == "bench Model(hidden=200, layers=2) 3 None", again.err
+    jobs.write("arguments.yml", "steps: 8\nnames: [x]\n")
+    assert "8 ['x']" in jobs("run", "my_jobs.py:later", "arguments.yml").out
+
+
+def test_a_dry_run_lists_arguments_and_runs_nothing(jobs):
+    done = jobs("run", "my_jobs.py:bench", "model=wide", "steps=3", "--dry-run")
+    assert done.code == 0
+    assert "bench Model" not in done.out
+    assert "command line (steps=3)" in done.out
+
+
+def test_help_lists_arguments_and_recipes(jobs, capsys):
+    with pytest.raises(SystemExit) as ended:
+        jobs("run", "my_jobs.py:bench", "--help")
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "Measure a model." in said
+    for word in ("model", "required", "steps", "10", "wide"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["my_jobs.py:bench"], "model: is not set"),
+        (["my_jobs.py:bench", "model=wide", "steps=many"], "steps"),
+        (["my_jobs.py:bench", "model=wide", "stepps=1"], "did you mean 'steps'?"),
+        (["my_jobs.py:bench", "model=wyde"], "did you mean 'wide'?"),
+        (["my_jobs.py:bench", "model=wide", "steps/=0"], "cannot be divided"),
+        (["my_jobs.py:bench", "model=@nowhere.yml"], "nowhere.yml"),
+        (["my_jobs.py:bench", "nowhere.yml"], "nowhere.yml"),
+        (["my_jobs"], "write FILE.py:NAME"),
+        (["my_jobs.py:later("], "write a recipe as name or name(value, name=value)"),
+        (["my_jobs.py:bench", "--sve", "x"], "--sve"),
+    ],
+)
+def test_mistakes_are_said_in_a_sentence(jobs, words, said):
+    done = jobs("run", *words)
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_script_has_a_command_line_too(jobs):
+    def script(*words):
+        return subprocess.run(
+            [sys.executable, "my_jobs.py", *words], cwd=jobs.directory, capture_output=True, text=True, timeout=60
+        )
+
+    done = script("model=wide", "steps=1")
+    assert (done.returncode, done.stdout) == (0, "bench Model(hidden=200, layers=2) 1 None\n"), done.stderr
+    done = script("model=wide", "step=1")
+    assert done.returncode == 2
+    assert "did you mean 'steps'?" in done.stderr
+    assert "Traceback" not in done.stderr
