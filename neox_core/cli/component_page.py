@@ -66,7 +66,7 @@ def options(offer: Offer, plugins: PluginManager) -> list[str]:
 
 def option_rows(model: type[BaseModel]) -> list[list[str]]:
     """A row for each field: name, type, default, description."""
-    from neox_core.config.validation import type_in_words
+    from neox_core.config.type_words import type_in_words
 
     return [
         [

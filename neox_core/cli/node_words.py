@@ -6,14 +6,15 @@ import argparse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from neox_core.config.command_line import RaisingParser
 from neox_core.config.nodes import Config, Node, validate
 from neox_core.config.nodes.comparing import explicit
 from neox_core.config.nodes.edits import apply
-from neox_core.config.nodes.forms import dump, load
-from neox_core.config.nodes.node import origin_of
-from neox_core.config.nodes.writing import to_yaml
-from neox_core.errors import UserError
+from neox_core.config.nodes.node import cast, origin_of
+from neox_core.config.nodes.paths import set_value
+from neox_core.config.nodes.problems import NodeError
+from neox_core.config.nodes.steps import Step, shown
+from neox_core.config.parser import RaisingParser
+from neox_core.errors import Origin, UserError
 
 
 def add_options(parser: RaisingParser) -> None:
@@ -21,6 +22,22 @@ def add_options(parser: RaisingParser) -> None:
     parser.add_argument("--print", action="store_true", help="print what would be run, and run nothing")
     parser.add_argument("--save", metavar="FILE", help="write it to a new file, which can be run, and run nothing")
     parser.add_allow()
+
+
+def loader(allow: Iterable[str]) -> Callable[[str], Any]:
+    """What reads `@file.yml:section`, and files of arguments: nodes, or plain values, that are not held against annotations yet.
+
+    Args:
+        allow: what files may name.
+    """
+    names = list(allow)
+
+    def load(name: str) -> Any:
+        from neox_core.config.nodes import forms  # which costs PyYAML
+
+        return forms.load(name, names, settings=False, check=False)
+
+    return load
 
 
 def edited(
@@ -37,22 +54,31 @@ def edited(
     Raises:
         UserError: a word is wrong, or a file is of something else.
     """
-    names = list(allow)
+    load = loader(allow)
     for word in words:
         if "=" in word or word.startswith("~"):
-            apply(node, [word], lambda name: load(name, names, settings=False, check=False), recipes)
+            apply(node, [word], load, recipes)
             continue
-        found = load(word, names, settings=False, check=False)
+        found = load(word)
         if isinstance(found, Node):
             if found._target != node._target:
                 raise UserError(f"{word}: it is of {found._target}, not of {node._target}")
             node = found
         elif isinstance(found, dict):
-            for name, value in found.items():
-                setattr(node, name, value)
+            _set_all(node, found, word)
         else:
             raise UserError(f"{word}: it is no mapping of arguments; name a section, as in {word}:arguments")
     return node
+
+
+def _set_all(node: Node[Any], values: Mapping[Any, Any], file: str) -> None:
+    for name, value in values.items():
+        if not isinstance(name, str):
+            raise UserError(f"{file}: {name!r} is no name of an argument; put it into quotes")
+        try:
+            set_value(node, shown([Step(name)]), value, Origin(source=file))
+        except NodeError as error:
+            raise type(error)(f"{file}: {error}") from error
 
 
 def check(node: Node[Any]) -> None:
@@ -61,7 +87,7 @@ def check(node: Node[Any]) -> None:
     Raises:
         SettingsError: everything that does not fit or is missing.
     """
-    validate(Config(node._target, *node._rest, **explicit(node)))
+    validate(cast(Config, node))
 
 
 def show(node: Node[Any], options: argparse.Namespace) -> bool:
@@ -71,8 +97,12 @@ def show(node: Node[Any], options: argparse.Namespace) -> bool:
         UserError: it cannot be written.
     """
     if options.print:
+        from neox_core.config.nodes.writing import to_yaml
+
         print(to_yaml(node), end="")
     if options.save:
+        from neox_core.config.nodes.forms import dump
+
         dump(node, options.save)
     return bool(options.print or options.save)
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neox_core.cli.node_words import check
+from neox_core.cli.node_words import check, loader
 from neox_core.cli.recipes import Root, allowed
 from neox_core.config import Entry, NeoXArgs
 from neox_core.config.entries import overlaid, read_entries
 from neox_core.config.nodes import Node, build
 from neox_core.config.nodes.comparing import explicit
 from neox_core.config.nodes.edits import Edit
-from neox_core.config.nodes.forms import load
 from neox_core.config.nodes.node import origin_of
 from neox_core.config.nodes.parameters import MISSING
 from neox_core.config.nodes.words import Word
@@ -36,17 +37,17 @@ def settings_with(
     Raises:
         UserError: an override is a mistake, a file cannot be read, the tree is not of a run.
     """
-    names = allowed(options, context)
+    load = loader(allowed(options, context))
     before = _entries_if_whole(root.node)
     later: list[Override] = []
     for word in overrides:
         if not _is_of_node(root.node, word):
             later.append(Override.parse(word))
             continue
-        Edit.parse(word).apply(root.node, lambda name: load(name, names, settings=False, check=False), root.recipes)
+        Edit.parse(word).apply(root.node, load, root.recipes)
         after = _entries_if_whole(root.node)
-        if before is not None and after is not None:
-            later += _changes(before, after, word)
+        if after is not None:
+            later += _changes(after if before is None else before, after, word)
         before = after or before
     whole = {entry.key: entry for entry in entries_of(root.node)}
     entries = overlaid(whole, read_entries(files))
@@ -71,10 +72,24 @@ def _entries_if_whole(node: Node[Any]) -> dict[str, Entry] | None:
 
 
 def _changes(before: Mapping[str, Entry], after: Mapping[str, Entry], word: str) -> Iterator[Override]:
-    """What a word that changed the tree comes to in the settings."""
+    """What a word that changed the tree comes to in the settings: what differs, and what is said to be from there."""
     for key, entry in after.items():
         old = before[key].value if key in before else MISSING
-        yield from (Override(key, path, value, word) for path, value in _differences(old, entry.value))
+        yield from (
+            Override(key, path, value, word)
+            for path, value in [*_differences(old, entry.value), *_written_by(word, entry)]
+        )
+
+
+def _written_by(word: str, entry: Entry) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Path and value of what a word set, also to what it was; something else may stand over that in a file."""
+    origin = Word.parse(word).origin
+    if entry.origin == origin and not entry.inner:
+        yield (), entry.value
+    for path, place in entry.inner.items():
+        if place == origin:
+            steps = tuple(path.split("."))
+            yield steps, functools.reduce(operator.getitem, steps, entry.value)
 
 
 def _differences(old: Any, new: Any) -> Iterator[tuple[tuple[str, ...], Any]]:

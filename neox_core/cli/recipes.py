@@ -16,8 +16,6 @@ from neox_core.cli.roots import in_module
 from neox_core.config.nodes import Node
 from neox_core.config.nodes.annotations import annotations_of
 from neox_core.config.nodes.calls import Call
-from neox_core.config.nodes.forms import load
-from neox_core.config.nodes.sections import split
 from neox_core.config.nodes.sources import Sources
 from neox_core.config.presets import is_readable
 from neox_core.config.recipes import Recipe
@@ -54,6 +52,8 @@ def find_root(word: str, options: argparse.Namespace, context: CommandContext) -
     Raises:
         UserError: it cannot be had.
     """
+    from neox_core.config.nodes.sections import split  # which costs PyYAML
+
     path = (options.conf_dir or Path()) / word
     return root_of_file(path, options, context) if is_readable(split(path)[0]) else root_of(word, context)
 
@@ -64,6 +64,9 @@ def root_of_file(path: Path, options: argparse.Namespace, context: CommandContex
     Raises:
         UserError: it cannot be read, or says something else.
     """
+    from neox_core.config.nodes.forms import load
+    from neox_core.config.nodes.sections import split
+
     node = load(path, allowed(options, context), check=False)
     if not isinstance(node, Node):
         raise UserError(f"{path}: there is no _target_ in it, so it does not say what it makes")

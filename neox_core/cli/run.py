@@ -9,9 +9,9 @@ from typing import Any
 from neox_core.cli.node_words import add_options, arguments_with_places, check, edited, show
 from neox_core.cli.recipes import allowed, root_of
 from neox_core.cli.tables import table
-from neox_core.config.command_line import RaisingParser
 from neox_core.config.nodes import Node, Partial, build
-from neox_core.config.validation import type_in_words
+from neox_core.config.parser import RaisingParser
+from neox_core.config.type_words import type_in_words
 from neox_core.plugins import CommandContext
 
 DESCRIPTION = """\

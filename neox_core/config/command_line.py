@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neox_core.config.entries import overlaid, read_entries
 from neox_core.config.entry import Entry
+from neox_core.config.parser import RaisingParser
 from neox_core.config.presets import find_config, is_readable
-from neox_core.errors import Origin, Problem, SettingsError, UserError, did_you_mean
+from neox_core.errors import Origin, Problem, SettingsError, UserError
 
 if TYPE_CHECKING:
     from neox_core.config.from_checkpoint import SettingsFrom
@@ -62,37 +63,6 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("--autotuning",), "autotuning_run", "let DeepSpeed search for a faster setup", {"choices": ("tune", "run")}),
 )
 """All flags that stand for a key, in the order of the help text."""
-
-
-class RaisingParser(argparse.ArgumentParser):
-    """A parser that raises a `UserError` where argparse would print and exit."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise a message."""
-        raise UserError(f"{self.prog}: {message}; see `{self.prog} --help`")
-
-    def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
-        """The command line; None is this process's own.
-
-        Raises:
-            UserError: it is none.
-        """
-        options, unknown = self.parse_known_intermixed_args(argv)
-        if unknown:
-            name = unknown[0].partition("=")[0]
-            known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-            self.error(f"there is no option {name}; {did_you_mean(name, known)}")
-        return options
-
-    def add_allow(self) -> None:
-        """The option that says what files of nodes may name."""
-        self.add_argument(
-            "--allow",
-            action="append",
-            default=[],
-            metavar="NAME",
-            help="a module, class or function, or a .py file, that files may name as _target_",
-        )
 
 
 class Parser(RaisingParser):

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neox_core.config.args import NeoXArgs
-from neox_core.config.command_line import Parser, RaisingParser, read_settings
+from neox_core.config.command_line import Parser, read_settings
 from neox_core.config.compatibility import reproduces
 from neox_core.config.entries import entries_of, overlaid, plugins_for
 from neox_core.config.host_filters import select
 from neox_core.config.hostfile import read_hostfile
+from neox_core.config.parser import RaisingParser
 from neox_core.config.place import Place
 from neox_core.config.runner_options import runner_options
 from neox_core.config.world import Device, Host, World

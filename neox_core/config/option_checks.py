@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from neox_core.config.deepspeed_options import Options
 from neox_core.config.plain import shown
-from neox_core.config.validation import type_in_words
+from neox_core.config.type_words import type_in_words
 from neox_core.errors import Problem, nearest
 
 EXTRA = "deepspeed_extra_args"

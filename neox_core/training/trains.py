@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec
 
 from neox_core.config import Entry
-from neox_core.config.entries import entries_of
-from neox_core.errors import Origin
-from neox_core.training.start import train
+from neox_core.errors import Origin, UserError
 
 P = ParamSpec("P")
 
@@ -33,6 +31,8 @@ class Training(Generic[P]):
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Path | None:
         """Train; see `neox_core.train`."""
+        from neox_core.training.start import train  # whose imports only a run is worth
+
         return train(self._entries(args, kwargs))
 
     def settings(self, arguments: Mapping[str, Any], origins: Mapping[str, Origin] | None = None) -> list[Entry]:
@@ -52,8 +52,15 @@ class Training(Generic[P]):
     def _entries(self, args: Iterable[Any], kwargs: Mapping[str, Any]) -> list[Entry]:
         given = self.function(*args, **kwargs)
         if isinstance(given, Mapping):
+            from neox_core.config.entries import entries_of
+
             return list(entries_of(given, self.__name__).values())
-        return list(given)
+        found = list(given) if isinstance(given, Iterable) else [given]
+        if not all(isinstance(entry, Entry) for entry in found):
+            raise UserError(
+                f"{self.__name__} gives {type(given).__name__}, not settings; return a mapping of keys to values"
+            )
+        return found
 
     def __repr__(self) -> str:
         return f"<{self.__name__}, which trains>"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from neox_core.config.validation import type_in_words
+from neox_core.config.type_words import type_in_words
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from neox_core.cli.config.values import inner, shortened
 from neox_core.cli.report import print_notes
 from neox_core.cli.tables import table
 from neox_core.cli.words import positive
-from neox_core.config.command_line import RaisingParser
+from neox_core.config.parser import RaisingParser
 from neox_core.plugins import CommandContext
 
 Section = Literal["numerics", "speed", "nothing", "same"]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from neox_core.cli.config.known import singular_names
 from neox_core.cli.config.values import OWN, about, default_of, heeded, provider, takes, whose
-from neox_core.config.command_line import RaisingParser
 from neox_core.config.compatibility import DEFECTS
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.keys import Key
 from neox_core.config.older import OLDER
 from neox_core.config.overrides import MOVED
 from neox_core.config.ownership import Owner, Ownership
+from neox_core.config.parser import RaisingParser
 from neox_core.plugins import CommandContext, PluginManager, Switches
 
 INTRODUCTION = """\

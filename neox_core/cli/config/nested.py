@@ -11,7 +11,7 @@ from neox_core.cli.config.values import inline, takes
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS, Options
 from neox_core.config.keys import Key
-from neox_core.config.validation import type_in_words
+from neox_core.config.type_words import type_in_words
 from neox_core.errors import UserError, did_you_mean
 
 PARTS = {"optimizer": ("type", "params")}

@@ -12,13 +12,13 @@ from typing import Any
 from neox_core.cli.config.known import singular_names
 from neox_core.cli.config.named import KINDS, names_here, names_not_yet
 from neox_core.cli.config.values import CHANGES, heeded, provider, whose
-from neox_core.config.command_line import RaisingParser
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS, Options
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.keys import REQUIRED, Key
 from neox_core.config.older import OLDER
 from neox_core.config.ownership import Ownership
+from neox_core.config.parser import RaisingParser
 from neox_core.config.settings import Settings
 from neox_core.plugins import CommandContext, PluginManager
 

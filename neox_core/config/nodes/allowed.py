@@ -92,6 +92,16 @@ class Allowed:
             )
         return found
 
+    def hold(self, meant: type) -> None:
+        """See that a class is allowed which no name in a file stands for, but the place of a node without a name.
+
+        Raises:
+            Refused: it is not.
+        """
+        defined = defined_as(meant)
+        if defined is None or not self._allows(defined):
+            raise Refused(f"'{defined}', which the parameter takes, is not allowed: {self._in_words(str(defined))}")
+
     def _allows(self, name: str) -> bool:
         return name in DEFAULT_ALLOWED or any(_under(name, prefix) for prefix in self.prefixes)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import sys
@@ -16,7 +15,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 from neox_core.config.nodes.annotations import returned_by
 from neox_core.config.nodes.building import build
 from neox_core.config.nodes.conversion import as_node
-from neox_core.config.nodes.node import CONTAINERS, Config, Node, Partial
+from neox_core.config.nodes.node import CONTAINERS, Config, Node, Partial, cast
 from neox_core.config.nodes.problems import NodeError, WrongArguments
 from neox_core.config.nodes.rewriting import rewritten
 from neox_core.config.nodes.tree import nodes
@@ -72,7 +71,7 @@ def autoconvert(fn: Any = None, *, partial: bool = False) -> Any:
     def converted(*args: Any, **kwargs: Any) -> Any:
         found = as_node(_called(True, converted_once(), args, kwargs))
         _refuse_other(function, found, partial)
-        return _as_partial(found) if partial and isinstance(found, Config) else found
+        return cast(Partial, found) if partial and isinstance(found, Config) else found
 
     vars(converted)["wrapped"] = function
     return converted
@@ -119,12 +118,6 @@ def _becomes_node(callee: Any) -> bool:
     if not isinstance(callee, type) or issubclass(callee, Node | Enum | BaseException | type):
         return False
     return callee.__module__.partition(".")[0] not in sys.stdlib_module_names
-
-
-def _as_partial(node: Config[Any]) -> Partial[Any]:
-    made: Partial[Any] = Partial.__new__(Partial)
-    made.__setstate__(copy.copy(node).__getstate__())
-    return made
 
 
 _LATER = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR

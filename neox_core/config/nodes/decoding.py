@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def decoded(root: Item, allowed: Allowed, *, settings: bool = False) -> Any:
         found = decoding.node(root, SETTINGS, Config, [], root.value)
     else:
         found = decoding.of(root, [])
+    decoding.hold_nameless()
     if decoding.problems:
         raise SettingsError(decoding.problems)
     return found
@@ -67,6 +68,7 @@ class _Decoding:
         self.uses: dict[int, int] = {}
         self._count(root)
         self.made: dict[tuple[int, type], Any] = {}
+        self.nameless: list[tuple[Node[Any], Origin]] = []
 
     def _count(self, item: Item) -> None:
         self.uses[id(item)] = self.uses.get(id(item), 0) + 1
@@ -145,15 +147,16 @@ class _Decoding:
                 return self._sequence(value, SEQUENCES[marker], self._of_place(item, annotations))
             return self._refuse(f"{marker} takes a list", origin)
         if marker == ITEMS:
-            return self._items(value, self._of_place(item, annotations))
+            inner = self._of_place(item, annotations)
+            return self._items(value, lambda key: _of_items(inner, dict, key))
         if marker in (PATH, TEXT) and isinstance(value.value, str):
             return Path(value.value) if marker == PATH else value.value
         if marker == FLOAT and value.value in ("nan", "inf", "-inf"):
             return float(value.value)
         return self._refuse(f"{marker} takes {'nan, inf or -inf' if marker == FLOAT else 'text'}", origin)
 
-    def _items(self, item: Item, annotations: _Annotations) -> dict[Any, Any]:
-        """The mapping that a list of pairs stands for."""
+    def _items(self, item: Item, annotations: Callable[[Any], _Annotations]) -> dict[Any, Any]:
+        """The mapping that a list of pairs stands for, of which the annotations of each key are given."""
         found: dict[Any, Any] = {}
         for pair in item.value if isinstance(item.value, list) else [item]:
             if not (isinstance(pair.value, list) and len(pair.value) == 2):
@@ -167,7 +170,7 @@ class _Decoding:
                 continue
             if key in found:
                 self._refuse(f"the key {key!r} is given twice", pair.origin, "remove one")
-            found[key] = self.of(pair.value[1], _of_items(annotations, dict, key))
+            found[key] = self.of(pair.value[1], annotations(key))
         return found
 
     # Nodes
@@ -231,7 +234,8 @@ class _Decoding:
         }
         if ITEMS in item.value:
             further, place = item.value[ITEMS]
-            values |= {key: value for key, value in self._items(further, []).items() if self._takes(target, key, place)}
+            items = self._items(further, lambda key: _annotation(target, key))
+            values |= {key: value for key, value in items.items() if self._takes(target, key, place)}
         names = _names(target, len(args))
         by_position = [self.of(arg, _annotation(target, name)) for arg, name in zip(args, names, strict=True)]
         try:
@@ -239,9 +243,20 @@ class _Decoding:
         except NodeError as error:
             self._refuse(str(error), origin)
             return None
+        if name is None:
+            self.nameless.append((node, origin))
         object.__setattr__(node, "_made", (origin.source, origin.line or 1))
         node._origins.update(origins_of(zip(names, args, strict=True), named))
         return node
+
+    def hold_nameless(self) -> None:
+        """Refuse nodes without a name that took a class from where they are which is not allowed."""
+        for node, origin in self.nameless:
+            if node._target is not NO_TARGET:
+                try:
+                    self.allowed.hold(node._target.object)
+                except Refused as error:
+                    self._refuse(str(error), origin)
 
     def _target(self, name: str, origin: Origin) -> Target | None:
         found = self._found(name, origin)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -120,6 +119,8 @@ def from_toml(text: str, source: str) -> Item:
     Raises:
         SettingsError: it is no TOML, holds dates, or is nested too deeply.
     """
+    import tomllib  # which few need
+
     text = text.replace("\r\n", "\n")
     try:
         values = tomllib.loads(text)
@@ -180,6 +181,8 @@ def _lines(text: str) -> Iterator[tuple[_Keys, int]]:
 
 def _statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
     """What stands in a text that is known to be TOML, piece by piece: the first line, and what it would be alone."""
+    import tomllib
+
     begin, piece = 1, ""
     for number, line in enumerate(text.split("\n"), 1):
         begin, piece = (begin, f"{piece}\n{line}") if piece else (number, line)

@@ -313,6 +313,13 @@ class Partial(Node[T]):
         def __init__(self, target: Any = None, /, *args: Any, **kwargs: Any) -> None: ...
 
 
+def cast(kind: type[Node[Any]], node: Node[T]) -> Node[T]:
+    """The node as one of another kind, with the same arguments, which were set where they were."""
+    made: Node[T] = kind.__new__(kind)
+    made.__setstate__(copy.copy(node).__getstate__())
+    return made
+
+
 NO_PARAMETERS: Final = Parameters()
 """Those of a node without a target."""
 

@@ -20,7 +20,7 @@ from neox_core.config.nodes.steps import Step, shown
 from neox_core.config.nodes.targets import NO_TARGET
 from neox_core.config.nodes.tree import located, nodes_within
 from neox_core.config.plain import shown as value_in_words
-from neox_core.config.validation import type_in_words
+from neox_core.config.type_words import type_in_words
 from neox_core.errors import Problem, SettingsError, did_you_mean
 
 T = TypeVar("T")

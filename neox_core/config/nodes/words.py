@@ -44,7 +44,10 @@ class Word(NamedTuple):
             sign = match["sign"] or "~"
             if sign not in ("~", "=", *WANTED):
                 raise NodeError(f"there is no operator {sign}; there are: = {' '.join(WANTED)}")
-            return cls(parse(match["path"].strip()), sign, read(match["value"] or ""), word)
+            steps = parse(match["path"].strip())
+            if not steps:
+                raise NodeError("nothing is named before the sign; write key=value, a.b[0].c=value or ~key")
+            return cls(steps, sign, read(match["value"] or ""), word)
         except NodeError as error:
             raise _blamed(error, word) from error
 
