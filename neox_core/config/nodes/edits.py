@@ -73,7 +73,7 @@ class Edit(Word):
                 self._replace(steps=(*steps, Step(name)), sign="=", given=given)._apply(root, sources)
             return
         wanted = [type(old)] if type(old) in (str, int, float) else annotations
-        new = combined(self.sign, old, sources.value(self.given, wanted))
+        new = combined(self.sign, {} if old is None and self.sign == "|=" else old, sources.value(self.given, wanted))
         for annotation in annotations:
             new = fitted(new, annotation)
         set_value(root, path, new, self.origin)

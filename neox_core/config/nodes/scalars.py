@@ -35,13 +35,19 @@ def scalar(given: Scalar, annotations: list[Any]) -> Any:
     found = choice(given, allowed)
     if found is not NOTHING:
         return found
-    if given.value is None and any(NoneType in (item, *typing.get_args(item)) for item in annotations):
+    null = any(NoneType in (item, *typing.get_args(item)) for item in annotations)
+    if null and (given.value is None or _is_pythons_none(given, allowed)):
         return None
     _refuse(given, allowed)
     for annotation in annotations:
         if (found := fitted(given.value, annotation)) is not given.value:
             return found
     return _of_type(given, allowed)
+
+
+def _is_pythons_none(given: Scalar, allowed: list[Any]) -> bool:
+    """Whether `None` was written where null may stand, and text may not."""
+    return given.text == "None" and not given.quoted and bool(allowed) and str not in allowed
 
 
 def choice(given: Scalar, allowed: list[Any]) -> Any:

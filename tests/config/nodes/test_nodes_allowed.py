@@ -21,6 +21,7 @@ ACME = """
     import os
     import os.path as paths
     from builtins import eval as calculate
+    from collections.abc import Callable
     from os import getcwd
     from subprocess import Popen as Model
     from acme_other import Foreign
@@ -46,6 +47,12 @@ ACME = """
     @functools.lru_cache
     def kept(size=1):
         return Llama(size)
+
+    class Owner:
+        def __init__(
+            self, process: Model | None = None, call: Callable[..., Foreign] | None = None, llama: Llama | None = None
+        ):
+            self.llama = llama
 
     system = functools.partial(os.system, "true")
     bound = Llama().__init__
@@ -161,6 +168,24 @@ def test_a_refusal_says_where_what_is_allowed_and_what_to_do(acme):
     assert "no module 'acme.missing'" in refusal("acme.missing.Llama", "acme") or "has no 'missing'" in refusal(
         "acme.missing.Llama", "acme"
     )
+
+
+@pytest.mark.parametrize(
+    ("rest", "named"),
+    [
+        ("process: {_partial_: false, args: 'true'}", "subprocess.Popen"),
+        ("call: {_partial_: true}", "acme_other.Foreign"),
+        ("call: &a {_partial_: true}\nllama: {_partial_: false, size: *a}", "acme_other.Foreign"),
+    ],
+)
+def test_a_node_without_a_name_takes_no_class_that_is_not_allowed(acme, rest, named):
+    text = f"_target_: acme.models.Owner\n{rest}"
+    with pytest.raises(SettingsError) as refused:
+        from_yaml(text, allow=["acme"])
+    assert f"<text>:2: '{named}', which the parameter takes, is not allowed" in str(refused.value)
+    from_yaml(text, allow=["acme", named])
+    node = from_yaml("_target_: acme.models.Owner\nllama: {_partial_: false, size: 3}", allow=["acme"])
+    assert build(node).llama.size == 3
 
 
 def test_all_refused_names_are_told_at_once():

@@ -62,6 +62,7 @@ class Trainer:
     num_layers: int = 4
     name: str = "run"
     note: str | None = None
+    missing: dict[str, int] | None = None
     color: Color = Color.RED
     level: Level | None = None
     path: Path | None = None
@@ -218,6 +219,9 @@ def test_values_know_the_word_that_set_them():
         ("path=a/b.txt", Path("a/b.txt")),
         ("path=my-model", Path("my-model")),
         ("path=null", None),
+        ("path=None", None),
+        ("path='None'", Path("None")),
+        ("note=None", "None"),
         ("either=a/b", "a/b"),
         ("color=RED", Color.RED),
         ("color=1", Color.RED),
@@ -227,6 +231,7 @@ def test_values_know_the_word_that_set_them():
         ("level=LOW", Level.LOW),
         ("level=1", Level.LOW),
         ("level=null", None),
+        ("level=None", None),
         ("pair=[3, 4]", (3, "4")),
         ("names=[1, yes, a, '2']", ["1", "yes", "a", "2"]),
         ("paths=[a, b/c]", (Path("a"), Path("b/c"))),
@@ -334,6 +339,7 @@ def test_quoted_text_is_text_whatever_it_is(text):
         (["paths=[a]", "paths+=[b]"], "paths", (Path("a"), Path("b"))),
         (["named={a: 1, b: 2}", "named|={b: 3, c: 4}"], "named", {"a": 1, "b": 3, "c": 4}),
         (["named|={c: 4}"], "named", {"c": 4}),
+        (["missing|={c: 4}"], "missing", {"c": 4}),
         (["named={a: {b: 4}}", "named.a.b*=2"], "named", {"a": {"b": 8}}),
         (["free=8", "free/=2"], "free", 4),
     ],
@@ -429,6 +435,7 @@ def test_what_is_in_a_file_comes_from_the_function_that_is_given():
     [
         ("nonsense", "'nonsense': an override is written key=value, a.b[0].c=value or ~key"),
         ("=3", "'=3': an override is written key=value"),
+        (" =3", "' =3': nothing is named before the sign"),
         ("~", "'~': an override is written key=value"),
         ("~name=3", "'~name=3': an override is written key=value"),
         ("", "'': an override is written key=value"),

@@ -225,6 +225,16 @@ def test_annotations_make_plain_lists_and_text_what_they_are(form):
     assert plain["words"] == {"_path_": "d"}, "it might be text"
 
 
+def named_like_markers(_path_: Path = Path(), _sizes_: tuple[int, ...] = ()) -> None:
+    """Has parameters whose names are none in a text."""
+
+
+@every_form
+def test_annotations_hold_for_parameters_that_are_named_like_markers_too(form):
+    node = Config(named_like_markers, _path_=Path("a"), _sizes_=(1, 2))
+    assert again(form, node) == node
+
+
 @every_form
 def test_what_does_not_fit_its_annotation_is_not_made_to_fit(form):
     node = Config(Typed, act="GELU", size=[3, 4], sizes=([1],), path="a/b", paths={"a": "c"}, tags=["x"], either=[1])
