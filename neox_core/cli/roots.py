@@ -40,6 +40,8 @@ def in_module(word: str) -> re.Match[str] | None:
 
 def _is_root(word: str, directory: Path | None, context: CommandContext) -> bool:
     place = directory or Path()
+    if word.endswith(".py") and "=" not in word:
+        raise UserError(f"{word}: name the recipe in it too, as in {word}:NAME")
     if is_readable(place / word):
         return _is_of_nodes(place / word)
     part = _IN_FILE.fullmatch(word)

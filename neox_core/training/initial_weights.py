@@ -45,7 +45,8 @@ class WeightsReport(NamedTuple):
         """The report in words."""
         yield f"weights from {self.path}: {len(self.loaded)} tensors loaded"
         if self.skipped:
-            absent = f"; not in the checkpoint: {some(self.missing)}" if self.missing else ""
+            lacks = "all of them" if self.missing == self.skipped else some(self.missing)
+            absent = f"; the checkpoint lacks {lacks}" if self.missing else ""
             yield f"left at their initialisation: {some(self.skipped)}{absent}"
         if self.beyond:
             yield f"in the checkpoint only, and not used: {some(self.beyond)}"

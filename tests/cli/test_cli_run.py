@@ -99,6 +99,8 @@ def test_a_dry_run_lists_arguments_and_runs_nothing(jobs):
     assert done.code == 0
     assert "bench Model" not in done.out
     assert "command line (steps=3)" in done.out
+    jobs.write("arguments.yml", "steps: 8\n")
+    assert "arguments.yml" in jobs("run", "my_jobs.py:later", "arguments.yml", "--dry-run").out
 
 
 def test_help_lists_arguments_and_recipes(jobs, capsys):
@@ -115,7 +117,14 @@ def test_help_lists_arguments_and_recipes(jobs, capsys):
     ("words", "said"),
     [
         (["my_jobs.py:bench"], "model: is not set"),
-        (["my_jobs.py:bench", "model=wide", "steps=many"], "steps"),
+        (
+            ["my_jobs.py:bench", "model=wide", "steps=many"],
+            "command line (steps=many): steps: 'many' is not a whole number",
+        ),
+        (["my_jobs.py:bench", "model=wide", "words.yml"], "words.yml: steps: 'many' is not a whole number"),
+        (["my_jobs.py:bench", "numbers.yml"], "numbers.yml: 1 is no name of an argument; put it into quotes"),
+        (["my_jobs.py:bench", "hidden.yml"], "hidden.yml: __x: bench has no parameter '__x'"),
+        (["my_jobs.py:bench", " =3"], "' =3': nothing is named before the sign"),
         (["my_jobs.py:bench", "model=wide", "stepps=1"], "did you mean 'steps'?"),
         (["my_jobs.py:bench", "model=wyde"], "did you mean 'wide'?"),
         (["my_jobs.py:bench", "model=wide", "steps/=0"], "cannot be divided"),
@@ -127,6 +136,8 @@ def test_help_lists_arguments_and_recipes(jobs, capsys):
     ],
 )
 def test_mistakes_are_said_in_a_sentence(jobs, words, said):
+    for name, text in {"words": "steps: many", "numbers": "1: 2", "hidden": "__x: 2"}.items():
+        jobs.write(f"{name}.yml", text)
     done = jobs("run", *words)
     assert done.code == 2
     assert said in done.err

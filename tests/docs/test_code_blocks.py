@@ -1,7 +1,7 @@
 """What the documentation shows is run, page by page and from top to bottom, in a directory that has the presets and data.
 
 `python` blocks of a page share their names, `sh` blocks run in bash, `yaml` blocks are resolved on top of the quickstart preset,
-`toml` blocks are parsed; a block with `file=NAME` is written to that file first. `text` and `mermaid` blocks are only looked at.
+`toml` blocks are parsed; a block with `file=NAME` is written to that file first, and can be imported. `text` and `mermaid` blocks are only looked at.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def run_yaml(block: Block, workplace: Path) -> None:
 @pytest.mark.parametrize("page", with_something_to_run(PAGES), ids=ids(with_something_to_run(PAGES)))
 def test_what_a_page_shows_works(page: Path, workplace: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
+    monkeypatch.syspath_prepend(workplace)
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(page):
         if block.file is not None:

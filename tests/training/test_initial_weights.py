@@ -123,7 +123,7 @@ def test_a_head_is_added(train, data, pretrained, ranks, stage):
     begun, fresh = weights(data / "second/global_step0"), weights(data / "anew/global_step0")
     assert differing(begun, weights(first / "global_step3")) == {"head.weight"}
     assert torch.equal(begun["head.weight"], fresh["head.weight"]), "left at its initialisation"
-    assert found.log[1] == "left at their initialisation: head.weight; not in the checkpoint: head.weight"
+    assert found.log[1] == "left at their initialisation: head.weight; the checkpoint lacks all of them"
     assert (
         found.notices[1] == f"initial_ckpt_path: {first}/global_step3 was saved with no_weight_tying false (now true)"
     )
