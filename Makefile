@@ -7,11 +7,11 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 # One thread a process: the tests start several processes at once.
-test test-all: export OMP_NUM_THREADS ?= 1
+test test-all coverage: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quickstart test test-all pytest lint types bench clean
+.PHONY: help quickstart test test-all coverage pytest lint types bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ test-all: export NEOX_TEST_ALL = 1
 test-all: test ## the same, with every case of the matrices of which `test` draws a sample
 
 pytest: $(INSTALLED)
+	@$(BIN)/python -m pytest
+
+coverage: $(INSTALLED) ## the tests once more, and which lines they run; takes half as long again
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 lint: $(INSTALLED) ## style, formatting, layers, and the size of the core
