@@ -47,7 +47,9 @@ class Finding:
 def main(argv: list[str], context: CommandContext) -> int:
     """Print what was found; with configuration files, also whether what they ask for can work."""
     parser = argparse.ArgumentParser(prog="neox doctor", description="Look at this environment.")
-    parser.add_argument("words", nargs="*", metavar="FILE | KEY=VALUE", help="also check what this run would need")
+    parser.add_argument(
+        "words", nargs="*", metavar="FILE | RECIPE | KEY=VALUE", help="also check what this run would need"
+    )
     options = parser.parse_args(argv)
     findings = [*machine(), *requirements(), *duplicates(), *variables(), *plugins(context.plugins)]
     if options.words:
@@ -120,14 +122,14 @@ def plugins(manager: PluginManager) -> Iterator[Finding]:
 def asked_for(words: list[str], context: CommandContext) -> Iterator[Finding]:
     """Whether the run that a configuration describes could start."""
     from neox_core.cli.choice import chosen_plugins  # not before `requirements` has looked for what these import
-    from neox_core.config import NeoXArgs, read_entries
-    from neox_core.config.command_line import files_and_overrides
+    from neox_core.cli.given import read_given
+    from neox_core.config import NeoXArgs
     from neox_core.training import preflight
     from neox_core.training.machines import find_world
 
     notices: list[str] = []
     try:
-        entries = read_entries(*files_and_overrides(words))
+        entries = read_given(words, argparse.Namespace(conf_dir=None, allow=[]), context).entries
         manager = chosen_plugins(entries, context)
         args = NeoXArgs(entries.values(), manager)
         world = find_world(args)

@@ -100,11 +100,11 @@ def show(node: Node[Any], options: argparse.Namespace) -> bool:
         from neox_core.config.nodes.writing import to_yaml
 
         print(to_yaml(node), end="")
-    if options.save:
+    if options.save is not None:
         from neox_core.config.nodes.forms import dump
 
         dump(node, options.save)
-    return bool(options.print or options.save)
+    return bool(options.print or options.save is not None)
 
 
 def arguments_with_places(node: Node[Any]) -> list[tuple[str, str, str]]:

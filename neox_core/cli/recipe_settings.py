@@ -16,6 +16,7 @@ from neox_core.config.entries import overlaid, read_entries
 from neox_core.config.nodes import Node, build
 from neox_core.config.nodes.comparing import explicit
 from neox_core.config.nodes.edits import Edit
+from neox_core.config.nodes.foreign import told
 from neox_core.config.nodes.node import origin_of
 from neox_core.config.nodes.parameters import MISSING
 from neox_core.config.nodes.words import Word
@@ -114,7 +115,9 @@ def entries_of(node: Node[Any]) -> list[Entry]:
         return list(settings_entries(build(arguments), origins).values())
     if isinstance(target, Training):
         check(node)
-        return target.settings(build(arguments), {name: place for name, place in origins.items() if name in arguments})
+        places = {name: place for name, place in origins.items() if name in arguments}
+        with told(str(node._target)):
+            return target.settings(build(arguments), places)
     raise UserError(
         f"{node._target} does not train; `neox train` takes a Config(NeoXArgs, ...), or a function that is decorated with @trains; "
         "`neox run` calls any other"

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from neox_core.cli.commands import CommandFunction
 from neox_core.cli.roots import in_module
 from neox_core.config.nodes import Node
-from neox_core.config.nodes.annotations import annotations_of
+from neox_core.config.nodes.annotations import returned_by
 from neox_core.config.nodes.calls import Call
+from neox_core.config.nodes.foreign import told
 from neox_core.config.nodes.sources import Sources
 from neox_core.config.presets import is_readable
 from neox_core.config.recipes import Recipe
@@ -117,12 +118,13 @@ def load_module(name: str) -> ModuleType:
         UserError: it cannot be imported.
     """
     try:
-        if not name.endswith(".py"):
-            return importlib.import_module(name)
-        directory = str(Path(name).resolve().parent)
-        if directory not in sys.path:
-            sys.path.append(directory)  # after all others, so that no file in it hides an installed module
-        return import_file(Path(name).resolve())
+        with told(name, ImportError):
+            if not name.endswith(".py"):
+                return importlib.import_module(name)
+            directory = str(Path(name).resolve().parent)
+            if directory not in sys.path:
+                sys.path.append(directory)  # after all others, so that no file in it hides an installed module
+            return import_file(Path(name).resolve())
     except ImportError as error:
         raise UserError(f"{name}: cannot be imported: {error}") from error
 
@@ -142,6 +144,7 @@ class _Offered:
 
     def __init__(self, plugins: PluginManager, name: str) -> None:
         self._plugins, self._name = plugins, name
+        self.__qualname__ = name  # as messages call it
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:
@@ -163,7 +166,8 @@ def named(module: ModuleType, name: str, written: str) -> Any:
     if name in recipes:
         return recipes[name]
     if not hasattr(module, name):
-        known = sorted(recipes) or [known for known in vars(module) if not known.startswith("_")]
+        own = {known for known, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__}
+        known = sorted({*recipes, *(name for name in own if not name.startswith("_"))})
         raise UserError(f"{written} has no '{name}'; {did_you_mean(name, known)}")
     return getattr(module, name)
 
@@ -190,7 +194,6 @@ def _makes_nodes(function: Any) -> bool:
     """Whether a function is a recipe, or says that it returns a node."""
     if isinstance(function, Recipe | _Offered) or hasattr(function, "wrapped"):
         return True
-    returned = annotations_of(function).get("return")
-    return any(
-        isinstance(found, type) and issubclass(found, Node) for found in [typing.get_origin(returned) or returned]
-    )
+    returned = returned_by(function)
+    found = typing.get_origin(returned) or returned
+    return isinstance(found, type) and issubclass(found, Node)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from neox_core.config.presets import find_config, is_readable
-from neox_core.errors import UserError
+from neox_core.errors import UserError, did_you_mean, nearest
 from neox_core.plugins import CommandContext
 
 _IN_MODULE = re.compile(r"(?P<module>[^=:()]+\.py|[A-Za-z_][\w.]*):(?P<call>[A-Za-z_][\w-]*\s*(?:\(.*\))?)", re.DOTALL)
@@ -48,12 +48,19 @@ def _is_root(word: str, directory: Path | None, context: CommandContext) -> bool
     if in_module(word) or (part is not None and is_readable(place / part["file"])):
         return True
     name, _, arguments = word.partition("(")
-    if word.startswith("~") or "=" in name or (arguments and not arguments.endswith(")")):
+    if word.startswith("~") or "=" in name:
         return False
+    if arguments and in_module(name):
+        return True  # its parentheses are not closed, which whoever reads it says
     try:
         find_config(name, directory)
     except UserError:
-        return name in context.plugins.names("recipe")
+        recipes = list(context.plugins.names("recipe"))
+        if name not in recipes and nearest(name, recipes):
+            raise UserError(
+                f"{word}: there is no such file, no preset and no recipe of this name; {did_you_mean(name, recipes)}"
+            ) from None
+        return name in recipes
     return False
 
 
@@ -62,9 +69,12 @@ def _is_of_nodes(file: Path) -> bool:
     if file.suffix == ".toml":
         return True
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         if "_target_" not in text:
             return False
-        return _TARGET.search(text) is not None if file.suffix != ".json" else "_target_" in json.loads(text)
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return False  # whoever reads it says what is wrong
+    try:
+        return _TARGET.search(text) is not None if file.suffix != ".json" else "_target_" in json.loads(text)
+    except (ValueError, RecursionError):
+        return _TARGET.search(text) is not None

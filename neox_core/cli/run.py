@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from neox_core.cli.node_words import add_options, arguments_with_places, check, edited, show
-from neox_core.cli.recipes import allowed, root_of
+from neox_core.cli.recipes import Root, allowed, root_of, root_of_file
 from neox_core.cli.tables import table
 from neox_core.config.nodes import Node, Partial, build
+from neox_core.config.nodes.allowed import SETTINGS_CLASS, defined_as
+from neox_core.config.nodes.comparing import explicit
+from neox_core.config.nodes.sections import split
 from neox_core.config.parser import RaisingParser
+from neox_core.config.presets import is_readable
 from neox_core.config.type_words import type_in_words
+from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
 
 DESCRIPTION = """\
@@ -23,11 +29,20 @@ FILE.yml has several."""
 def main(argv: list[str], context: CommandContext) -> int:
     """Run what the first word names; its exit code is what that returns, if it is a whole number."""
     if not argv or argv[0] in ("-h", "--help"):
-        print(f"usage: neox run FILE.py:NAME | MODULE:NAME | RECIPE [WORD]... [OPTION]...\n\n{DESCRIPTION}")
+        print(f"usage: neox run FILE.py:NAME | MODULE:NAME | RECIPE | FILE.yml [WORD]... [OPTION]...\n\n{DESCRIPTION}")
         print("\n`neox run FILE.py:NAME --help` lists its arguments and the options.")
         return 0 if argv else 2
-    root = root_of(argv[0], context, runs=True)
+    root = _root(argv[0], argv[1:], context)
     return run(root.name, root.node, argv[1:], root.recipes, context)
+
+
+def _root(word: str, argv: Sequence[str], context: CommandContext) -> Root:
+    """The tree that the first word means; what a file may name is said by words after it."""
+    if word.endswith(".py") or not is_readable(split(word)[0]):
+        return root_of(word, context, runs=True)
+    parser = RaisingParser(prog="neox run", add_help=False, allow_abbrev=False)
+    parser.add_allow()
+    return root_of_file(Path(word), parser.parse_known_args(argv)[0], context)
 
 
 def run(
@@ -39,7 +54,7 @@ def run(
         What was returned, if that is a whole number; else 0.
 
     Raises:
-        UserError: a word is wrong, or an argument missing.
+        UserError: a word is wrong, or an argument missing; the node is of settings, which do nothing.
     """
     parser = RaisingParser(
         prog=f"neox run {name}",
@@ -59,6 +74,8 @@ def run(
     if options.dry_run:
         print(table(arguments_with_places(node)))
         return 0
+    if defined_as(node._target.object) == SETTINGS_CLASS:
+        raise UserError(f"{name}: these are the settings of a run, which `neox train` takes")
     made = build(node)
     returned = made() if isinstance(node, Partial) else made
     return returned if type(returned) is int else 0
@@ -69,12 +86,14 @@ def _summary(node: Node[Any]) -> str:
 
 
 def _arguments(node: Node[Any], recipes: Mapping[str, Callable[..., Any]]) -> str:
-    """The parameters with type and default, and the recipes that values may name."""
-    rows = []
+    """The parameters with their types, with what is set or their defaults, and the recipes that values may name."""
+    rows, given = [], explicit(node)
     for name, parameter in node._parameters.by_name.items():
         annotation = node._target.annotation(name)
         words = "" if annotation is None else type_in_words(annotation)
-        default = "required" if name in node._parameters.required else repr(parameter.value())
-        rows.append((f"  {name}", words, default))
+        value = given[name] if name in given else parameter.value()
+        required = name in node._parameters.required and name not in given
+        shown = str(value._target) if isinstance(value, Node) else repr(value)
+        rows.append((f"  {name}", words, "required" if required else shown))
     said = f"arguments:\n{table(rows)}" if rows else "It has no arguments."
     return f"{said}\n\nrecipes: {', '.join(sorted(recipes))}" if recipes else said

@@ -27,9 +27,17 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_allow()
     parser.add_settings_from()
     parser.add_argument("--print", action="store_true", help="print the settings as YAML, and start nothing")
-    parser.add_argument("--save", metavar="FILE", help="write the settings to a new .yml file, and start nothing")
+    parser.add_argument(
+        "--save", metavar="FILE", type=_yaml_file, help="write the settings to a new .yml file, and start nothing"
+    )
     parser.add_argument("--dry-run", action="store_true", help="check everything and print what would be started")
     return parser.parse(argv)
+
+
+def _yaml_file(name: str) -> Path:
+    if not name.endswith((".yml", ".yaml")):
+        raise argparse.ArgumentTypeError(f"{name}: settings are written as YAML; give it a name that ends with .yml")
+    return Path(name)
 
 
 def main(argv: list[str], context: CommandContext) -> int:
@@ -60,5 +68,5 @@ def show(args: NeoXArgs, options: argparse.Namespace) -> int:
     if options.print:
         print(text, end="")
     if options.save:
-        write_new(Path(options.save), text, "--save")
+        write_new(options.save, text, "--save")
     return 0

@@ -83,7 +83,7 @@ class Parser(RaisingParser):
         add(
             "--settings-from",
             metavar="CKPT",
-            help="checkpoint, run or file that says what files and overrides leave open",
+            help="checkpoint, run, file or section of one (FILE.yml:SECTION) that says what files and overrides leave open",
         )
         add("--settings-policy", metavar="NAME", help="explicit (mine win) or bionemo (the checkpoint wins)")
         add("--keep", action="append", metavar="KEY", help="a key that stays mine; may be given several times")
@@ -101,8 +101,10 @@ def settings_from(options: argparse.Namespace) -> SettingsFrom | None:
             raise UserError(f"--{'settings-policy' if policy else 'keep'}: has no effect without --settings-from CKPT")
         return None
     from neox_core.config.from_checkpoint import SettingsFrom
+    from neox_core.config.nodes.sections import split
 
-    return SettingsFrom(options.settings_from, policy=policy or "explicit", also=tuple(keep))
+    path, section = split(options.settings_from)
+    return SettingsFrom(path, policy=policy or "explicit", name=section or None, also=tuple(keep))
 
 
 def read_settings(words: Sequence[str], options: argparse.Namespace) -> tuple[list[Path], dict[str, Entry]]:

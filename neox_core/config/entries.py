@@ -32,7 +32,10 @@ def read_entries(
 
     said = [Override.parse(text) for text in overrides]
     overwriting = entries_of(overwrite_values or {}, "overwrite_values", overrides=True)
-    later = [*overwriting.values(), *(override.entry for override in said if override.sign == "=")]
+    later = [
+        *overwriting.values(),
+        *(override.entry for override in said if override.sign == "=" and not override.path),
+    ]
     entries = overlaid(merge((read_file(Path(path)) for path in paths), later), overwriting)
     for override in said:
         override.apply(entries)

@@ -16,7 +16,7 @@ class Entry:
 
     `inner` says where the keys within a mapping were written, by their dotted path (`params.lr`); `hyphenated`, whether the key
     was spelt with hyphens; `former`, the earlier name of the key, if that was given; `overrides`, whether it takes the place of
-    what files say, under whichever name.
+    what files say, under whichever name; `of_default`, whether an operator made it of the default.
     """
 
     key: str
@@ -26,6 +26,7 @@ class Entry:
     hyphenated: bool = field(default=False, compare=False, repr=False)
     former: str | None = field(default=None, compare=False, repr=False)
     overrides: bool = field(default=False, compare=False, repr=False)
+    of_default: bool = field(default=False, compare=False, repr=False)
 
 
 def merge(files: Iterable[Sequence[Entry]], later: Iterable[Entry] = ()) -> dict[str, Entry]:

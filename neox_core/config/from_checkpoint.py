@@ -107,14 +107,18 @@ def merge(
     """Mine and the checkpoint's, key by key, as a policy has it, and what came of that.
 
     Raises:
-        SettingsError: keys that must match do not.
+        SettingsError: keys that must match do not; an operator changes a default in place of which the checkpoint has a value.
     """
     theirs, dropped = _known(saved, ownership)
     comparison, words = _Comparison(mine, theirs, saved.whole, ownership), Words(saved, theirs)
     taken, kept, problems, notices = list[str](), list[str](), list[Problem](), list[Notice]()
     for key in _common(mine, theirs, saved.whole, ownership):
         name, same = key.name, comparison.is_same(key.name)
-        choice = POLICIES[policy].choose(Case(key, name in mine, same, name in listed))
+        choose = POLICIES[policy].choose
+        if name in mine and mine[name].of_default and choose(Case(key, False, same, name in listed)).saved:
+            problems.append(words.not_the_default(mine[name], key))
+            continue
+        choice = choose(Case(key, name in mine, same, name in listed))
         from_there = choice.saved or (name not in mine and key.default is REQUIRED)
         if choice.refused:
             problems.append(words.mismatch(mine[name], key))

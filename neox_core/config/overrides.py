@@ -87,7 +87,8 @@ class Override(NamedTuple):
         if not self.path or before is None:
             value = self._in({} if before is None else before.value, self.path)
             inner = {_dotted(self.path): self.origin} if self.path else {}
-            entries[self.key] = Entry(self.key, value, self.origin, inner, overrides=True)
+            of_default = before is not None and before.of_default and self.sign != "="
+            entries[self.key] = Entry(self.key, value, self.origin, inner, overrides=True, of_default=of_default)
             return
         path = _dotted(self.path)
         stays = {known: place for known, place in before.inner.items() if not f"{known}.".startswith(f"{path}.")}
@@ -118,7 +119,7 @@ class Override(NamedTuple):
         known = Ownership.of(None).keys.get(self.key)
         if known is None or known.default is REQUIRED:
             return None
-        return Entry(self.key, copied(known.default), Origin(source="default"))
+        return Entry(self.key, copied(known.default), Origin(source="default"), of_default=True)
 
     def _in(self, outer: Any, path: Sequence[str | int]) -> Any:
         """`outer` with what this sets at a path within it."""
@@ -132,6 +133,10 @@ class Override(NamedTuple):
             if isinstance(outer, list):
                 message = f"[{step}] cannot be set in {outer!r}, which has {len(outer)} items"
             raise self._refused(message, f"{self.key}=VALUE sets the whole value")
+        if isinstance(step, int):
+            place = ".".join([self.key, *map(str, self.path[: -len(path)])])
+            message = f"[{step}] cannot be set, as {place} is {'not given' if not outer else 'a mapping'}"
+            raise self._refused(message, f"{place}=[...] sets the whole list")
         return {**outer, step: self._in(outer.get(step, {}), rest)}
 
     def _combined(self, old: Any) -> Any:

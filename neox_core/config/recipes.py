@@ -37,15 +37,21 @@ class Recipe(Generic[P, N]):
         """
         made = self.function(*args, **kwargs)
         if not isinstance(made, Node):
-            where = f"{inspect.getsourcefile(self.function)}:{self.function.__code__.co_firstlineno}"
             raise UserError(
-                f"recipe '{self.name}' ({where}) gives {type(made).__name__}, not a Config or a Partial; "
+                f"recipe '{self.name}' ({_place(self.function)}) gives {type(made).__name__}, not a Config or a Partial; "
                 "return one, or put @autoconvert below @recipe"
             )
         return made
 
     def __repr__(self) -> str:
         return f"<recipe {self.name}>"
+
+
+def _place(function: Callable[..., Any]) -> str:
+    """The file and line of a function as it was written; the module of anything else that can be called."""
+    written = inspect.unwrap(function)
+    code = getattr(written, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else written.__module__
 
 
 @overload

@@ -56,6 +56,15 @@ class Words(NamedTuple):
             others=(there.origin,) if there else (),
         )
 
+    def not_the_default(self, mine: Entry, key: Key) -> Problem:
+        """That an operator changed the default, where there is the checkpoint's value."""
+        return Problem(
+            keys=(key.name,),
+            message=f"changes the default, and there is {self._other(key)}",
+            remedy=f"write {key.name}=VALUE",
+            origin=mine.origin,
+        )
+
     def outcome(self, mine: Entry, key: Key, replaced: bool) -> Notice:
         """That the checkpoint has another value than the given one, and which of them is used."""
         verb = "gives way to" if replaced else "stays, in place of"

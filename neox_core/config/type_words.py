@@ -50,7 +50,7 @@ def type_in_words(annotation: Any) -> str:
     if origin in (list, tuple):
         fixed = origin is tuple and arguments[-1] is not ...
         return _items_in_words(arguments) if fixed else f"a list of {_plural(type_in_words(arguments[0]))}"
-    return str(annotation)
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
 def _items_in_words(items: Sequence[Any]) -> str:

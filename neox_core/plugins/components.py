@@ -189,7 +189,7 @@ class Schedule(Component):
 
 
 class Recipe(Component):
-    """A run under a name. `factory(**arguments) -> neox_core.Node`: what `neox train NAME` begins with."""
+    """A run under a name. `factory(**arguments) -> neox_core.config.nodes.Node`: what `neox train NAME` begins with."""
 
     __slots__ = ()
     kind: ClassVar[str] = "recipe"

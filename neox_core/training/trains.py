@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec
 
 from neox_core.config import Entry
+from neox_core.config.nodes.deferred import Deferred
 from neox_core.errors import Origin, UserError
 
 P = ParamSpec("P")
@@ -17,7 +18,7 @@ Settings = Mapping[str, Any] | Iterable[Entry]
 """What a run is: keys with their values, or with where they were written too."""
 
 
-class Training(Generic[P]):
+class Training(Deferred, Generic[P]):
     """A function whose arguments say a run in words of its own, and that returns the run's settings; made by `trains`.
 
     Calling it trains. `settings` gives the settings alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -60,13 +61,42 @@ def number():
     return 3
 
 
+@recipe
+@autoconvert
+def several():
+    return [Size(1), Size(2)]
+
+
 @trains
 def forgetful():
     """Returns nothing."""
 
 
+@trains
+def with_adam(adam: bool = True):
+    return {**TINY, **REST, "optimizer": {"type": "Adam", "params": {"lr": 0.1}} if adam else {"type": "SGD"}}
+
+
+held = Partial(pretrain, size=small())
+
+
 def does_not_train():
     return Partial(Size, width=3)
+
+
+def fails(width: int):
+    return Partial(Size, width=width // 0)
+
+
+@trains
+def fails_later(steps: int = 1):
+    """Does not say a run."""
+    raise KeyError("width")
+
+
+@autoconvert(partial=True)
+def converted(layers: int = 2):
+    return pretrain(Size(width=32, layers=layers), steps=3)
 '''
 
 
@@ -106,6 +136,12 @@ def test_what_may_stand_behind_the_colon(recipes, word, layers):
 def test_a_module_is_named_like_a_file(recipes, monkeypatch):
     monkeypatch.syspath_prepend(str(recipes.directory))
     assert settings(recipes, "my_recipes:tiny")["num_layers"] == 2
+
+
+def test_a_function_that_trains_becomes_a_node_where_it_is_converted(recipes):
+    found = settings(recipes, "my_recipes.py:converted(layers=3)", "steps*=2")
+    assert (found["num_layers"], found["train_iters"]) == (3, 6)
+    assert not (recipes.directory / "runs").exists()
 
 
 def test_overrides_change_tree_and_settings_from_left_to_right(recipes):
@@ -167,6 +203,38 @@ def test_a_file_is_not_written_over(recipes):
     assert (recipes.directory / "saved.yml").read_text() == "a: 1\n"
 
 
+def test_a_word_that_takes_something_away_leaves_nothing_of_it(recipes):
+    recipes.write("over.yml", "optimizer: {type: Lion, params: {lr: 1}}\n")
+    assert settings(recipes, "my_recipes.py:with_adam", "over.yml", "adam=false")["optimizer"] == {"type": "SGD"}
+
+
+def test_a_word_does_not_change_what_the_module_holds(recipes):
+    done = recipes("config", "diff", "my_recipes.py:held,steps=9", "my_recipes.py:held", "--world-size", "1")
+    assert "train_iters" in done.out, done.err
+
+
+def test_a_flat_key_in_a_tree_has_its_line(recipes):
+    text = "_target_: my_recipes.pretrain\nsize: {_target_: my_recipes.Size, width: 16}\nlog_interval: -1\n"
+    recipes.write("run.yml", text)
+    done = recipes("config", "check", "run.yml", "--allow", "my_recipes.py")
+    assert done.code == 2
+    assert "run.yml:3: log_interval: -1" in done.err
+
+
+def test_settings_are_saved_as_yaml_alone(recipes):
+    done = recipes("train", "my_recipes.py:tiny", "--save", "saved.toml")
+    assert done.code == 2
+    assert "saved.toml: settings are written as YAML; give it a name that ends with .yml" in done.err
+    assert not (recipes.directory / "saved.toml").exists()
+
+
+def test_a_broken_file_of_nodes_is_told_as_one(recipes):
+    recipes.write("llama.json", '{"_target_": "neox_core.NeoXArgs", "num_layers": 2,,}')
+    done = recipes("train", "llama.json")
+    assert done.code == 2
+    assert "there is no such setting" not in done.err
+
+
 @pytest.mark.parametrize("form", ["yml", "json", "toml"])
 def test_a_tree_in_a_file_is_a_run(recipes, form):
     from neox_recipes.llama3_8b import pretrain_recipe
@@ -195,6 +263,7 @@ def test_the_settings_commands_take_recipes(recipes):
     explain = recipes("config", "explain", "train_iters", "my_recipes.py:whole", "steps=9")
     assert "command line (steps=9)" in explain.out
     assert "num_layers" in recipes("config", "show", "my_recipes.py:tiny").out
+    assert "in order: 1 ranks, 4 samples a step" in recipes("doctor", "my_recipes.py:tiny").out
 
 
 def test_a_mistake_in_the_settings_has_the_place_in_the_recipe(recipes):
@@ -214,8 +283,17 @@ def test_a_mistake_in_the_settings_has_the_place_in_the_recipe(recipes):
         (["no.such.module:tiny"], "no.such.module: cannot be imported: No module named 'no'"),
         (["my_recipes.py:tiny(layers=3)"], "layers"),
         (["my_recipes.py"], "my_recipes.py: name the recipe in it too, as in my_recipes.py:NAME"),
+        (["my_recipes.py:other"], "my_recipes.py has no 'other'; there is: Size, converted, does_not_train"),
+        (["my_recipes.py:tiny(num_layers=2"], "my_recipes.py:tiny(num_layers=2: the ')' at the end is missing"),
+        (["llama3_8b(num_nodes=2"], "llama3_8b(num_nodes=2: the ')' at the end is missing"),
+        (["my_recipes.py:fails(3)"], "fails: LINE: ZeroDivisionError: integer division or modulo by zero"),
+        (["my_recipes.py:fails_later"], "fails_later: LINE: KeyError: 'width'; --traceback shows how it came there"),
+        (["broken.py:tiny"], "broken.py: LINE: SyntaxError: '(' was never closed"),
+        (["stops.py:tiny"], "stops.py: LINE: NameError: name 'nothing' is not defined"),
+        (["my_recipes.py:tiny", "--save="], "settings are written as YAML"),
         (["my_recipes.py:number"], "it gives int, not a Config or a Partial"),
         (["my_recipes.py:REST"], "is no recipe"),
+        (["my_recipes.py:several"], "my_recipes.py:53) gives list, not a Config or a Partial"),
         (["my_recipes.py:forgetful"], "forgetful gives NoneType, not settings; return a mapping of keys to values"),
         (["my_recipes.py:whole", " =3"], "' =3': nothing is named before the sign"),
         (["my_recipes.py:does_not_train"], "Size does not train"),
@@ -225,11 +303,19 @@ def test_a_mistake_in_the_settings_has_the_place_in_the_recipe(recipes):
         (["my_recipes.py:whole", "step=3"], "step: there is no such setting"),
         (["my_recipes.py:pretrain"], "size"),
         (["my_recipes.py:whole", "size.layers=two"], "size.layers"),
-        (["llama3_8"], "no preset"),
+        (["llama3_8"], "no preset and no recipe of this name; did you mean 'llama3_8b'?"),
+        (["my_recipes.py:tiny(num_layers=two)"], "tiny: num_layers: 'two' is not a whole number"),
+        (
+            ["my_recipes.py:whole", "size=small(many)"],
+            "'size=small(many)': small: layers: 'many' is not a whole number",
+        ),
+        (["llama3_8b(num_node=2)"], "llama3_8b has no parameter 'num_node'; did you mean 'num_nodes'?"),
     ],
 )
 def test_mistakes_are_said_in_a_sentence(recipes, words, said):
+    recipes.write("broken.py", "tiny = (")
+    recipes.write("stops.py", "nothing()")
     done = recipes("train", *words, "--print")
     assert done.code == 2
-    assert said in done.err
+    assert said in re.sub(r"\S+\.py:\d+: (?=[A-Z])", "LINE: ", done.err)
     assert "Traceback" not in done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ JOBS = '''\
 
 from dataclasses import dataclass
 
-from neox_core import Config, Partial, command, recipe
+from neox_core import Config, NeoXArgs, Partial, command, recipe
 
 
 @dataclass
@@ -47,6 +48,14 @@ def model() -> Config[Model]:
     return Config(Model, hidden=7)
 
 
+def undecorated(steps: int = 2) -> Partial[None]:
+    return Partial(bench, model=Config(Model), steps=steps)
+
+
+def run_of_settings() -> Config[NeoXArgs]:
+    return Config(NeoXArgs, num_layers=2)
+
+
 if __name__ == "__main__":
     import sys
 
@@ -69,6 +78,7 @@ def jobs(neox, monkeypatch):
         (["bench", "model=wide(factor=3)", "model.layers=5", "steps*=2"], "bench Model(hidden=300, layers=5) 20 None"),
         (["bench", "model=model", "model.hidden=3", "names=[a, '1']"], "bench Model(hidden=3, layers=2) 10 ['a', '1']"),
         (["later", "steps+=1", "steps+=1"], "bench Model(hidden=4, layers=2) 5 None"),
+        (["undecorated(steps=3)", "model.hidden*=2"], "bench Model(hidden=8, layers=2) 3 None"),
     ],
 )
 def test_arguments_are_set_by_words(jobs, words, said):
@@ -90,6 +100,8 @@ def test_what_is_printed_or_saved_is_run_again(jobs):
         assert jobs("run", "my_jobs.py:later", "model=wide", "--save", name).code == 0
         again = jobs("run", "my_jobs.py:later", name, "--allow", "my_jobs.py")
         assert again.out.strip() == "bench Model(hidden=200, layers=2) 3 None", again.err
+        again = jobs("run", name, "steps=4", "--allow", "my_jobs.py")
+        assert again.out.strip() == "bench Model(hidden=200, layers=2) 4 None", again.err
     jobs.write("arguments.yml", "steps: 8\nnames: [x]\n")
     assert "8 ['x']" in jobs("run", "my_jobs.py:later", "arguments.yml").out
 
@@ -111,6 +123,9 @@ def test_help_lists_arguments_and_recipes(jobs, capsys):
     assert "Measure a model." in said
     for word in ("model", "required", "steps", "10", "wide"):
         assert word in said
+    with pytest.raises(SystemExit):
+        jobs("run", "my_jobs.py:later", "--help")
+    assert re.search(r"model +Model +Model\n", capsys.readouterr().out), "what is set, without the module"
 
 
 @pytest.mark.parametrize(
@@ -131,12 +146,19 @@ def test_help_lists_arguments_and_recipes(jobs, capsys):
         (["my_jobs.py:bench", "model=@nowhere.yml"], "nowhere.yml"),
         (["my_jobs.py:bench", "nowhere.yml"], "nowhere.yml"),
         (["my_jobs"], "write FILE.py:NAME"),
+        (["my_jobs.py:run_of_settings"], "these are the settings of a run, which `neox train` takes"),
+        (["settings.yml"], "settings: these are the settings of a run, which `neox train` takes"),
         (["my_jobs.py:later("], "write a recipe as name or name(value, name=value)"),
         (["my_jobs.py:bench", "--sve", "x"], "--sve"),
     ],
 )
 def test_mistakes_are_said_in_a_sentence(jobs, words, said):
-    for name, text in {"words": "steps: many", "numbers": "1: 2", "hidden": "__x: 2"}.items():
+    for name, text in {
+        "words": "steps: many",
+        "numbers": "1: 2",
+        "hidden": "__x: 2",
+        "settings": "num_layers: 2",
+    }.items():
         jobs.write(f"{name}.yml", text)
     done = jobs("run", *words)
     assert done.code == 2

@@ -50,6 +50,26 @@ def test_a_part_of_a_configuration_is_explained_with_a_checkpoint_too(neox, save
     assert (page["value"], page["set in"]) == ("0.0001", "part.yml:1")
 
 
+def test_a_section_of_a_file_is_named_as_everywhere(neox, saved):
+    neox.write("nested.yml", "model: {config: {seq_length: 32, activation: relu}}\n")
+    page = facts(neox("config", "explain", "activation", "mine.yml", "--settings-from", "nested.yml:model.config"))
+    assert page["value"] == "relu"
+
+
+def test_no_operator_changes_a_default_that_the_checkpoint_replaces(neox, saved):
+    words = ("mine.yml", "--settings-from", "saved")
+    refused = neox("config", "check", *words, "layernorm_epsilon*=2")
+    assert refused.code == 2
+    said = (
+        "command line (layernorm_epsilon*=2): layernorm_epsilon: changes the default, and there is 0.001 in checkpoint"
+    )
+    assert said in refused.err
+    assert "write layernorm_epsilon=VALUE" in refused.err
+    for word in ("layernorm_epsilon=1e-4", "log_interval*=2", "train_iters*=2"):
+        assert neox("config", "check", *words, word).code == 0, word
+    assert neox("config", "check", *words, "layernorm_epsilon*=2", "--keep", "layernorm_epsilon").code == 0
+
+
 def test_overrides_win_over_the_checkpoint_and_what_must_match_is_refused(neox, saved):
     words = ("mine.yml", "--settings-from", "saved", "layernorm_epsilon=1e-4")
     done = neox("config", "show", *words, "--given")

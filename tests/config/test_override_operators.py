@@ -71,6 +71,8 @@ def test_a_value_can_be_in_a_file(values, tmp_path):
         ("lr_decay_iters*=2", "and lr_decay_iters is not (write lr_decay_iters=VALUE)"),
         ("optimizer.params.eps*=2", "and optimizer.params.eps is not (write optimizer.params.eps=VALUE)"),
         ("attention_config[2]=x", "[2] cannot be set in ['global', 'global'], which has 2 items"),
+        ("optimizer.params.other[0]=1", "[0] cannot be set, as optimizer.params.other is not given"),
+        ("optimizer[0]=0.8", "[0] cannot be set, as optimizer is a mapping (optimizer=[...] sets the whole list)"),
         ("~save", "save: is not given, so there is nothing to take away"),
         ("~optimizer.params.eps", "optimizer: has no params.eps, so there is nothing to take away"),
         ("train_iters=@nowhere.yml:a", "nowhere.yml"),

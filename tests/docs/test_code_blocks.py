@@ -1,7 +1,8 @@
 """What the documentation shows is run, page by page and from top to bottom, in a directory that has the presets and data.
 
 `python` blocks of a page share their names, `sh` blocks run in bash, `yaml` blocks are resolved on top of the quickstart preset,
-`toml` blocks are parsed; a block with `file=NAME` is written to that file first, and can be imported. `text` and `mermaid` blocks are only looked at.
+`toml` blocks are parsed; a block with `file=NAME` is written to that file first, which can be imported. `text` and `mermaid` blocks
+are only looked at.
 """
 
 from __future__ import annotations

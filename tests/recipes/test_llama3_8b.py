@@ -15,7 +15,7 @@ from plugin_distributions import neox
 
 from neox_core import Config, NeoXArgs, Partial, autoconvert, build
 from neox_core.cli.recipe_settings import entries_of
-from neox_core.config import World
+from neox_core.config import ModelSettings, World
 from neox_core.config.nodes.forms import dump, load
 from neox_core.plugins import PluginManager, Switches
 
@@ -63,9 +63,11 @@ def test_building_a_partial_and_calling_it_is_building_a_config():
 def test_it_is_the_published_model():
     resolved = NeoXArgs(entries_of(llama3_8b.pretrain_recipe()), PLUGINS).resolve(World.local(8, device="cuda"))
     assert (len(resolved.layers), resolved.mlp_width, resolved.padded_vocab_size) == (32, 14_336, 128_256)
-    hidden, width, groups, heads = 4096, 14_336, 8, 32
-    layer = hidden * hidden * 2 + 2 * hidden * hidden * groups // heads + 3 * hidden * width + 2 * hidden
-    assert 32 * layer + 2 * 128_256 * hidden + hidden == 8_030_261_248
+    model = resolved[ModelSettings]
+    hidden, width, vocabulary = model.hidden_size, resolved.mlp_width, resolved.padded_vocab_size
+    attention = 2 * hidden * hidden + 2 * hidden * hidden * model.num_kv_heads // model.num_attention_heads
+    layers = model.num_layers * (attention + 3 * hidden * width + 2 * hidden)
+    assert layers + (2 if model.no_weight_tying else 1) * vocabulary * hidden + hidden == 8_030_261_248
 
 
 @pytest.mark.parametrize("form", ["yml", "json", "toml"])

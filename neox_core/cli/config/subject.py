@@ -21,7 +21,7 @@ from neox_core.training.machines import find_world, least_ranks
 if TYPE_CHECKING:
     from neox_core.config import Resolved
 
-FILES = "FILE | KEY=VALUE"
+FILES = "FILE | RECIPE | KEY=VALUE"
 
 
 class Subject(NamedTuple):

@@ -112,7 +112,10 @@ class Allowed:
     def _in_words(self, name: str) -> str:
         package = name.partition(".")[0]
         given = f"allowed are {', '.join(map(repr, self.prefixes))}" if self.prefixes else "no package is allowed"
-        return f"{given}; if you trust what the file names, allow it, as in from_yaml(..., allow=['{package}'])"
+        return (
+            f"{given}; if you trust what the file names, allow it: --allow {package}, or --allow {package}.py for a file; "
+            f"in Python from_yaml(..., allow=['{package}'])"
+        )
 
 
 def _under(name: str, prefix: str) -> bool:

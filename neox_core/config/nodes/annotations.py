@@ -8,7 +8,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 Found = TypeVar("Found")
@@ -83,6 +83,11 @@ def items_of(annotation: Any, kind: type, key: object) -> list[Any]:
         else:
             found.append(arguments[-1] if issubclass(kind, dict) else arguments[0])
     return found
+
+
+def below(annotations: Iterable[Any], kind: type, key: object) -> list[Any]:
+    """The same where several annotations hold."""
+    return [found for annotation in annotations for found in items_of(annotation, kind, key)]
 
 
 def _with_metadata(info: Any) -> Any:

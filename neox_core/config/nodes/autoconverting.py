@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 from neox_core.config.nodes.annotations import returned_by
 from neox_core.config.nodes.building import build
 from neox_core.config.nodes.conversion import as_node
+from neox_core.config.nodes.deferred import Deferred
 from neox_core.config.nodes.node import CONTAINERS, Config, Node, Partial, cast
 from neox_core.config.nodes.problems import NodeError, WrongArguments
 from neox_core.config.nodes.rewriting import rewritten
@@ -46,10 +47,10 @@ def autoconvert(fn: None = None, *, partial: bool = False) -> Callable[[Callable
 def autoconvert(fn: Any = None, *, partial: bool = False) -> Any:
     """Make a function return a `Config` of what it would return. A decorator, with or without arguments.
 
-    The function's source is rewritten when it is first called. In it, calls of classes become `Config` and calls of
-    `functools.partial` become `Partial`. All else runs: control flow, functions, methods, classes of Python's own library,
-    exceptions and enumerations, and whatever `with` or `for` needs at once. A function that is converted, too, returns its
-    nodes, and a `Config` that is written out stays one. `lazy` makes a node of a function's call, `now` calls a class. Functions
+    The function's source is rewritten when it is first called. In it, calls of classes, and of functions under `@trains`, become
+    `Config`, and calls of `functools.partial` become `Partial`. All else runs: control flow, functions, methods, classes of Python's
+    own library, exceptions and enumerations, and whatever `with` or `for` needs at once. A function that is converted, too, returns
+    its nodes, and a `Config` that is written out stays one. `lazy` makes a node of a function's call, `now` calls a class. Functions
     that are defined within take part until the outer one returns. The function as it was written is `wrapped`.
 
     Args:
@@ -115,6 +116,8 @@ def _decided(callee: Any) -> Any:
 
 
 def _becomes_node(callee: Any) -> bool:
+    if isinstance(callee, Deferred):
+        return True
     if not isinstance(callee, type) or issubclass(callee, Node | Enum | BaseException | type):
         return False
     return callee.__module__.partition(".")[0] not in sys.stdlib_module_names

@@ -28,7 +28,8 @@ class Call(NamedTuple):
         """
         match = _CALL.fullmatch(text)
         if match is None:
-            raise NodeError(f"{_short(text)}: write a recipe as name or name(value, name=value)")
+            unclosed = "the ')' at the end is missing; " if "(" in text and not text.rstrip().endswith(")") else ""
+            raise NodeError(f"{_short(text)}: {unclosed}write a recipe as name or name(value, name=value)")
         args: list[str] = []
         kwargs: list[tuple[str, str]] = []
         for part in _parts(match["arguments"] or "", text):

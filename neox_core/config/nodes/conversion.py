@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from neox_core.config.nodes.annotations import classes_called_in, classes_in, items_of
+from neox_core.config.nodes.annotations import below, classes_called_in, classes_in
 from neox_core.config.nodes.node import ATOMS, CONTAINERS, Config, Node, Partial
 from neox_core.config.nodes.parameters import Parameters
 from neox_core.config.nodes.targets import NO_TARGET, Target
@@ -127,4 +127,4 @@ def _give(value: Any, annotations: list[Any]) -> None:
             value._retarget(classes[0])
     elif isinstance(value, CONTAINERS):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            _give(item, [found for annotation in annotations for found in items_of(annotation, type(value), key)])
+            _give(item, below(annotations, type(value), key))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neox_core.config.nodes.allowed import SETTINGS, SETTINGS_CLASS, Allowed, Refused
-from neox_core.config.nodes.annotations import items_of
+from neox_core.config.nodes.annotations import below
 from neox_core.config.nodes.document import Item, Member
 from neox_core.config.nodes.markers import (
     ARGS,
@@ -93,7 +93,7 @@ class _Decoding:
         key = (id(item), kind)
         if key not in self.made:
             inner = self._of_place(item, annotations)
-            items = [self.of(part, _of_items(inner, kind, index)) for index, part in enumerate(item.value)]
+            items = [self.of(part, below(inner, kind, index)) for index, part in enumerate(item.value)]
             try:
                 self.made[key] = kind(items)
             except TypeError:
@@ -122,7 +122,7 @@ class _Decoding:
         return self.made[key]
 
     def _plain(self, item: Item, annotations: _Annotations) -> dict[Any, Any]:
-        return {key: self.of(member.item, _of_items(annotations, dict, key)) for key, member in item.value.items()}
+        return {key: self.of(member.item, below(annotations, dict, key)) for key, member in item.value.items()}
 
     def _fit(self, item: Item, markers: Sequence[str]) -> bool:
         """Whether all names with underscores are known, and may stand together."""
@@ -148,7 +148,7 @@ class _Decoding:
             return self._refuse(f"{marker} takes a list", origin)
         if marker == ITEMS:
             inner = self._of_place(item, annotations)
-            return self._items(value, lambda key: _of_items(inner, dict, key))
+            return self._items(value, lambda key: below(inner, dict, key))
         if marker in (PATH, TEXT) and isinstance(value.value, str):
             return Path(value.value) if marker == PATH else value.value
         if marker == FLOAT and value.value in ("nan", "inf", "-inf"):
@@ -296,10 +296,6 @@ def _names(target: Target, count: int) -> list[str]:
     """The names of so many arguments by position, `[0]` and so on for those that have none."""
     names = [] if target is NO_TARGET else target.parameters.positional[:count]
     return [*names, *(str(Step(number, item=True)) for number in range(count - len(names)))]
-
-
-def _of_items(annotations: _Annotations, kind: type, key: Any) -> list[Any]:
-    return [found for annotation in annotations for found in items_of(annotation, kind, key)]
 
 
 def _text(text: str, meant: type) -> Any:

@@ -7,12 +7,12 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from neox_core.config.fitting import fitted
-from neox_core.config.nodes.annotations import classes_in
+from neox_core.config.nodes.annotations import below, classes_in
 from neox_core.config.nodes.node import Node
 from neox_core.config.nodes.operators import combined
 from neox_core.config.nodes.paths import get_value, set_value, unset_value
 from neox_core.config.nodes.problems import NodeError, NotSet
-from neox_core.config.nodes.sources import Sources, below
+from neox_core.config.nodes.sources import Sources
 from neox_core.config.nodes.steps import Step, shown
 from neox_core.config.nodes.targets import NO_TARGET
 from neox_core.config.nodes.walking import has

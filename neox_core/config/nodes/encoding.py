@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any
 
 from neox_core.config.nodes.allowed import SETTINGS, written_name
-from neox_core.config.nodes.annotations import items_of
+from neox_core.config.nodes.annotations import below
 from neox_core.config.nodes.comparing import explicit
 from neox_core.config.nodes.markers import (
     ARGS,
@@ -147,7 +147,7 @@ class _Encoding:
         kind = type(value)
         ordered = sorted(value, key=_by_text) if kind in (set, frozenset) else value
         return [
-            self.of(item, _of_items(annotations, kind, index), path + child(value, index))
+            self.of(item, below(annotations, kind, index), path + child(value, index))
             for index, item in enumerate(ordered)
         ]
 
@@ -155,14 +155,14 @@ class _Encoding:
         if not all(map(_is_plain_key, value)):
             return self.items(value, annotations, path)
         return {
-            self._key(key, path): self.of(item, _of_items(annotations, dict, key), path + child(value, key))
+            self._key(key, path): self.of(item, below(annotations, dict, key), path + child(value, key))
             for key, item in value.items()
         }
 
     def items(self, value: Mapping[Any, Any], annotations: _Annotations, path: str) -> dict[str, Any]:
         """A mapping as a list of its keys and values."""
         pairs = [
-            [self.of(key, [], path), self.of(item, _of_items(annotations, dict, key), path + child(value, key))]
+            [self.of(key, [], path), self.of(item, below(annotations, dict, key), path + child(value, key))]
             for key, item in value.items()
         ]
         return {ITEMS: pairs}
@@ -235,15 +235,11 @@ def _by_text(value: Any) -> tuple[str, str]:
     return type(value).__name__, repr(value)
 
 
-def _of_items(annotations: _Annotations, kind: type, key: Any) -> list[Any]:
-    return [found for annotation in annotations for found in items_of(annotation, kind, key)]
-
-
 def _name(value: Any, path: str) -> str:
     name = written_name(value)
     if name is None:
         named = isinstance(value, type) or hasattr(value, "__qualname__")
-        reason = "no module has it under its own name" if named else f"it is a {type(value).__name__}"
+        reason = "no module has it under its own name" if named else f"its class is {type(value).__name__}"
         raise _unwritable(value, path, reason)
     return name
 

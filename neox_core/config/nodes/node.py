@@ -338,7 +338,8 @@ def _bound(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
     rest = list(args[len(names) :])
     if rest and not parameters.rest:
         raise WrongArguments(
-            f"{target} takes {len(parameters.positional)} arguments without a name, and {len(args)} are given"
+            f"{target} takes {len(parameters.positional) or 'no'} argument{'s' * (len(parameters.positional) != 1)} without a name, "
+            f"and {len(args)} {'is' if len(args) == 1 else 'are'} given"
         )
     twice = [name for name in names if name in kwargs]
     if twice:

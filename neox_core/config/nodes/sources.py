@@ -8,14 +8,15 @@ from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from neox_core.config.nodes.annotations import annotations_of, classes_in, items_of
+from neox_core.config.nodes.annotations import annotations_of, below, classes_in
 from neox_core.config.nodes.calls import Call
+from neox_core.config.nodes.foreign import told
 from neox_core.config.nodes.given import Given, Reference, Scalar, read
 from neox_core.config.nodes.node import Config, Partial
 from neox_core.config.nodes.parameters import Parameters
 from neox_core.config.nodes.problems import NodeError, WrongArguments
 from neox_core.config.nodes.scalars import NOTHING, allowed_by, choice, scalar
-from neox_core.errors import did_you_mean, nearest
+from neox_core.errors import SettingsError, did_you_mean, nearest
 
 
 class Sources(NamedTuple):
@@ -76,14 +77,17 @@ class Sources(NamedTuple):
         """What a recipe makes of the arguments of a call.
 
         Raises:
-            NodeError: it does not take them, or lacks one.
+            NodeError: it does not take them, lacks one, or fails; one is of another type than it says.
         """
         args, kwargs = self._arguments(recipe, call)
         bound = Config(recipe, *args, **kwargs)  # refuses what the recipe does not take
         missing = [name for name in bound._parameters.required if name not in bound._arguments]
         if missing:
             raise WrongArguments(f"{call.name} needs '{missing[0]}'; write {call.name}({missing[0]}=...)")
-        return recipe(*args, **kwargs)
+        if args or kwargs:
+            _hold(bound, call.name)
+        with told(call.name):
+            return recipe(*args, **kwargs)
 
     def bound(self, function: Callable[..., Any], call: Call) -> Partial[Any]:
         """A function with the arguments of a call, to be called later.
@@ -101,6 +105,17 @@ class Sources(NamedTuple):
         return args, {name: self.value(read(text), [annotations.get(name)]) for name, text in call.kwargs}
 
 
+def _hold(bound: Config[Any], name: str) -> None:
+    """Hold the arguments of a recipe against its annotations."""
+    from neox_core.config.nodes import validate  # which costs pydantic
+
+    try:
+        validate(bound, complete=False)
+    except SettingsError as error:
+        said = "; ".join(f"{', '.join(problem.keys)}: {problem.message}" for problem in error.problems)
+        raise WrongArguments(f"{name}: {said}") from error
+
+
 def _kind(annotations: list[Any]) -> type:
     """The kind of container that a list is meant to be."""
     origins = [typing.get_origin(option) or option for option in allowed_by(annotations)]
@@ -115,8 +130,3 @@ def _hashable(items: list[Any]) -> bool:
     except TypeError:
         return False
     return True
-
-
-def below(annotations: list[Any], kind: type, key: Any) -> list[Any]:
-    """The annotations of what is under a key, or at an index, of a container that is annotated so."""
-    return [found for annotation in annotations for found in items_of(annotation, kind, key)]

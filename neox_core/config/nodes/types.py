@@ -11,7 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import ErrorDetails
 
-from neox_core.config.nodes.annotations import annotations_of, classes_in, items_of, returned_by
+from neox_core.config.nodes.annotations import annotations_of, below, classes_in, returned_by
 from neox_core.config.nodes.comparing import explicit
 from neox_core.config.nodes.node import ATOMS, CONTAINERS, Config, Node, Partial, origin_of
 from neox_core.config.nodes.parameters import Parameters
@@ -78,9 +78,18 @@ def _misfits(path: str, value: Any, node: Node[Any], name: str) -> Iterator[Prob
     except ValidationError as error:
         for key, detail in _first_of_each(error, value).items():
             message = _complaint(detail) if key else f"{value_in_words(value)} is not {_type_in_words(annotation)}"
-            yield Problem(keys=(path + key,), message=message, origin=origin_of(node, name + key))
+            yield Problem(message, (path + key,), _remedy(value, annotation), origin_of(node, name + key))
     except PydanticUserError:  # an annotation that pydantic knows nothing about
         return
+
+
+def _remedy(value: Any, annotation: Any) -> str | None:
+    """What to do about a mapping of arguments that does not say what it makes."""
+    classes = [found for found in classes_in(annotation) if not issubclass(dict, found)]
+    if not isinstance(value, dict) or len(classes) != 1:
+        return None
+    meant = f"{classes[0].__module__}.{classes[0].__qualname__}"
+    return f"write `_target_: {meant}` in it, in a file; on a command line, set each argument by its path"
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
@@ -199,15 +208,15 @@ def _unknown_names(raw: Any, annotations: list[Any], path: str) -> Iterator[Prob
     classes = [found for annotation in annotations for found in classes_in(annotation) if found is not dict]
     parameters = Parameters.of(classes[0]) if len(classes) == 1 and isinstance(raw, dict) else None
     for key, value in raw.items() if isinstance(raw, dict) else enumerate(raw):
-        below = (path + str(Step(key, item=parameters is None))).removeprefix(".")
+        place = (path + str(Step(key, item=parameters is None))).removeprefix(".")
         if parameters is None:
-            inner = [found for annotation in annotations for found in items_of(annotation, type(raw), key)]
-            yield from _unknown_names(value, inner, below)
+            inner = below(annotations, type(raw), key)
+            yield from _unknown_names(value, inner, place)
         elif name := _meant(str(key), parameters):
-            yield from _unknown_names(value, [annotations_of(classes[0]).get(name)], below)
+            yield from _unknown_names(value, [annotations_of(classes[0]).get(name)], place)
         elif not parameters.others:
             message = f"{classes[0].__name__} has no '{key}'; {did_you_mean(str(key), list(parameters.by_name))}"
-            yield Problem(keys=(below,), message=message)
+            yield Problem(keys=(place,), message=message)
 
 
 def _meant(key: str, parameters: Parameters) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from neox_core.config.nodes.conversion import as_node
 from neox_core.config.nodes.node import Node
-from neox_core.config.nodes.problems import NoSuchParameter
+from neox_core.config.nodes.problems import NoSuchParameter, WrongArguments
 from neox_core.config.nodes.targets import NO_TARGET, Target
 from neox_core.config.nodes.tree import located, nodes
 from neox_core.errors import did_you_mean
@@ -54,7 +54,13 @@ def walk(root: Tree, /, strict: bool = False, **functions: Callable[[Any], Any])
 
     Raises:
         NoSuchParameter: `strict`, and no node has the argument; nothing is changed then.
+        WrongArguments: what is given is no function.
     """
+    values = [name for name, function in functions.items() if not callable(function)]
+    if values:
+        raise WrongArguments(
+            f"walk({values[0]}={functions[values[0]]!r}): that is no function of a node; broadcast sets values"
+        )
     found = _settled(root)
     if strict:
         _refuse_unknown([node for _, node in found], list(functions))

@@ -83,6 +83,6 @@ def _yaml(values: Any, allow_unicode: bool) -> str:
 def _written(text: str, path: str | Path | None, replace: bool) -> str:
     if path is not None:
         if not replace and Path(path).exists():
-            raise UserError(f"{path} exists: give another name, or replace=True to replace it")
+            raise UserError(f"{path} exists; remove it or give another name (in Python, replace=True replaces it)")
         write_file(Path(path), text)
     return text

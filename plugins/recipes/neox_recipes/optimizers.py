@@ -123,7 +123,7 @@ def adam_with_cosine_annealing(
         adam_beta2=adam_beta2,
         clip_grad=clip_grad,
     )
-    least = max_lr / 10 if min_lr is None else min_lr
+    least = round(max_lr / 10, 15) if min_lr is None else min_lr  # 3e-05, not 2.9999999999999997e-05
     schedule = Config(CosineAnnealing, warmup_steps=warmup_steps, constant_steps=constant_steps, min_lr=least)
     return Config(OptimizerBundle, config=adam, lr_scheduler=schedule)
 

@@ -24,6 +24,7 @@ ACME = """
     from collections.abc import Callable
     from os import getcwd
     from subprocess import Popen as Model
+    import acme_lazy
     from acme_other import Foreign
 
     class Llama:
@@ -54,6 +55,13 @@ ACME = """
         ):
             self.llama = llama
 
+    class Guarded:
+        @property
+        def alarm(self):
+            raise SystemExit("a property was read")
+
+    guarded = Guarded()
+
     system = functools.partial(os.system, "true")
     bound = Llama().__init__
     instance = Llama()
@@ -70,15 +78,21 @@ def acme(tmp_path_factory):
         "acme/models.py": textwrap.dedent(ACME),
         "acme/private/__init__.py": "",
         "acme_other.py": "class Foreign: pass",
+        "acme_lazy.py": "def __getattr__(name):\n    if name == 'song':\n        import canary.song\n    raise AttributeError(name)",
         "canary/__init__.py": "raise SystemExit('the canary was imported')",
         "canary/song.py": "raise SystemExit('the canary was imported')",
     }.items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text)
+    forget_acme()  # others make a module of this name, too
     sys.path.insert(0, str(root))
     yield root
     sys.path.remove(str(root))
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("acme", "acme_other")]:
+    forget_acme()
+
+
+def forget_acme():
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("acme", "acme_other", "acme_lazy")]:
         del sys.modules[name]
 
 
@@ -122,6 +136,8 @@ def test_a_name_that_is_not_allowed_is_refused_before_anything_is_imported(acme,
         "acme.models.paths.join",
         "acme.models.functools.partial",
         "acme.models.Foreign",
+        "acme.models.acme_lazy.song",
+        "acme.models.guarded.alarm",
         "acme.models.disguised",
         "acme.models.system",
         "acme.models.bound",
@@ -159,8 +175,8 @@ def test_our_own_package_hides_nothing_either(name):
 
 def test_a_refusal_says_where_what_is_allowed_and_what_to_do(acme):
     assert refusal("other.models.Llama", "acme") == (
-        "<text>:2: 'other.models.Llama' is not allowed: allowed are 'acme'; if you trust what the file names, allow it, "
-        "as in from_yaml(..., allow=['other'])"
+        "<text>:2: 'other.models.Llama' is not allowed: allowed are 'acme'; if you trust what the file names, allow it: "
+        "--allow other, or --allow other.py for a file; in Python from_yaml(..., allow=['other'])"
     )
     assert "no package is allowed" in refusal("other.models.Llama")
     assert "'acme.models.Model' is another name of 'subprocess.Popen'" in refusal("acme.models.Model", "acme")

@@ -494,7 +494,10 @@ def test_words_without_a_form_are_refused_when_they_are_read(word, sentence):
         ("free=" + "my_trainer(" * 60 + ")" * 60, "...: brackets are nested more than 50 deep"),
         ("model=my_model(hidden=1, 2)", "'2' comes after a value with a name"),
         ("model=my_model(hidden=[1)", "']' is missing"),
-        ("model=my_model(1", "my_model(1: write a recipe as name or name(value, name=value)"),
+        (
+            "model=my_model(1",
+            "my_model(1: the ')' at the end is missing; write a recipe as name or name(value, name=value)",
+        ),
         ("model=my_model(1))", "')' closes nothing"),
         ("model=my_model(hidden={a: )", "'}' is missing"),
         ("model={_target_: os.getcwd}", "what has a _target_ is read from a file; write key=@file.yml"),

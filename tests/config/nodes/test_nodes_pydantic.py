@@ -91,7 +91,7 @@ def test_models_with_two_fields_are_as_any_other():
 
 
 def test_models_take_no_values_without_a_name():
-    with pytest.raises(WrongArguments, match="takes 0 arguments without a name, and 1 are given"):
+    with pytest.raises(WrongArguments, match="takes no arguments without a name, and 1 is given"):
         Config(Two, 1)
 
 

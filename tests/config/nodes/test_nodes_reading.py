@@ -50,6 +50,12 @@ class Trainer:
     tags: set[str] = field(default_factory=set)
 
 
+@dataclass
+class Lists:
+    paths: list[Path]
+    words: list[str]
+
+
 M, T = f"{__name__}.Model", f"{__name__}.Trainer"
 
 
@@ -127,6 +133,13 @@ def test_aliases_share_and_merges_share_what_they_bring():
     assert node.a is node.b
     assert node.c == {"x": [1], "y": 2}
     assert node.c["x"] is node.a["x"]
+
+
+def test_what_is_used_in_two_places_is_not_what_one_of_them_wants():
+    node = read(f"_target_: {__name__}.Lists\npaths: &a [x]\nwords: *a\n", check=False)
+    assert node.paths is node.words
+    assert node.words == ["x"]
+    assert read(f"_target_: {__name__}.Lists\npaths: [x]\nwords: [x]\n").paths == [Path("x")]
 
 
 @pytest.mark.parametrize("order", [("_id_", "_same_"), ("_same_", "_id_")])
@@ -312,6 +325,9 @@ def test_arguments_are_held_against_their_annotations():
         "<text>:5: model.sizes[1]: 'x': input should be a valid integer",
     ]
     assert read(text, check=False).model.sizes == (1, "x")
+    text = f"_target_: {T}\nmodel: {{hidden: 3}}\n"
+    (said,) = problems(text)
+    assert said.startswith("<text>:2: model: {hidden: 3} is not Model (write `_target_: ")
 
 
 def test_what_lacks_may_come_later():

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from neox_core.config.nodes import Config, NoSuchParameter, Partial, broadcast, build, nodes, select, walk
+from neox_core.config.nodes import (
+    Config,
+    NoSuchParameter,
+    Partial,
+    WrongArguments,
+    broadcast,
+    build,
+    nodes,
+    select,
+    walk,
+)
 
 
 @dataclass
@@ -144,6 +154,12 @@ def test_a_node_that_holds_itself_is_walked_once():
     node.model = [node]
     node.walk(hidden=lambda inner: inner.hidden + 1)
     assert node.hidden == 2
+
+
+def test_walk_says_that_values_are_for_broadcast():
+    node = tree()
+    with pytest.raises(WrongArguments, match=r"walk\(hidden=3\): that is no function of a node; broadcast sets values"):
+        node.walk(hidden=3)
 
 
 def test_nodes_are_selected_by_class_and_subclass():
