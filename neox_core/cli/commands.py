@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from neox_core.config.nodes import Node, Partial
+from neox_core.config.nodes import Partial
 from neox_core.plugins import CommandContext, Switches
 
 P = ParamSpec("P")
@@ -25,6 +26,8 @@ class CommandFunction(Generic[P, R]):
     __name__: str
 
     def __init__(self, function: Callable[P, R], name: str) -> None:
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"{name}: a command is called, and nobody would await what an async function returns")
         functools.update_wrapper(self, function)
         self.function = function
         self.name = name
@@ -49,15 +52,12 @@ class CommandFunction(Generic[P, R]):
         return self._run(words, context)
 
     def _run(self, words: Sequence[str], context: CommandContext) -> int:
-        from neox_core.cli.recipes import offered, recipes_in
+        from neox_core.cli.recipes import Root, offered, recipes_in
         from neox_core.cli.run import run
 
-        module = sys.modules.get(self.function.__module__)
-        recipes: Mapping[str, Callable[..., Any]] = offered(context.plugins)
-        if module is not None:
-            recipes = {**recipes, **recipes_in(module)}
-        node: Node[Any] = Partial(self.function)
-        return run(self.name, node, words, recipes, context)
+        module = sys.modules[self.function.__module__]
+        recipes = {**offered(context.plugins), **recipes_in(module)}
+        return run(Root(self.name, self.name, Partial(self), recipes, module.__name__), words, context)
 
     def __repr__(self) -> str:
         return f"<command {self.name}>"
@@ -81,5 +81,5 @@ def command(function: Any = None, /, *, name: str | None = None) -> Any:
         # neox run bench.py:bench model=small(layers=2) steps*=3
     """
     if function is None:
-        return lambda made: CommandFunction(made, name or made.__name__)
-    return CommandFunction(function, name or function.__name__)
+        return lambda made: command(made) if name is None else CommandFunction(made, name)
+    return CommandFunction(function, function.__name__)

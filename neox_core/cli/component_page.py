@@ -22,8 +22,9 @@ _KEY_OF_KIND = {
     "position": "pos_emb: {name}",
     "activation": "activation: {name}",
     "schedule": "lr_decay_style: {name}",
+    "recipe": "neox train {name}",
 }
-"""How a configuration asks for a component of each kind."""
+"""How a configuration, or a command line, asks for a component of each kind."""
 
 
 def component_page(offer: Offer, found: Availability, plugins: PluginManager) -> str:
@@ -40,11 +41,29 @@ def component_page(offer: Offer, found: Availability, plugins: PluginManager) ->
     if component.kind == "attention":
         lines += [f"lacks     {' '.join(sorted(set(Feature) - component.supports))}"]
     lines += [f"kernels   {' '.join(component.kernels)}"] if component.kernels else []
-    lines += options(offer, plugins)
+    lines += arguments(offer, plugins) if component.kind == "recipe" else options(offer, plugins)
     example = _KEY_OF_KIND.get(component.kind)
     if example is not None:
         lines += ["example", *(f"  {line}" for line in example.format(name=component.name).splitlines())]
     return "\n".join(lines)
+
+
+def arguments(offer: Offer, plugins: PluginManager) -> list[str]:
+    """What a recipe takes in parentheses, with type and default."""
+    from neox_core.config.nodes.annotations import annotations_of
+    from neox_core.config.nodes.parameters import Parameters
+    from neox_core.config.type_words import type_in_words
+
+    try:
+        recipe = plugins.load(offer, offer.component.factory)
+    except UserError as error:
+        return [f"arguments {error}"]
+    annotations, parameters = annotations_of(recipe), Parameters.of(recipe)
+    rows = [
+        [name, type_in_words(annotations[name]) if name in annotations else "", repr(parameter.value())]
+        for name, parameter in parameters.by_name.items()
+    ]
+    return ["arguments", *(f"  {line}" for line in table(rows).splitlines())] if rows else []
 
 
 def options(offer: Offer, plugins: PluginManager) -> list[str]:

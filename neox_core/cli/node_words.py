@@ -13,6 +13,7 @@ from neox_core.config.nodes.node import cast, origin_of
 from neox_core.config.nodes.paths import set_value
 from neox_core.config.nodes.problems import NodeError
 from neox_core.config.nodes.steps import Step, shown
+from neox_core.config.nodes.targets import NO_TARGET
 from neox_core.config.parser import RaisingParser
 from neox_core.errors import Origin, UserError
 
@@ -35,9 +36,21 @@ def loader(allow: Iterable[str]) -> Callable[[str], Any]:
     def load(name: str) -> Any:
         from neox_core.config.nodes import forms  # which costs PyYAML
 
-        return forms.load(name, names, settings=False, check=False)
+        found = forms.load(name, names, settings=False, check=False)
+        _refuse_nameless(found, name)
+        return found
 
     return load
+
+
+def _refuse_nameless(value: Any, file: str) -> None:
+    """Refuse a node whose class would be that of the place where it is put, which no list of what files may name has seen."""
+    if isinstance(value, Node):
+        if value._target is NO_TARGET:
+            raise UserError(f"{file}: {value!r} has no _target_; write which class it is of")
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            _refuse_nameless(item, file)
 
 
 def edited(

@@ -11,7 +11,7 @@ from typing import Any
 
 from neox_core.cli.node_words import check, loader
 from neox_core.cli.recipes import Root, allowed
-from neox_core.config import Entry, NeoXArgs
+from neox_core.config import Entry, NeoXArgs, Ownership
 from neox_core.config.entries import overlaid, read_entries
 from neox_core.config.nodes import Node, build
 from neox_core.config.nodes.comparing import explicit
@@ -22,7 +22,7 @@ from neox_core.config.nodes.parameters import MISSING
 from neox_core.config.nodes.words import Word
 from neox_core.config.overrides import Override
 from neox_core.config.settings_nodes import settings_entries
-from neox_core.errors import UserError
+from neox_core.errors import UserError, nearest
 from neox_core.plugins import CommandContext
 from neox_core.training.trains import Training
 
@@ -38,19 +38,20 @@ def settings_with(
     Raises:
         UserError: an override is a mistake, a file cannot be read, the tree is not of a run.
     """
-    load = loader(allowed(options, context))
+    load = loader(allowed(options, context, root))
     before = _entries_if_whole(root.node)
     later: list[Override] = []
     for word in overrides:
         if not _is_of_node(root.node, word):
-            later.append(Override.parse(word))
+            later.append(override := Override.parse(word))
+            _refuse_other_meaning(override, root, context)
             continue
         Edit.parse(word).apply(root.node, load, root.recipes)
         after = _entries_if_whole(root.node)
         if after is not None:
             later += _changes(after if before is None else before, after, word)
         before = after or before
-    whole = {entry.key: entry for entry in entries_of(root.node)}
+    whole = {entry.key: entry for entry in settings_of(root.node)}
     entries = overlaid(whole, read_entries(files))
     for override in later:
         override.apply(entries)
@@ -64,10 +65,28 @@ def _is_of_node(node: Node[Any], word: str) -> bool:
     return isinstance(node._target.object, Training) and name in node._parameters.by_name
 
 
+def _refuse_other_meaning(override: Override, root: Root, context: CommandContext) -> None:
+    """Refuse what is no setting, and is or looks like an argument of the recipe or of the tree's root."""
+    ownership = Ownership.of(context.plugins)
+    if (
+        override.key in ownership.by_key
+        or nearest(override.key, [*ownership.by_key, *ownership.aliases]) == override.key
+    ):
+        return
+    if override.key in root.arguments:
+        name = root.word.partition("(")[0]
+        raise UserError(
+            f"'{override.text}': {override.key} is an argument of the recipe, and no setting; write \"{name}({override.key}=...)\""
+        )
+    known = root.node._parameters.by_name if isinstance(root.node._target.object, Training) else {}
+    if close := nearest(override.key, known):
+        raise UserError(f"'{override.text}': there is no such setting, and no such argument; did you mean '{close}'?")
+
+
 def _entries_if_whole(node: Node[Any]) -> dict[str, Entry] | None:
     """The settings of a tree; None while something in it is missing or wrong, which later words may mend."""
     try:
-        return {entry.key: entry for entry in entries_of(node)}
+        return {entry.key: entry for entry in settings_of(node)}
     except UserError:
         return None
 
@@ -102,7 +121,7 @@ def _differences(old: Any, new: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
         yield (), new
 
 
-def entries_of(node: Node[Any]) -> list[Entry]:
+def settings_of(node: Node[Any]) -> list[Entry]:
     """The settings that a tree stands for, not validated.
 
     Raises:

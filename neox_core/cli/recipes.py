@@ -17,6 +17,7 @@ from neox_core.config.nodes import Node
 from neox_core.config.nodes.annotations import returned_by
 from neox_core.config.nodes.calls import Call
 from neox_core.config.nodes.foreign import told
+from neox_core.config.nodes.parameters import Parameters
 from neox_core.config.nodes.sources import Sources
 from neox_core.config.presets import is_readable
 from neox_core.config.recipes import Recipe
@@ -34,12 +35,16 @@ class Root(NamedTuple):
         name: the run's name where the settings have none.
         node: the tree.
         recipes: what values beside it may name.
+        module: the module that was named; what is defined there may be named by files beside it.
+        arguments: what the recipe takes in parentheses.
     """
 
     word: str
     name: str
     node: Node[Any]
     recipes: Mapping[str, Callable[..., Any]]
+    module: str | None = None
+    arguments: tuple[str, ...] = ()
 
 
 def find_root(word: str, options: argparse.Namespace, context: CommandContext) -> Root:
@@ -74,14 +79,15 @@ def root_of_file(path: Path, options: argparse.Namespace, context: CommandContex
     return Root(str(path), split(path)[0].stem, node, offered(context.plugins))
 
 
-def allowed(options: argparse.Namespace, context: CommandContext) -> list[str]:
-    """What files may name: what plugins declare, and what `--allow` adds.
+def allowed(options: argparse.Namespace, context: CommandContext, root: Root | None = None) -> list[str]:
+    """What files may name: what plugins declare, what `--allow` adds, and what is defined where a recipe is.
 
     Raises:
         UserError: a file among them cannot be imported.
     """
     asked = [load_module(name).__name__ if name.endswith(".py") else name for name in options.allow]
-    return [*context.plugins.targets(), *asked]
+    beside = [root.module] if root is not None and root.module is not None else []
+    return [*context.plugins.targets(), *asked, *beside]
 
 
 def root_of(word: str, context: CommandContext, *, runs: bool = False) -> Root:
@@ -97,10 +103,10 @@ def root_of(word: str, context: CommandContext, *, runs: bool = False) -> Root:
     """
     match = in_module(word)
     call = Call.parse(match["call"] if match else word)
-    recipes = offered(context.plugins)
+    recipes, beside = offered(context.plugins), None
     if match is not None:
         module = load_module(match["module"])
-        recipes |= recipes_in(module)
+        recipes, beside = recipes | recipes_in(module), module.__name__
         made = named(module, call.name, match["module"])
     elif call.name in recipes:
         made = recipes[call.name]
@@ -108,7 +114,9 @@ def root_of(word: str, context: CommandContext, *, runs: bool = False) -> Root:
         raise UserError(
             f"{word}: write FILE.py:NAME, module:NAME, or the name of a recipe; {did_you_mean(call.name, list(recipes))}"
         )
-    return Root(word, call.name, _node(made, call, Sources(None, recipes), word, runs=runs), recipes)
+    node = _node(made, call, Sources(None, recipes), word, runs=runs)
+    arguments = () if isinstance(made, Node | Training) else tuple(Parameters.of(made).by_name)
+    return Root(word, call.name, node, recipes, beside, arguments)
 
 
 def load_module(name: str) -> ModuleType:
@@ -176,9 +184,7 @@ def _node(made: Any, call: Call, sources: Sources, word: str, *, runs: bool) -> 
     """The node that something under a name is, or makes of its arguments."""
     if isinstance(made, Node):
         return made.clone()
-    if isinstance(made, CommandFunction):
-        return sources.bound(made.function, call)
-    if isinstance(made, Training) or (runs and not _makes_nodes(made)):
+    if isinstance(made, CommandFunction | Training) or (runs and not _makes_nodes(made)):
         return sources.bound(made, call)
     if not callable(made):
         raise UserError(f"{word}: {made!r} is no recipe: that is a function which returns a Config or a Partial")

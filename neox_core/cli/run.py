@@ -10,7 +10,7 @@ from typing import Any
 from neox_core.cli.node_words import add_options, arguments_with_places, check, edited, show
 from neox_core.cli.recipes import Root, allowed, root_of, root_of_file
 from neox_core.cli.tables import table
-from neox_core.config.nodes import Node, Partial, build
+from neox_core.config.nodes import Node, Partial, build, explain
 from neox_core.config.nodes.allowed import SETTINGS_CLASS, defined_as
 from neox_core.config.nodes.comparing import explicit
 from neox_core.config.nodes.sections import split
@@ -33,7 +33,7 @@ def main(argv: list[str], context: CommandContext) -> int:
         print("\n`neox run FILE.py:NAME --help` lists its arguments and the options.")
         return 0 if argv else 2
     root = _root(argv[0], argv[1:], context)
-    return run(root.name, root.node, argv[1:], root.recipes, context)
+    return run(root, argv[1:], context)
 
 
 def _root(word: str, argv: Sequence[str], context: CommandContext) -> Root:
@@ -45,10 +45,8 @@ def _root(word: str, argv: Sequence[str], context: CommandContext) -> Root:
     return root_of_file(Path(word), parser.parse_known_args(argv)[0], context)
 
 
-def run(
-    name: str, node: Node[Any], argv: Sequence[str], recipes: Mapping[str, Callable[..., Any]], context: CommandContext
-) -> int:
-    """Change a node by words and options, build it, and call what that gives, if it is a `Partial`.
+def run(root: Root, argv: Sequence[str], context: CommandContext) -> int:
+    """Change a tree by words and options, build it, and call what that gives, if it is a `Partial`.
 
     Returns:
         What was returned, if that is a whole number; else 0.
@@ -57,17 +55,23 @@ def run(
         UserError: a word is wrong, or an argument missing; the node is of settings, which do nothing.
     """
     parser = RaisingParser(
-        prog=f"neox run {name}",
-        description=_summary(node),
-        epilog=_arguments(node, recipes),
+        prog=f"neox run {root.name}",
+        description=_summary(root.node),
+        epilog=_arguments(root.node, root.recipes),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE | FILE", help="arguments, or files of arguments")
     add_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="check the arguments, list them, and run nothing")
+    parser.add_argument(
+        "--explain", metavar="PATH", help="say what a value of the tree is and where it was set, and run nothing"
+    )
     options = parser.parse(argv)
-    node = edited(node, options.words, recipes, allowed(options, context))
+    node = edited(root.node, options.words, root.recipes, allowed(options, context, root))
+    if options.explain is not None:
+        print(explain(node, options.explain))
+        return 0
     check(node)
     if show(node, options):
         return 0
@@ -75,7 +79,7 @@ def run(
         print(table(arguments_with_places(node)))
         return 0
     if defined_as(node._target.object) == SETTINGS_CLASS:
-        raise UserError(f"{name}: these are the settings of a run, which `neox train` takes")
+        raise UserError(f"{root.name}: these are the settings of a run, which `neox train` takes")
     made = build(node)
     returned = made() if isinstance(node, Partial) else made
     return returned if type(returned) is int else 0

@@ -11,6 +11,7 @@ from neox_core.cli.given import read_given
 from neox_core.cli.new_file import write_new
 from neox_core.config import NeoXArgs, dump_yaml
 from neox_core.config.command_line import Parser, settings_from
+from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
 from neox_core.training.start import launch, notice, prepare
 
@@ -46,6 +47,8 @@ def main(argv: list[str], context: CommandContext) -> int:
     options = parse(argv)
     given = read_given(options.words, options, context)
     plugins = chosen_plugins(given.entries, context)
+    if options.dry_run and (options.print or options.save is not None):
+        raise UserError("--dry-run: has no effect beside --print and --save, which start nothing; leave it out")
     if options.print or options.save:
         return show(NeoXArgs(given.entries.values(), plugins, settings_from=settings_from(options)), options)
     prepared = prepare(given.entries, plugins, default_name=given.name, settings_from=settings_from(options))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, ParamSpec
 
@@ -46,7 +47,7 @@ class Training(Deferred, Generic[P]):
         known = inspect.signature(self.function).parameters
         places = {name: origin for name, origin in (origins or {}).items() if name not in known}
         return [
-            entry if entry.key not in places else Entry(entry.key, entry.value, places[entry.key])
+            replace(entry, origin=places[entry.key]) if entry.key in places else entry
             for entry in self._entries((), arguments)
         ]
 

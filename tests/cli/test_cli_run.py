@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from neox_core import command
+
 JOBS = '''\
 """Jobs of mine."""
 
@@ -104,6 +106,42 @@ def test_what_is_printed_or_saved_is_run_again(jobs):
         assert again.out.strip() == "bench Model(hidden=200, layers=2) 4 None", again.err
     jobs.write("arguments.yml", "steps: 8\nnames: [x]\n")
     assert "8 ['x']" in jobs("run", "my_jobs.py:later", "arguments.yml").out
+
+
+def test_a_command_is_written_under_its_own_name(jobs):
+    done = jobs("run", "my_jobs.py:bench", "model=wide", "--print")
+    assert done.out.startswith("_target_: my_jobs.bench\n_partial_: true\n"), done.err
+
+
+def test_a_file_may_name_what_is_defined_beside_the_command(jobs):
+    jobs.write("parts.yml", "mine: {_target_: my_jobs.Model, hidden: 5}\nother: {_target_: os.getcwd}\n")
+    assert "hidden=5" in jobs("run", "my_jobs.py:bench", "model=@parts.yml:mine").out
+    done = jobs("run", "my_jobs.py:bench", "model=@parts.yml:other")
+    assert done.code == 2
+    assert "'os.getcwd' is not allowed" in done.err
+
+
+def test_a_node_of_a_file_says_its_class(jobs):
+    jobs.write("parts.yml", "mine: {_partial_: false, hidden: 5}\nall: [{_partial_: true}]\n")
+    for section in ("mine", "all"):
+        done = jobs("run", "my_jobs.py:bench", f"model=@parts.yml:{section}")
+        assert done.code == 2
+        assert "has no _target_; write which class it is of" in done.err
+
+
+def test_a_value_of_the_tree_is_explained(jobs):
+    done = jobs("run", "my_jobs.py:later", "model.hidden=3", "--explain", "model.hidden")
+    assert (done.code, done.out.splitlines()[:2]) == (0, ["model.hidden = 3", "  set at command line (model.hidden=3)"])
+    done = jobs("run", "my_jobs.py:later", "--explain", "model.hiden")
+    assert done.code == 2
+    assert "did you mean 'hidden'?" in done.err
+
+
+def test_an_async_function_is_no_command():
+    async def never() -> None: ...
+
+    with pytest.raises(TypeError, match="never: a command is called"):
+        command(never)
 
 
 def test_a_dry_run_lists_arguments_and_runs_nothing(jobs):

@@ -14,7 +14,7 @@ from neox_recipes.pretraining import pretrain
 from plugin_distributions import neox
 
 from neox_core import Config, NeoXArgs, Partial, autoconvert, build
-from neox_core.cli.recipe_settings import entries_of
+from neox_core.cli.recipe_settings import settings_of
 from neox_core.config import ModelSettings, World
 from neox_core.config.nodes.forms import dump, load
 from neox_core.plugins import PluginManager, Switches
@@ -41,7 +41,7 @@ def test_a_run_is_put_together_as_in_nemo():
         optim=adam.distributed_fused_adam_with_cosine_annealing(max_lr=3e-4),
         resume=default_resume(),
     )
-    args = NeoXArgs(entries_of(partial), PLUGINS)
+    args = NeoXArgs(settings_of(partial), PLUGINS)
     assert (args.context_parallel_size, args.num_gpus, args.train_batch_size) == (2, 8, 512)
     assert args.optimizer["params"]["lr"] == 3e-4
     assert args.save == "checkpoints/llama3"
@@ -61,7 +61,7 @@ def test_building_a_partial_and_calling_it_is_building_a_config():
 
 
 def test_it_is_the_published_model():
-    resolved = NeoXArgs(entries_of(llama3_8b.pretrain_recipe()), PLUGINS).resolve(World.local(8, device="cuda"))
+    resolved = NeoXArgs(settings_of(llama3_8b.pretrain_recipe()), PLUGINS).resolve(World.local(8, device="cuda"))
     assert (len(resolved.layers), resolved.mlp_width, resolved.padded_vocab_size) == (32, 14_336, 128_256)
     model = resolved[ModelSettings]
     hidden, width, vocabulary = model.hidden_size, resolved.mlp_width, resolved.padded_vocab_size
@@ -76,7 +76,7 @@ def test_it_survives_a_file(tmp_path, form):
     dump(recipe, tmp_path / f"recipe.{form}")
     again = load(tmp_path / f"recipe.{form}", PLUGINS.targets())
     assert again == recipe
-    values = [{entry.key: entry.value for entry in entries_of(node)} for node in (recipe, again)]
+    values = [{entry.key: entry.value for entry in settings_of(node)} for node in (recipe, again)]
     assert values[0] == values[1]
 
 

@@ -130,6 +130,6 @@ def test_a_mistake_has_the_place_where_it_was_written():
     trainer = Config(Trainer, num_gpus_per_node=1, max_steps=0)
     with pytest.raises(SettingsError, match=r"test_recipe_parts\.py:\d+: train_iters"):
         from neox_core import Partial
-        from neox_core.cli.recipe_settings import entries_of
+        from neox_core.cli.recipe_settings import settings_of
 
-        NeoXArgs(entries_of(Partial(pretrain, **parts(trainer=trainer))), PLUGINS)
+        NeoXArgs(settings_of(Partial(pretrain, **parts(trainer=trainer))), PLUGINS)
