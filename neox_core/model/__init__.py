@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from neox_core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from neox_core.model.activations import Gated as Gated
     from neox_core.model.block import Block as Block, Carry as Carry
     from neox_core.model.converter import WeightConverter as WeightConverter
     from neox_core.model.head import Head as Head, HeadOutput as HeadOutput
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __getattr__ = lazy_names(
     __name__,
     {
+        "activations": ("Gated",),
         "block": ("Block", "Carry"),
         "converter": ("WeightConverter",),
         "head": ("Head", "HeadOutput"),

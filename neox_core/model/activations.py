@@ -1,4 +1,4 @@
-"""Activation functions of the MLP. One with the attribute `halves` is gated: its input is twice as wide as its output."""
+"""Activation functions of the MLP, and what a gated MLP does."""
 
 from __future__ import annotations
 
@@ -28,39 +28,36 @@ def silu() -> Activation:
 
 
 class Gated:
-    """The first half of the last dimension times a function of the second (Shazeer, 2020)."""
-
-    halves = True
+    """A value times a function of a gate (Shazeer, "GLU Variants Improve Transformer", 2020). An MLP with it has a third weight."""
 
     def __init__(self, function: Activation) -> None:
         self.function = function
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """[..., 2 * width] -> [..., width]."""
-        value, gate = x.chunk(2, dim=-1)
+    def __call__(self, value: Tensor, gate: Tensor) -> Tensor:
+        """[..., width] and the same shape -> the same shape."""
         return value * self.function(gate)
 
 
-def geglu() -> Activation:
+def geglu() -> Gated:
     """Gated by gelu."""
     return Gated(gelu())
 
 
-def reglu() -> Activation:
+def reglu() -> Gated:
     """Gated by relu."""
     return Gated(relu())
 
 
-def swiglu() -> Activation:
+def swiglu() -> Gated:
     """Gated by silu."""
     return Gated(silu())
 
 
-def glu() -> Activation:
+def glu() -> Gated:
     """Gated by the logistic function."""
     return Gated(torch.sigmoid)
 
 
-def bilinear() -> Activation:
-    """Gated by nothing but the half itself."""
+def bilinear() -> Gated:
+    """Gated by nothing but the gate itself."""
     return Gated(lambda gate: gate)

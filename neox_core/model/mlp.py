@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from neox_core.model.activations import gelu
+from neox_core.model.activations import Gated, gelu
 from neox_core.model.mixer import LayerContext
 from neox_core.model.tables import make
 
 
 class MLP(nn.Module):
-    """down(activation(up(x))); with a gated activation, `up` is twice as wide as `down`: first the values, then the gate."""
+    """down(activation(up(x))); with a gated activation, down(up(x) * function(gate(x)))."""
 
     def __init__(self, context: LayerContext) -> None:
         super().__init__()
-        model = context.model
-        width = context.resolved.mlp_width
-        fused_gelu = model.activation.casefold() == "gelu" and model.bias_gelu_fusion
-        self.activation = (
+        model, width = context.model, context.resolved.mlp_width
+        bias, fused_gelu = model.use_bias_in_mlp, model.activation.casefold() == "gelu" and model.bias_gelu_fusion
+        self.activation: Any = (
             gelu(approximate=True) if fused_gelu else make("activation", model.activation, context.plugins)
         )
-        inner = 2 * width if getattr(self.activation, "halves", False) else width
-        self.up = context.linear(model.hidden_size, inner, bias=model.use_bias_in_mlp, role="input")
-        self.down = context.linear(width, model.hidden_size, bias=model.use_bias_in_mlp, role="output")
+        self.up = context.linear(model.hidden_size, width, bias=bias, role="input")
+        gated = isinstance(self.activation, Gated)
+        self.gate = context.linear(model.hidden_size, width, bias=bias, role="input") if gated else None
+        self.down = context.linear(width, model.hidden_size, bias=bias, role="output")
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, seq, hidden] -> the same shape."""
-        out: Tensor = self.down(self.activation(self.up(x)))
+        inner = self.activation(self.up(x)) if self.gate is None else self.activation(self.up(x), self.gate(x))
+        out: Tensor = self.down(inner)
         return out

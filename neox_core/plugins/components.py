@@ -175,7 +175,10 @@ class Position(Component):
 
 
 class Activation(Component):
-    """An addition to the core's table of MLP activations. `factory() -> Callable[[Tensor], Tensor]`."""
+    """An addition to the core's table of MLP activations. `factory() -> Callable[[Tensor], Tensor] | Gated`.
+
+    `neox_core.model.Gated(function)` is one that multiplies a value by a function of a gate.
+    """
 
     __slots__ = ()
     kind: ClassVar[str] = "activation"

@@ -48,7 +48,7 @@ def failed(output: str) -> set[str]:
     return {check["name"] for check in checks if not check["passed"]}
 
 
-@pytest.mark.parametrize("name", ["base", "pythia"])
+@pytest.mark.parametrize("name", ["base", "pythia", "act_swiglu"])
 def test_recorded_runs_are_reproduced(run, name):
     code, out, err = run(FIXTURES / f"{name}.json")
     assert (code, err) == (0, "")
