@@ -52,6 +52,7 @@ def test_an_installed_distribution_appears_with_all_that_it_declares(with_acme, 
         "neox_components",
         "neox_settings",
         "neox_step_end",
+        "neox_targets",
         "neox_train_end",
         "neox_train_start",
     )

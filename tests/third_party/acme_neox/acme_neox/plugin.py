@@ -1,4 +1,4 @@
-"""What this distribution offers: one component of each kind, settings, a verb, a rule and lifecycle hooks."""
+"""What this distribution offers: one component of each kind, settings, a verb, what files may name, a rule and lifecycle hooks."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from neox_core.plugins import (
     Objective,
     Optimizer,
     Position,
+    Recipe,
     Schedule,
 )
 
@@ -72,7 +73,13 @@ def neox_components() -> Iterable[Component]:
         Position(name="sinusoidal", summary="sines and cosines", factory="acme_neox.parts:SinusoidalPositions"),
         Activation(name="squared_relu", summary="relu, squared", factory="acme_neox.parts:squared_relu"),
         Schedule(name="inverse_sqrt", summary="peak / sqrt(steps)", factory="acme_neox.parts:inverse_sqrt"),
+        Recipe(name="acme_tiny", summary="two layers on computed samples", factory="acme_neox.recipes:tiny"),
     ]
+
+
+def neox_targets() -> Iterable[str]:
+    """What files may name."""
+    return ["acme_neox.recipes.pretrain"]
 
 
 def neox_settings() -> Iterable[str]:
