@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
+# Files of tests run in so many processes at once.
+TEST_PROCESSES ?= 2
+
 # One thread a process: the tests start several processes at once.
 test test-all coverage: export OMP_NUM_THREADS ?= 1
 
@@ -27,10 +30,10 @@ test-all: export NEOX_TEST_ALL = 1
 test-all: test ## the same, with every case of the matrices of which `test` draws a sample
 
 pytest: $(INSTALLED)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 coverage: $(INSTALLED) ## the tests once more, and which lines they run; takes half as long again
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: $(INSTALLED) ## style, formatting, layers, and the size of the core
 	@$(BIN)/ruff check

@@ -157,7 +157,7 @@ class Odd:
         {"\ud83d": 1},
         type("Made", (), {}),
     ],
-    ids=lambda value: ascii(value)[:40],
+    ids=lambda value: ascii(value).partition(" at 0x")[0][:40],
 )
 @pytest.mark.parametrize("write", [to_yaml, to_json, to_toml])
 def test_what_cannot_be_written_is_named_with_its_path(write, value):
