@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
@@ -10,6 +11,8 @@ def main() -> int:
     """Run the command line; the exit code."""
     # Imports make many objects that stay: looking for garbage among them costs a tenth.
     gc.set_threshold(100_000, 50, 50)
+    # pydantic would read the metadata of every installed distribution for plugins of its own, of which neox has none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from neox_core.cli.main import main as run
 
     code = run()
