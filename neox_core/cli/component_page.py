@@ -50,19 +50,13 @@ def component_page(offer: Offer, found: Availability, plugins: PluginManager) ->
 
 def arguments(offer: Offer, plugins: PluginManager) -> list[str]:
     """What a recipe takes in parentheses, with type and default."""
-    from neox_core.config.nodes.annotations import annotations_of
-    from neox_core.config.nodes.parameters import Parameters
-    from neox_core.config.type_words import type_in_words
+    from neox_core.cli.parameters import parameter_rows
+    from neox_core.config.nodes import Partial
 
     try:
-        recipe = plugins.load(offer, offer.component.factory)
+        rows = parameter_rows(Partial(plugins.load(offer, offer.component.factory)))
     except UserError as error:
         return [f"arguments {error}"]
-    annotations, parameters = annotations_of(recipe), Parameters.of(recipe)
-    rows = [
-        [name, type_in_words(annotations[name]) if name in annotations else "", repr(parameter.value())]
-        for name, parameter in parameters.by_name.items()
-    ]
     return ["arguments", *(f"  {line}" for line in table(rows).splitlines())] if rows else []
 
 

@@ -20,7 +20,7 @@ from neox_core.config.nodes.foreign import told
 from neox_core.config.nodes.parameters import Parameters
 from neox_core.config.nodes.sources import Sources
 from neox_core.config.presets import is_readable
-from neox_core.config.recipes import Recipe
+from neox_core.config.recipes import RecipeFunction
 from neox_core.errors import UserError, did_you_mean
 from neox_core.plugins import CommandContext, PluginManager
 from neox_core.plugins.discovery import import_file
@@ -139,7 +139,7 @@ def load_module(name: str) -> ModuleType:
 
 def recipes_in(module: ModuleType) -> dict[str, Callable[..., Any]]:
     """The recipes that a module has, by name, those that it imported too."""
-    return {value.name: value for value in vars(module).values() if isinstance(value, Recipe)}
+    return {value.name: value for value in vars(module).values() if isinstance(value, RecipeFunction)}
 
 
 def offered(plugins: PluginManager) -> dict[str, Callable[..., Any]]:
@@ -198,7 +198,7 @@ def _node(made: Any, call: Call, sources: Sources, word: str, *, runs: bool) -> 
 
 def _makes_nodes(function: Any) -> bool:
     """Whether a function is a recipe, or says that it returns a node."""
-    if isinstance(function, Recipe | _Offered) or hasattr(function, "wrapped"):
+    if isinstance(function, RecipeFunction | _Offered) or hasattr(function, "wrapped"):
         return True
     returned = returned_by(function)
     found = typing.get_origin(returned) or returned

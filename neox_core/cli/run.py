@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from neox_core.cli.node_words import add_options, arguments_with_places, check, edited, show
+from neox_core.cli.parameters import parameter_rows
 from neox_core.cli.recipes import Root, allowed, root_of, root_of_file
 from neox_core.cli.tables import table
 from neox_core.config.nodes import Node, Partial, build, explain
 from neox_core.config.nodes.allowed import SETTINGS_CLASS, defined_as
-from neox_core.config.nodes.comparing import explicit
 from neox_core.config.nodes.sections import split
 from neox_core.config.parser import RaisingParser
 from neox_core.config.presets import is_readable
-from neox_core.config.type_words import type_in_words
 from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
 
@@ -91,13 +90,10 @@ def _summary(node: Node[Any]) -> str:
 
 def _arguments(node: Node[Any], recipes: Mapping[str, Callable[..., Any]]) -> str:
     """The parameters with their types, with what is set or their defaults, and the recipes that values may name."""
-    rows, given = [], explicit(node)
-    for name, parameter in node._parameters.by_name.items():
-        annotation = node._target.annotation(name)
-        words = "" if annotation is None else type_in_words(annotation)
-        value = given[name] if name in given else parameter.value()
-        required = name in node._parameters.required and name not in given
-        shown = str(value._target) if isinstance(value, Node) else repr(value)
-        rows.append((f"  {name}", words, "required" if required else shown))
-    said = f"arguments:\n{table(rows)}" if rows else "It has no arguments."
+    rows = parameter_rows(node)
+    said = (
+        "\n".join(["arguments:", *(f"  {line}" for line in table(rows).splitlines())])
+        if rows
+        else "It has no arguments."
+    )
     return f"{said}\n\nrecipes: {', '.join(sorted(recipes))}" if recipes else said

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from neox_core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from neox_core.config.architecture import GATED as GATED
     from neox_core.config.args import NeoXArgs as NeoXArgs
     from neox_core.config.entries import read_entries as read_entries
     from neox_core.config.entry import Entry as Entry
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from neox_core.config.yaml_text import dump_yaml as dump_yaml
 
 _WHERE = {
+    "architecture": ("GATED",),
     "args": ("NeoXArgs",),
     "entries": ("read_entries",),
     "groups": (

@@ -32,10 +32,8 @@ def read_entries(
 
     said = [Override.parse(text) for text in overrides]
     overwriting = entries_of(overwrite_values or {}, "overwrite_values", overrides=True)
-    later = [
-        *overwriting.values(),
-        *(override.entry for override in said if override.sign == "=" and not override.path),
-    ]
+    whole = (override for override in said if override.sign == "=" and not override.path)
+    later = [*overwriting.values(), *(Entry(override.key, override.value, override.origin) for override in whole)]
     entries = overlaid(merge((read_file(Path(path)) for path in paths), later), overwriting)
     for override in said:
         override.apply(entries)

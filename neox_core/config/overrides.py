@@ -65,12 +65,6 @@ class Override(NamedTuple):
         """The command line."""
         return Origin(source=f"command line ({self.text})")
 
-    @property
-    def entry(self) -> Entry:
-        """The key as if nothing else were given."""
-        inner = {_dotted(self.path): self.origin} if self.path else {}
-        return Entry(self.key, self._in({}, self.path), self.origin, inner, overrides=True)
-
     def apply(self, entries: dict[str, Entry]) -> None:
         """Change the given keys in place; what else is in a mapping stays, with its origin.
 

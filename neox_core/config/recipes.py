@@ -14,20 +14,18 @@ P = ParamSpec("P")
 N = TypeVar("N")
 
 
-class Recipe(Generic[P, N]):
+class RecipeFunction(Generic[P, N]):
     """A named function that makes a node; made by `recipe`. It is called as the function is.
 
     Args:
         function: makes the node.
         name: as which it is written on a command line.
-        target: what the node makes; None: what the function's annotation says.
     """
 
-    def __init__(self, function: Callable[P, N], name: str, target: object = None) -> None:
+    def __init__(self, function: Callable[P, N], name: str) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name = name
-        self.target = target
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> N:
         """The node.
@@ -55,16 +53,15 @@ def _place(function: Callable[..., Any]) -> str:
 
 
 @overload
-def recipe(function: Callable[P, N], /) -> Recipe[P, N]: ...
+def recipe(function: Callable[P, N], /) -> RecipeFunction[P, N]: ...
 @overload
-def recipe(*, name: str | None = None, target: object = None) -> Callable[[Callable[P, N]], Recipe[P, N]]: ...
-def recipe(function: Any = None, /, *, name: str | None = None, target: object = None) -> Any:
+def recipe(*, name: str | None = None) -> Callable[[Callable[P, N]], RecipeFunction[P, N]]: ...
+def recipe(function: Any = None, /, *, name: str | None = None) -> Any:
     """Make a function a recipe, which `neox train FILE.py:NAME` finds, and `argument=NAME` beside it.
 
     Args:
         function: returns a node.
         name: as which it is written; None: the function's name.
-        target: what the node makes, where the function's annotation does not say it.
 
     Example:
         @recipe
@@ -72,5 +69,5 @@ def recipe(function: Any = None, /, *, name: str | None = None, target: object =
             return Config(NeoXArgs, num_layers=2, hidden_size=64)
     """
     if function is None:
-        return lambda made: Recipe(made, name or made.__name__, target)
-    return Recipe(function, name or function.__name__, target)
+        return lambda made: RecipeFunction(made, name or made.__name__)
+    return RecipeFunction(function, function.__name__)

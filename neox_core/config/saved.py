@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from neox_core.config.entry import Entry, merge
-from neox_core.config.presets import LATEST, exists, recorded_settings
-from neox_core.errors import Origin, UserError, did_you_mean
+from neox_core.config.presets import LATEST, RECORDS, exists, recorded_settings
+from neox_core.errors import UserError, did_you_mean
 
 MANIFEST = "manifest.json"
 """What tells a checkpoint of neox from any other directory."""
@@ -44,7 +44,7 @@ def read_saved(path: str | Path, name: str | None = None) -> Saved:
     from neox_core.config.loading import read_file  # which costs PyYAML
 
     file = settings_file(Path(path))
-    in_checkpoint, in_run = (file.parent / MANIFEST).is_file(), file.name == "resolved.yml"
+    in_checkpoint, in_run = (file.parent / MANIFEST).is_file(), file.name == RECORDS[0]
     source = f"{'checkpoint ' if in_checkpoint else 'run ' if in_run else ''}{file}"
     entries = merge([[_with_source(entry, source) for entry in read_file(file)]])
     if name is not None:
@@ -65,7 +65,7 @@ def settings_file(path: Path) -> Path:
         )
     if not path.is_dir():
         return path
-    if any((place / name).is_file() for place in (path, path / "context") for name in ("io.json", "model.yaml")):
+    if is_nemo(path):
         raise UserError(
             f"{path} is a checkpoint of NeMo 2: its io.json and model.yaml say how to make Python objects, which is never done "
             "to read settings. Write the settings that you want from it into a YAML file, and name that"
@@ -74,6 +74,11 @@ def settings_file(path: Path) -> Path:
         if any(place.glob("*.pt")) and not (place / MANIFEST).is_file():
             _refuse_deepspeed(place)
     return recorded_settings(path)
+
+
+def is_nemo(path: Path) -> bool:
+    """Whether a directory is a checkpoint of NeMo 2, or the `context` of one."""
+    return any((place / name).is_file() for place in (path, path / "context") for name in ("io.json", "model.yaml"))
 
 
 def _newest(path: Path) -> Path:
@@ -107,11 +112,10 @@ def _within(entries: Mapping[str, Entry], part: str, about: str) -> dict[str, En
         raise UserError(f"{about}: there is no '{part}'; {did_you_mean(part, list(entries))}")
     if not isinstance(found.value, dict):
         raise UserError(f"{about}: '{part}' is {found.value!r}, and no mapping; name one that holds settings")
-    return merge([[_inner_entry(found, str(key)) for key in found.value]])
+    return merge([[_inner_entry(found, str(key), value) for key, value in found.value.items()]])
 
 
-def _inner_entry(outer: Entry, key: str) -> Entry:
+def _inner_entry(outer: Entry, key: str, value: Any) -> Entry:
     """A key of a mapping as an entry of its own."""
-    places: dict[str, Origin] = dict(outer.inner)
-    inner = {path.removeprefix(f"{key}."): origin for path, origin in places.items() if path.startswith(f"{key}.")}
-    return Entry(key.replace("-", "_"), outer.value[key], places.get(key, outer.origin), inner, "-" in key)
+    inner = {path.removeprefix(f"{key}."): origin for path, origin in outer.inner.items() if path.startswith(f"{key}.")}
+    return Entry(key.replace("-", "_"), value, outer.inner.get(key, outer.origin), inner, "-" in key)

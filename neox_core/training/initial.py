@@ -8,6 +8,7 @@ from neox_core.checkpoint.layout import Condition, condition
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.search import find, require_complete
 from neox_core.config import CheckpointSettings, Resolved
+from neox_core.config.saved import is_nemo
 from neox_core.errors import UserError
 from neox_core.training.resuming import Tell, model_differences, saved_settings, tokenizer_difference
 
@@ -34,7 +35,7 @@ def initial_checkpoint(resolved: Resolved, resumed: Path | None, notice: Tell) -
         return None
     path = complete_checkpoint(where)
     notice(f"initial_ckpt_path: the first weights are those of {path}")
-    tell_differences(path, resolved, notice)
+    tell_other_model(path, resolved, notice)
     return path
 
 
@@ -49,11 +50,12 @@ def complete_checkpoint(where: Path, iteration: int | None = None) -> Path:
         return where
     found = find(where, iteration) if where.is_dir() else None
     if found is None:
-        raise UserError(f"{where}: there is no checkpoint; give a directory global_step..., or one that holds some")
+        what = "is a checkpoint of NeMo 2, which is not read" if is_nemo(where) else "there is no checkpoint"
+        raise UserError(f"{where}: {what}; give a directory global_step..., or one that holds some")
     return found
 
 
-def tell_differences(path: Path, resolved: Resolved, notice: Tell) -> None:
+def tell_other_model(path: Path, resolved: Resolved, notice: Tell) -> None:
     """Say in what the model that a checkpoint is of differs from this one; the same weights may mean something else in it.
 
     Raises:

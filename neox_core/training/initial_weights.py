@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,8 +29,7 @@ class WeightsReport(NamedTuple):
         skipped: those that were left at their initialisation, as they were to be.
         missing: those among them that the checkpoint does not have.
         beyond: what the checkpoint has and the model has not.
-        idle: the prefixes with which no name begins, neither in the model nor in the checkpoint.
-        hint: for each of those, the nearest name that there is.
+        idle: the prefixes with which no name begins, neither in the model nor in the checkpoint; for each, the nearest name.
     """
 
     path: Path
@@ -38,8 +37,7 @@ class WeightsReport(NamedTuple):
     skipped: tuple[str, ...]
     missing: tuple[str, ...]
     beyond: tuple[str, ...]
-    idle: tuple[str, ...]
-    hint: tuple[str | None, ...]
+    idle: Mapping[str, str | None]
 
     def lines(self) -> Iterator[str]:
         """The report in words."""
@@ -53,7 +51,7 @@ class WeightsReport(NamedTuple):
 
     def warnings(self) -> Iterator[str]:
         """What was probably not meant."""
-        for prefix, close in zip(self.idle, self.hint, strict=True):
+        for prefix, close in self.idle.items():
             hint = f"; did you mean '{close}'?" if close else ""
             yield f"initial_ckpt_skip_keys_with_these_prefixes: no weight begins with '{prefix}'{hint}"
 
@@ -101,16 +99,15 @@ def update_from_checkpoint(targets: Iterable[Fragment], reader: Reader, skip: It
         )
     load_fragments(reader, (target for target in targets if target.name in wanted))
     names = dict.fromkeys([*shapes, *reader.names])
-    idle = tuple(prefix for prefix in skip if not any(name.startswith(prefix) for name in names))
+    idle = [prefix for prefix in skip if not any(name.startswith(prefix) for name in names)]
     skipped = tuple(name for name in shapes if name not in wanted)
     return WeightsReport(
         path=reader.path,
         loaded=tuple(wanted),
         skipped=skipped,
-        missing=tuple(name for name in skipped if name not in reader.names),
+        missing=tuple(name for name in skipped if not _has(reader, name)),
         beyond=tuple(name for name in reader.names if name not in shapes),
-        idle=idle,
-        hint=tuple(nearest(prefix, _beginnings(names)) for prefix in idle),
+        idle={prefix: nearest(prefix, _beginnings(names)) for prefix in idle},
     )
 
 
@@ -119,14 +116,18 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + (f", ... ({len(names)} in all)" if len(names) > LISTED else "")
 
 
+def _has(reader: Reader, name: str) -> bool:
+    return "weight" in reader.roles(name)
+
+
 def _missing(wanted: dict[str, tuple[int, ...]], reader: Reader) -> Iterator[str]:
-    missing = [name for name in wanted if "weight" not in reader.roles(name)]
+    missing = [name for name in wanted if not _has(reader, name)]
     if missing:
         yield f"it has no {some(missing)}"
 
 
 def _reshaped(wanted: dict[str, tuple[int, ...]], reader: Reader) -> Iterator[str]:
-    saved = {name: reader.shape(name) for name in wanted if "weight" in reader.roles(name)}
+    saved = {name: reader.shape(name) for name in wanted if _has(reader, name)}
     different = [
         f"{name} {list(shape)} (here {list(wanted[name])})" for name, shape in saved.items() if shape != wanted[name]
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
 import yaml
@@ -101,11 +100,8 @@ def converted(layers: int = 2):
 
 
 @pytest.fixture
-def recipes(neox, monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    neox.write("my_recipes.py", RECIPES)
-    yield neox
-    sys.modules.pop("my_recipes", None)
+def recipes(python_file):
+    return python_file("my_recipes.py", RECIPES)
 
 
 def settings(neox, *words):

@@ -66,11 +66,8 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def jobs(neox, monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    neox.write("my_jobs.py", JOBS)
-    yield neox
-    sys.modules.pop("my_jobs", None)
+def jobs(python_file):
+    return python_file("my_jobs.py", JOBS)
 
 
 @pytest.mark.parametrize(

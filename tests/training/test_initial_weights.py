@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import training_runs as runs
-from plugin_runs import listing, write_data
+from plugin_runs import listing
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -21,18 +21,6 @@ from neox_core.training.trained import load_trained
 
 HEAD = {"no_weight_tying": True}
 """A head with weights of its own."""
-
-
-@pytest.fixture
-def data(tmp_path):
-    write_data(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def train(workers, data):
-    """One run; what rank 0 saw of it."""
-    return lambda ranks=1, **changes: workers(ranks).run(runs.run, data, **changes)[0]
 
 
 @pytest.fixture
@@ -175,6 +163,9 @@ def test_a_checkpoint_that_is_not_there_or_damaged_is_an_error(train, data, pret
     assert "there is no checkpoint" in train(initial_ckpt_path=str(first)).failure
     (first / "mp_rank_00_model_states.pt").touch()
     assert "was written by GPT-NeoX" in train(initial_ckpt_path=str(first)).failure
+    (data / "nemo/context").mkdir(parents=True)
+    (data / "nemo/context/io.json").touch()
+    assert "is a checkpoint of NeMo 2" in train(initial_ckpt_path=str(data / "nemo")).failure
 
 
 class Toy(nn.Module):
@@ -204,23 +195,22 @@ def test_every_weight_that_misses_or_differs_is_named_and_nothing_is_changed(pre
     assert listing(first) == before
 
 
-def test_a_model_of_another_type_takes_what_it_has(pretrained, data):
+def test_a_model_of_another_type_takes_what_it_has(pretrained, caplog):
     first = pretrained()
-    toy, log = Toy(embedding=(64, 16), norm=(16,), head=(3,), header=(3,)), runs.Log()
-    logging.getLogger("neox").addHandler(log)
-    report = update_model_from_checkpoint(toy, str(first / "global_step3"), skip=["head", "gone"])
+    toy = Toy(embedding=(64, 16), norm=(16,), head=(3,), header=(3,))
+    with caplog.at_level(logging.INFO, "neox"):
+        report = update_model_from_checkpoint(toy, str(first / "global_step3"), skip=["head", "gone"])
     assert report.loaded == ("embedding.weight", "norm.weight")
     assert report.skipped == report.missing == ("head.weight", "header.weight")
-    logging.getLogger("neox").removeHandler(log)
-    assert log.lines == [*report.lines(), *report.warnings()]
-    assert (report.path, report.idle) == (first / "global_step3", ("gone",))
+    assert caplog.messages == [*report.lines(), *report.warnings()]
+    assert (report.path, report.idle) == (first / "global_step3", {"gone": None})
     saved = weights(first / "global_step3")
     assert set(report.beyond) == saved.keys() - set(report.loaded)
     assert torch.equal(toy.embedding.weight.flatten(), saved["embedding.weight"].bfloat16())
     assert bool((toy.head.weight == -1).all())
 
 
-def test_a_trained_model_takes_the_weights_of_another(pretrained, data, train):
+def test_a_trained_model_takes_the_weights_of_another(pretrained):
     first = pretrained(extra_save_iters=[0])
     model = load_trained(first, Switches(), iteration=0).model
     update_model_from_checkpoint(model, first)

@@ -6,22 +6,9 @@ import random
 
 import pytest
 import training_runs as runs
-from plugin_runs import write_data
 
 CUTS = [(1, 0), (1, 1), (2, 0), (2, 1)]
 DROPOUT = {"hidden_dropout": 0.1, "attention_dropout": 0.1}
-
-
-@pytest.fixture
-def data(tmp_path):
-    write_data(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def train(workers, data):
-    """One run; what rank 0 saw of it."""
-    return lambda ranks=1, **changes: workers(ranks).run(runs.run, data, **changes)[0]
 
 
 def zero(stage):

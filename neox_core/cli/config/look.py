@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neox_core.cli.choice import chosen_plugins
-from neox_core.cli.config.subject import Subject, look_at, read_given
+from neox_core.cli.config.subject import Subject, given_keys, look_at
 from neox_core.config import Entry, NeoXArgs, Ownership, Resolved
 from neox_core.config.command_line import settings_from
 from neox_core.config.reading import read
@@ -52,7 +52,7 @@ def read_look(words: Sequence[str], options: argparse.Namespace, context: Comman
     Raises:
         UserError: they cannot be read, or a key is wrong.
     """
-    entries = read_given(words, options, context)
+    entries = given_keys(words, options, context)
     plugins, source = chosen_plugins(entries, context), settings_from(options)
     try:
         args = NeoXArgs(entries.values(), plugins, settings_from=source)

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from neox_core.cli import given
 from neox_core.cli.choice import chosen_plugins
+from neox_core.cli.given import read_given
 from neox_core.cli.report import print_notes
 from neox_core.cli.words import positive, ranks_in_words
 from neox_core.config import Entry, NeoXArgs, TokenizerSettings, World
@@ -76,17 +76,17 @@ def read(words: Sequence[str], options: argparse.Namespace, context: CommandCont
     Raises:
         UserError: they cannot be read, or are wrong.
     """
-    entries = read_given(words, options, context)
+    entries = given_keys(words, options, context)
     return NeoXArgs(entries.values(), chosen_plugins(entries, context), settings_from=settings_from(options))
 
 
-def read_given(words: Sequence[str], options: argparse.Namespace, context: CommandContext) -> dict[str, Entry]:
+def given_keys(words: Sequence[str], options: argparse.Namespace, context: CommandContext) -> dict[str, Entry]:
     """The raw keys that the words give; a file without any is told at once, as it may be why others are missing.
 
     Raises:
         UserError: they cannot be read.
     """
-    _, files, entries = given.read_given(words, options, context)
+    _, files, entries = read_given(words, options, context)
     named = {entry.origin.source for entry in entries.values()}
     silent = (file for file in files if str(file) not in named and file.is_file())
     empty = (Origin(source=str(file)) for file in silent if not read_file(file))

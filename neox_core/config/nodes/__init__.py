@@ -35,13 +35,9 @@ if TYPE_CHECKING:
     )
     from neox_core.config.nodes.reading import from_json as from_json, from_toml as from_toml, from_yaml as from_yaml
     from neox_core.config.nodes.script import Script as Script
+    from neox_core.config.nodes.tree import nodes as nodes
     from neox_core.config.nodes.types import from_dict as from_dict, validate as validate
-    from neox_core.config.nodes.walking import (
-        broadcast as broadcast,
-        nodes as nodes,
-        select as select,
-        walk as walk,
-    )
+    from neox_core.config.nodes.walking import broadcast as broadcast, select as select, walk as walk
     from neox_core.config.nodes.writing import to_json as to_json, to_toml as to_toml, to_yaml as to_yaml
 
 _WHERE = {
@@ -58,8 +54,9 @@ _WHERE = {
     "problems": ("NoSuchParameter", "NodeError", "NotSet", "WrongArguments"),
     "reading": ("from_json", "from_toml", "from_yaml"),
     "script": ("Script",),
+    "tree": ("nodes",),
     "types": ("from_dict", "validate"),
-    "walking": ("broadcast", "nodes", "select", "walk"),
+    "walking": ("broadcast", "select", "walk"),
     "writing": ("to_json", "to_toml", "to_yaml"),
 }
 __getattr__ = lazy_names(__name__, _WHERE)

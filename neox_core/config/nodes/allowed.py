@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from neox_core.config.nodes.problems import NodeError
-from neox_core.config.nodes.targets import imported, name_of
+from neox_core.config.nodes.targets import imported, innermost_module, name_of
 
 SETTINGS: Final = "neox_core.NeoXArgs"
 """What a file without `_target_` makes."""
@@ -123,8 +122,10 @@ def _under(name: str, prefix: str) -> bool:
 
 
 def _walked(name: str, allowed: Allowed) -> Any:
-    """What an allowed name names, by way of modules and classes alone."""
-    found, rest = _module(name)
+    """What an allowed name names, by way of modules and classes alone. Each is allowed, or on the way to what is."""
+    found, rest = innermost_module(name)
+    if found is None:
+        raise ModuleNotFoundError(name=rest[0])
     for part in rest:
         if isinstance(found, ModuleType) and not allowed.may_pass(found.__name__, name):
             raise Refused(f"'{name}' goes through the module '{found.__name__}', which is not allowed")
@@ -136,26 +137,13 @@ def _walked(name: str, allowed: Allowed) -> Any:
     return found
 
 
-def _module(name: str) -> tuple[Any, list[str]]:
-    """The innermost module of an allowed name, each of which is allowed or on the way there; and what is left."""
-    parts = name.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        module = ".".join(parts[:cut])
-        try:
-            return importlib.import_module(module), parts[cut:]
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-                raise
-    raise ModuleNotFoundError(name=parts[0])
-
-
 def defined_as(found: Any) -> str | None:
     """`module.qualname` of a class, function, member of an enum or dtype; None of anything else."""
     if isinstance(found, Enum):
         return f"{name_of(type(found))}.{found.name}" if found.name in type(found).__members__ else None
     if type(found).__module__ == "torch" and type(found).__qualname__ == "dtype":
         return str(found)
-    if isinstance(found, ModuleType | MethodType | functools.partial):
+    if isinstance(found, MethodType | functools.partial):  # also those that have a `__wrapped__`
         return None
     if not (isinstance(found, type | FunctionType | BuiltinFunctionType) or hasattr(found, "__wrapped__")):
         return None

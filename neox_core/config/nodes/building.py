@@ -164,8 +164,7 @@ def _origin(node: Node[Any], where: _Where) -> str:
         if isinstance(holder[1], Node):
             return f" ({origin_of(holder[1], name) or 'a default'})"
         holder = holder[0]
-    file, line = node._made
-    return f" ({file}:{line})"
+    return f" ({origin_of(node, '')})"
 
 
 def _short(node: Node[Any]) -> str:

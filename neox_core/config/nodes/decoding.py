@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
@@ -65,13 +66,13 @@ class _Decoding:
     def __init__(self, root: Item, allowed: Allowed) -> None:
         self.allowed = allowed
         self.problems: list[Problem] = []
-        self.uses: dict[int, int] = {}
+        self.uses: Counter[int] = Counter()
         self._count(root)
         self.made: dict[tuple[int, type], Any] = {}
         self.nameless: list[tuple[Node[Any], Origin]] = []
 
     def _count(self, item: Item) -> None:
-        self.uses[id(item)] = self.uses.get(id(item), 0) + 1
+        self.uses[id(item)] += 1
         if self.uses[id(item)] == 1:
             for inner in item.children():
                 self._count(inner)
@@ -228,16 +229,16 @@ class _Decoding:
         if target is not NO_TARGET and target.name == SETTINGS_CLASS:
             named = self._with_underscores(named)
         values = {
-            key: self.of(member.item, _annotation(target, key))
+            key: self.of(member.item, [target.annotation(key)])
             for key, member in named.items()
             if self._takes(target, key, member.origin)
         }
         if ITEMS in item.value:
             further, place = item.value[ITEMS]
-            items = self._items(further, lambda key: _annotation(target, key))
+            items = self._items(further, lambda key: [target.annotation(key)])
             values |= {key: value for key, value in items.items() if self._takes(target, key, place)}
         names = _names(target, len(args))
-        by_position = [self.of(arg, _annotation(target, name)) for arg, name in zip(args, names, strict=True)]
+        by_position = [self.of(arg, [target.annotation(name)]) for arg, name in zip(args, names, strict=True)]
         try:
             node = kind(target, *by_position, **values)
         except NodeError as error:
@@ -286,10 +287,6 @@ class _Decoding:
                 self._refuse(f"'{name}' is given twice, first in {found[name].origin}", member.origin, "remove one")
             found[name] = member
         return found
-
-
-def _annotation(target: Target, name: str) -> list[Any]:
-    return [] if target is NO_TARGET else [target.annotation(name)]
 
 
 def _names(target: Target, count: int) -> list[str]:

@@ -130,11 +130,11 @@ def from_toml(text: str, source: str) -> Item:
         message = f"not valid TOML: {str(error).removesuffix(found[0]) if found else error}"
         refuse(message, Origin(source=source, line=line), "text stands in quotes, and each key in a line of its own")
     except RecursionError:
-        refuse(_TOO_DEEP, Origin(source=source))
+        refuse(TOO_DEEP, Origin(source=source))
     return _FromToml(text, source).item(values, (), 1)
 
 
-_TOO_DEEP = f"lists and mappings are nested more than {DEEPEST} deep"
+TOO_DEEP = f"lists and mappings are nested more than {DEEPEST} deep"
 
 _Keys = tuple[str | int, ...]
 
@@ -152,7 +152,7 @@ class _FromToml:
         text = self.texts[line - 1] if line <= len(self.texts) else ""
         origin = Origin(source=self.source, line=line, text=text, key_start=0, key_end=len(text.rstrip()))
         if len(keys) > DEEPEST:
-            refuse(_TOO_DEEP, origin)
+            refuse(TOO_DEEP, origin)
         if isinstance(value, dict):
             items = {key: self.item(inner, (*keys, key), line) for key, inner in value.items()}
             return Item({key: Member(item, item.origin) for key, item in items.items()}, origin)

@@ -14,7 +14,6 @@ from neox_core.config.nodes.paths import get_value, set_value, unset_value
 from neox_core.config.nodes.problems import NodeError, NotSet
 from neox_core.config.nodes.sources import Sources
 from neox_core.config.nodes.steps import Step, shown
-from neox_core.config.nodes.targets import NO_TARGET
 from neox_core.config.nodes.walking import has
 from neox_core.config.nodes.words import Word
 
@@ -85,7 +84,7 @@ class Edit(Word):
         for number, step in enumerate(self.steps, 1):
             if isinstance(holder, Node) and isinstance(step.key, str):
                 found.append(_named(holder, step))
-                annotations = [holder._target.annotation(found[-1].key)] if holder._target is not NO_TARGET else []
+                annotations = [holder._target.annotation(found[-1].key)]
             else:
                 found.append(step)
                 annotations = below(annotations, type(holder), step.key)

@@ -179,7 +179,8 @@ class _Encoding:
         if node._rest:
             head[ARGS] = self._by_position(node, named, path)
         found = {
-            name: self.of(value, _annotation(node, name), _below(path, node, name)) for name, value in named.items()
+            name: self.of(value, [node._target.annotation(name)], _below(path, node, name))
+            for name, value in named.items()
         }
         marked = [[name, value] for name, value in found.items() if not _is_plain_key(name)]
         if marked:
@@ -194,7 +195,7 @@ class _Encoding:
         missing = [name for name, value in given if value is MISSING]
         if missing:
             raise NodeError(f"{path or '<root>'}: '{missing[0]}' must be set, since what comes after it is")
-        found = [self.of(value, _annotation(node, name), _below(path, node, name)) for name, value in given]
+        found = [self.of(value, [node._target.annotation(name)], _below(path, node, name)) for name, value in given]
         return [*found, *(self.of(value, [], path + child(node, index)) for index, value in enumerate(node._rest))]
 
 
@@ -215,10 +216,6 @@ def _in_order(node: Node[Any]) -> dict[str, Any]:
     given = explicit(node)
     ordered = {name: given[name] for name in known if name in given}
     return {**ordered, **given}
-
-
-def _annotation(node: Node[Any], name: str) -> list[Any]:
-    return [] if node._target is NO_TARGET else [node._target.annotation(name)]
 
 
 def _below(path: str, node: Node[Any], name: str) -> str:

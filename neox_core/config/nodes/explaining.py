@@ -41,8 +41,8 @@ def explain(root: Any, path: str = "") -> Explanation:
     value = get_value(root, path)
     owner, name = owner_of(root, parse(path))
     if owner is None:
-        file, line = value._made if isinstance(value, Node) else (None, None)
-        return Explanation(path, value, Origin(source=file, line=line) if file else None, None, None)
+        made_at = origin_of(value, "") if isinstance(value, Node) else None
+        return Explanation(path, value, made_at, None, None)
     argument = name.partition("[")[0]
     origin = origin_of(owner, name) if not argument or argument in explicit(owner) else None
     return Explanation(path, value, origin, str(owner._target), _parameter(owner, argument))

@@ -21,14 +21,14 @@ TEXT: Final = "_text_"
 """Text where plain text would be read as something else."""
 FLOAT: Final = "_float_"
 """`nan`, `inf` and `-inf`, which JSON has not."""
-SEQUENCES: Final[Mapping[str, type]] = {"_list_": list, "_tuple_": tuple, "_set_": set, "_frozenset_": frozenset}
+LIST: Final = "_list_"
+"""A list that has a number."""
+SEQUENCES: Final[Mapping[str, type]] = {LIST: list, "_tuple_": tuple, "_set_": set, "_frozenset_": frozenset}
 """What a list stands for."""
 ID: Final = "_id_"
 """The number of what is used more than once, in JSON and TOML."""
 SAME: Final = "_same_"
 """The number of what is used here again."""
-
-LIST: Final = "_list_"
 
 NODE: Final = (TARGET, PARTIAL, CALL, ARGS)
 """Those that make a mapping a node, or a reference."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -127,7 +128,7 @@ def _pydantic_fields(target: Any) -> Mapping[str, Any]:
 def _of_signature(signature: inspect.Signature, target: Any) -> Parameters:
     factories, keywords = _factories(target), _keywords(target)
     names = {keyword: name for name, keyword in keywords.items()}
-    kinds: dict[Any, list[str]] = {kind: [] for kind in inspect._ParameterKind}
+    kinds = defaultdict[Any, list[str]](list)
     found = {}
     for written, parameter in signature.parameters.items():
         name = names.get(written, written)  # pydantic writes an alias there, where it can

@@ -8,10 +8,7 @@ from neox_core.config.nodes.conversion import as_node, refilled, with_target
 from neox_core.config.nodes.node import Node
 from neox_core.config.nodes.problems import NodeError, NoSuchParameter, NotSet
 from neox_core.config.nodes.steps import Step, parse, shown
-from neox_core.config.nodes.targets import NO_TARGET
 from neox_core.errors import Origin, did_you_mean
-
-__all__ = ["get_value", "owner_of", "parse", "set_value", "unset_value"]
 
 
 def get_value(root: Any, path: str) -> Any:
@@ -136,7 +133,7 @@ def _note(root: Any, steps: tuple[Step, ...], origin: Origin | None) -> None:
     if owner is None:
         return
     argument = name.partition("[")[0]
-    if argument in owner._arguments and owner._target is not NO_TARGET and owner._settled:
+    if argument in owner._arguments and owner._settled:
         with_target(owner._arguments[argument], owner._target, argument)
     if origin is not None:
         owner._origins[name] = origin

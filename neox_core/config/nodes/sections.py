@@ -34,11 +34,12 @@ def _below(item: Item, step: Step, where: str) -> Item:
     held = _held(item)
     if step.key in held:
         return held[step.key]
-    source, line = item.origin.source, item.origin
     if isinstance(item.value, dict) and not isinstance(step.key, int):
         nearest = did_you_mean(str(step.key), [str(key) for key in held])
-        raise UserError(f"{source}: there is no section '{where}'; {nearest}")
-    raise UserError(f"{source}: there is no section '{where}': what is at {line} has {len(held)} parts")
+        raise UserError(f"{item.origin.source}: there is no section '{where}'; {nearest}")
+    raise UserError(
+        f"{item.origin.source}: there is no section '{where}': what is at {item.origin} has {len(held)} parts"
+    )
 
 
 def _held(item: Item) -> dict[Any, Item]:

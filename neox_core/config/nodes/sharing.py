@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import Any
 
-from neox_core.config.nodes.document import Item, Member, refuse
+from neox_core.config.nodes.document import TOO_DEEP, Item, Member, refuse
 from neox_core.config.nodes.markers import ID, LIST, SAME
 from neox_core.config.yaml_text import DEEPEST, MOST_REPEATED
 
 
 def numbered(root: Any) -> Any:
     """Plain data in which every list and mapping is there once, and `_same_` where it is used again."""
-    uses: dict[int, int] = {}
+    uses: Counter[int] = Counter()
     _count(root, uses)
     numbers: dict[int, int] = {}
     count = itertools.count(1)
@@ -34,10 +35,10 @@ def numbered(root: Any) -> Any:
     return written(root)
 
 
-def _count(value: Any, uses: dict[int, int]) -> None:
+def _count(value: Any, uses: Counter[int]) -> None:
     if not isinstance(value, dict | list):
         return
-    uses[id(value)] = uses.get(id(value), 0) + 1
+    uses[id(value)] += 1
     if uses[id(value)] == 1:
         for item in value.values() if isinstance(value, dict) else value:
             _count(item, uses)
@@ -139,6 +140,4 @@ class _Measure:
 
     def _refuse_depth(self, item: Item, level: int) -> None:
         if level > DEEPEST:
-            refuse(
-                f"lists and mappings are nested more than {DEEPEST} deep", item.origin, "write less within each other"
-            )
+            refuse(TOO_DEEP, item.origin, "write less within each other")

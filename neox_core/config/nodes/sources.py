@@ -12,6 +12,7 @@ from neox_core.config.nodes.annotations import annotations_of, below, classes_in
 from neox_core.config.nodes.calls import Call
 from neox_core.config.nodes.foreign import told
 from neox_core.config.nodes.given import Given, Reference, Scalar, read
+from neox_core.config.nodes.markers import TARGET
 from neox_core.config.nodes.node import Config, Partial
 from neox_core.config.nodes.parameters import Parameters
 from neox_core.config.nodes.problems import NodeError, WrongArguments
@@ -45,9 +46,9 @@ class Sources(NamedTuple):
             items = [self.value(item, below(annotations, kind, index)) for index, item in enumerate(given)]
             return kind(items) if issubclass(kind, list | tuple) or _hashable(items) else items
         if isinstance(given, dict):
-            if "_target_" in given:
+            if TARGET in given:
                 raise NodeError(
-                    "what has a _target_ is read from a file; write key=@file.yml, or key=@file.yml:section"
+                    f"what has a {TARGET} is read from a file; write key=@file.yml, or key=@file.yml:section"
                 )
             return {key: self.value(item, below(annotations, dict, key)) for key, item in given.items()}
         return self._scalar(given, annotations)
@@ -57,7 +58,7 @@ class Sources(NamedTuple):
         name = given.text.partition("(")[0].strip()
         may_be_name = isinstance(given.value, str) and not given.quoted and str not in allowed
         if may_be_name and name in self.recipes and choice(given, allowed) is NOTHING:
-            return self._made(Call.parse(given.text))
+            return self.called(self.recipes[name], Call.parse(given.text))
         value = scalar(given, annotations)
         if may_be_name and isinstance(value, str) and ("(" in value or nearest(name, self.recipes)):
             self._refuse_name(name, annotations)
@@ -69,9 +70,6 @@ class Sources(NamedTuple):
         if classes:
             known = did_you_mean(name, list(self.recipes))
             raise NodeError(f"'{name}' is neither {' nor '.join(classes)} nor the name of a recipe; {known}")
-
-    def _made(self, call: Call) -> Any:
-        return self.called(self.recipes[call.name], call)
 
     def called(self, recipe: Callable[..., Any], call: Call) -> Any:
         """What a recipe makes of the arguments of a call.

@@ -74,12 +74,12 @@ class Target:
         return Parameters.of(self.object)
 
     def annotation(self, name: str) -> Any:
-        """The evaluated annotation of a parameter; None where it has none, or that cannot be evaluated."""
+        """The evaluated annotation of a parameter; None where it has none, that cannot be evaluated, or there is no target."""
         return self._annotations.get(name)
 
     @functools.cached_property
     def _annotations(self) -> Mapping[str, Any]:
-        return annotations_of(self.object)
+        return {} if self._written is None else annotations_of(self.object)
 
     @functools.cached_property
     def optional_defaults(self) -> Mapping[str, tuple[OptionalDefault, type]]:
@@ -146,23 +146,29 @@ def imported(name: str) -> Any:
     Raises:
         NodeError: there is none.
     """
-    parts = name.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        module_name = ".".join(parts[:cut])
-        try:
-            found: Any = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-                raise
-            continue
-        return _attribute(found, name, parts[cut:])
-    raise NodeError(f"'{name}' is no target: there is no module '{parts[0]}', or no name in it is given")
-
-
-def _attribute(found: Any, name: str, rest: list[str]) -> Any:
+    found, rest = innermost_module(name)
+    if found is None:
+        raise NodeError(f"'{name}' is no target: there is no module '{rest[0]}', or no name in it is given")
     for part in rest:
         if not hasattr(found, part):
             names = [known for known in vars(found) if not known.startswith("_")]
             raise NodeError(f"'{name}' is no target: '{found.__name__}' has no '{part}'; {did_you_mean(part, names)}")
         found = getattr(found, part)
     return found
+
+
+def innermost_module(name: str) -> tuple[Any, list[str]]:
+    """The last module on the way to what a dotted name names, imported, and the names that are left; None and all of them without one.
+
+    Raises:
+        ModuleNotFoundError: of another module, which one on the way imports.
+    """
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:cut])
+        try:
+            return importlib.import_module(module), parts[cut:]
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise
+    return None, parts

@@ -16,7 +16,7 @@ def nodes(root: Any) -> Iterator[Node[Any]]:
 
 def located(root: Any) -> Iterator[tuple[str, Node[Any]]]:
     """Every node once, parents first, with the first path that leads to it ("" for the root)."""
-    yield from _located(root, "", {}, enter=True)
+    return _located(root, "", {}, enter=True)
 
 
 def nodes_within(value: Any) -> Iterator[Node[Any]]:

@@ -12,8 +12,6 @@ from neox_core.config.nodes.targets import NO_TARGET, Target
 from neox_core.config.nodes.tree import located, nodes
 from neox_core.errors import did_you_mean
 
-__all__ = ["Selection", "broadcast", "has", "nodes", "select", "walk"]
-
 Tree = TypeVar("Tree")
 
 

@@ -12,7 +12,6 @@ import yaml
 from neox_core.config.nodes.encoding import encoded
 from neox_core.config.nodes.problems import NodeError
 from neox_core.config.nodes.sharing import numbered
-from neox_core.config.nodes.toml_text import dump_toml
 from neox_core.config.yaml_text import Dumper
 from neox_core.errors import UserError
 from neox_core.files import write_file
@@ -50,10 +49,12 @@ def to_toml(root: Any, path: str | Path | None = None, *, replace: bool = False)
     Raises:
         NodeError: also for None, which TOML does not have, and for a list.
     """
+    import tomli_w  # which few need
+
     values = numbered(encoded(root, nulls=False))
     if not isinstance(values, dict):
         raise NodeError(f"a file in TOML is a mapping, and this is a {type(root).__name__}: write YAML or JSON")
-    return _written(dump_toml(values), path, replace)
+    return _written(tomli_w.dumps(values), path, replace)
 
 
 _ODD = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")

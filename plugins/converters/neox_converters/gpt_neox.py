@@ -11,14 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from neox_core.config import ModelSettings, Resolved
+from neox_core.config import GATED, ModelSettings, Resolved
 from neox_core.errors import UserError
 
 _NORM_PARTS = {"rmsnorm": {"scale": "weight"}}
 """Parameters of a norm, theirs -> ours, where they are not weight and bias."""
-
-_GATED = frozenset({"geglu", "reglu", "swiglu", "glu", "bilinear"})
-"""Activations with which `linear1` has the rows of two weights."""
 
 
 class GPTNeoXConverter:
@@ -70,7 +67,7 @@ def _names(model: ModelSettings) -> Iterator[tuple[str, tuple[str, ...]]]:
         bias = model.use_bias_in_attn_linear
         yield from _linear(f"{theirs}.attention.query_key_value", [f"{ours}.attention.query_key_value"], bias)
         yield from _linear(f"{theirs}.attention.dense", [f"{ours}.attention.output"], bias)
-        into = ["up", "gate"] if model.activation.casefold() in _GATED else ["up"]
+        into = ["up", "gate"] if model.activation.casefold() in GATED else ["up"]
         yield from _linear(f"{theirs}.mlp.linear1", [f"{ours}.mlp.{name}" for name in into], model.use_bias_in_mlp)
         yield from _linear(f"{theirs}.mlp.linear2", [f"{ours}.mlp.down"], model.use_bias_in_mlp)
     yield from _norm(model, f"sequential.{layers + 3}.norm", "norm")

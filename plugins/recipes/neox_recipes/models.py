@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from neox_core.errors import UserError
 from neox_recipes.part import Meaning, Part, same
 
-GATED = {"gelu": "geglu", "relu": "reglu", "sigmoid": "glu", "silu": "swiglu"}
+GATED_FORMS = {"gelu": "geglu", "relu": "reglu", "sigmoid": "glu", "silu": "swiglu"}
 """Activations, and the name of what they are in a gated MLP."""
 
 NORMS = {"LayerNorm": "layernorm", "RMSNorm": "rmsnorm"}
@@ -98,12 +98,12 @@ class GPTConfig(Part):
         """
         if not self.gated_linear_unit:
             return self.activation_func
-        if self.activation_func not in GATED:
+        if self.activation_func not in GATED_FORMS:
             raise UserError(
-                f"activation_func: {self.activation_func!r} has no gated form, those of {', '.join(GATED)} have; "
+                f"activation_func: {self.activation_func!r} has no gated form, those of {', '.join(GATED_FORMS)} have; "
                 "use one of them, or set gated_linear_unit to false"
             )
-        return GATED[self.activation_func]
+        return GATED_FORMS[self.activation_func]
 
     @property
     def inner_width(self) -> int:

@@ -289,12 +289,16 @@ def test_values_of_the_wrong_type_are_found_by_validation_with_the_word():
     "name", ["os.getcwd", "builtins.eval", "antigravity", "antigravity.x()", "neox_core.files.os.getcwd"]
 )
 @pytest.mark.parametrize("key", ["name", "model", "free", "make", "path", "color", "layers", "optimizer.x"])
-def test_no_text_is_ever_imported(key, name, monkeypatch):
-    node = edited("name=x", "model.hidden=1")  # what is needed for reading is imported by now
+def test_no_text_is_ever_imported_or_run(key, name, monkeypatch):
+    node = edited("name=x", "model.hidden=1")
+    with contextlib.suppress(NodeError):
+        edited(f"{key}=x")  # what is needed for reading is imported by now, and annotations are evaluated
     monkeypatch.setattr(
         builtins, "__import__", lambda name, *args: pytest.fail(name) if name in IMPORTED else REAL(name, *args)
     )
     monkeypatch.setattr(importlib, "import_module", pytest.fail)
+    for run in ("eval", "exec", "compile"):
+        monkeypatch.setattr(builtins, run, pytest.fail)
     for text in (name, f"[{name}]", f"{{a: {name}}}", f"{name}(1)"):
         with contextlib.suppress(NodeError):
             apply(node, [f"{key}={text}"], recipes=RECIPES)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from held_values import held
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 from pydantic import BaseModel
 
@@ -293,7 +294,7 @@ def test_two_readings_share_nothing(form):
     one.layers.append(8)
     assert other.hidden.hidden == 4
     assert other.layers[1:] == [{"a": [1]}]
-    assert not {*held(one)} & {*held(other)}
+    assert not held(one).keys() & held(other).keys()
 
 
 @every_form
@@ -335,16 +336,6 @@ LEAVES = (
     | st.sampled_from([Model, double, Act.GELU, Path("a")])
     | st.sets(st.integers(0, 3), max_size=2)
 )
-
-
-def held(value: Any, met: dict[int, Any] | None = None) -> dict[int, Any]:
-    """Everything in a tree that can be changed, by id."""
-    met = {} if met is None else met
-    if isinstance(value, Node | list | dict | set) and id(value) not in met:
-        met[id(value)] = value
-    for _, item in children(value):
-        held(item, met)
-    return met
 
 
 def sharing(value: Any) -> list[int]:

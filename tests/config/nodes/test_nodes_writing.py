@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+import tomllib
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,36 +68,23 @@ def test_shared_things_are_anchors_in_yaml_and_numbers_elsewhere():
     shared = [1]
     node = Config(train, shared, shared)
     assert to_yaml(node) == f"_target_: {F}\nmodel: &id001\n- 1\ndata: *id001\n"
-    assert to_toml(node) == f'_target_ = "{F}"\ndata = {{_same_ = 1}}\n\n[model]\n_id_ = 1\n_list_ = [1]\n'
+    assert tomllib.loads(to_toml(node)) == {
+        "_target_": F,
+        "model": {"_id_": 1, "_list_": [1]},
+        "data": {"_same_": 1},
+    }
     assert '"data": {\n    "_same_": 1\n  }' in to_json(node)
 
 
 def test_toml_has_tables():
     node = Config(train, Config(Model, 4), {"a b": {"c": [1.5, True]}}, steps=3)
     node.data["nodes"] = [Config(Model), Config(Model, sizes=[1])]
-    assert (
-        to_toml(node)
-        == f"""\
-_target_ = "{F}"
-steps = 3
-
-[model]
-_target_ = "{M}"
-hidden = 4
-
-[data]
-
-[data."a b"]
-c = [1.5, true]
-
-[[data.nodes]]
-_target_ = "{M}"
-
-[[data.nodes]]
-_target_ = "{M}"
-sizes = [1]
-"""
-    )
+    assert tomllib.loads(to_toml(node)) == {
+        "_target_": F,
+        "model": {"_target_": M, "hidden": 4},
+        "data": {"a b": {"c": [1.5, True]}, "nodes": [{"_target_": M}, {"_target_": M, "sizes": [1]}]},
+        "steps": 3,
+    }
 
 
 def test_writing_twice_gives_the_same_text():
