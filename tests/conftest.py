@@ -5,11 +5,16 @@ from __future__ import annotations
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from neox_core.testing.distributed import Workers
 
 # Whoever starts the tests in the background of a script has them, and all that they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No example fails for the time it took: a machine may be busy.
+settings.register_profile("neox", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("neox")
 
 
 @pytest.fixture(scope="session")

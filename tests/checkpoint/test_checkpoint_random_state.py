@@ -31,7 +31,7 @@ def draw():
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 3))
 def test_the_same_numbers_follow_a_restored_state(seed, draws):
     random.seed(seed)

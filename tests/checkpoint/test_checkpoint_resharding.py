@@ -55,7 +55,7 @@ def test_the_parameters_and_roles_are_all_there_when_each_rank_has_a_part(tmp_pa
     assert set(reader.roles("norm.weight")) == {*ROLES, "step"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cuts, st.integers(1, 3), st.randoms(use_true_random=False), st.integers(0, SIZE), st.integers(0, SIZE))
 def test_any_range_is_read_from_any_cutting(places, ranks, generator, one, other):
     cut = pieces(VALUES, SPEC, "weight", sorted(set(places) - {0, SIZE}))
@@ -66,7 +66,7 @@ def test_any_range_is_read_from_any_cutting(places, ranks, generator, one, other
         assert torch.equal(reader.read(SPEC, "weight", (start, stop)), VALUES[start:stop])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, SIZE), st.integers(0, SIZE)), min_size=1, max_size=6, unique=True))
 def test_pieces_that_overlap_or_leave_gaps_give_the_exact_values_or_an_error(ranges):
     ordered = sorted({(min(pair), max(pair)) for pair in ranges})

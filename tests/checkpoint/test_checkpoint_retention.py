@@ -50,7 +50,7 @@ def test_what_gpt_neox_or_somebody_else_put_there_stays(tmp_path):
     assert names(tmp_path) == {*theirs, "global_step3", "latest"}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     complete=st.sets(st.integers(0, 30), max_size=5),
     interrupted=st.sets(st.integers(0, 30), max_size=4),

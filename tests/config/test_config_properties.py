@@ -14,9 +14,7 @@ from neox_core.config.entry import merge
 from neox_core.config.loading import read_file
 from neox_core.errors import Origin, SettingsError
 
-quick = hypothesis_settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
-)
+quick = hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def load(values) -> NeoXArgs:
@@ -31,7 +29,7 @@ def attempt(work):
 
 
 @pytest.mark.parametrize("key", sorted(OWNERSHIP.by_key))
-@hypothesis_settings(max_examples=5, deadline=None)
+@hypothesis_settings(max_examples=5)
 @given(data=st.data())
 def test_each_key_takes_what_its_type_says(key, data):
     value = data.draw(of_key(key))

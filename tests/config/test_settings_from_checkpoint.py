@@ -205,7 +205,7 @@ SOME_KEYS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(mine=SOME_KEYS, saved=SOME_KEYS, listed=st.sets(st.sampled_from(["activation", "seed", "norm"])))
 def test_each_key_is_on_the_side_that_the_policy_says(tmp_path_factory, mine, saved, listed):
     file = tmp_path_factory.mktemp("saved") / "settings.yml"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from neox_core.data.blend import Blend, blending_indices, normalised_weights, samples_of_each
 from neox_core.data.dataset import PackedDataset
@@ -20,7 +20,6 @@ def test_recorded_order():
     assert (dataset.dtype, sample.dtype) == (np.uint8, np.int64)
 
 
-@settings(deadline=None)
 @given(weights=st.lists(st.floats(0.01, 10), min_size=1, max_size=5), size=st.integers(1, 200))
 def test_every_dataset_keeps_to_its_share(weights, size):
     shares = normalised_weights(weights, len(weights))

@@ -21,7 +21,7 @@ def noise(seed, length=1000):
     return "".join(random.Random(seed).choices("abcdefghijklmnopqrstuvwxyz \n", k=length))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     texts=st.lists(st.text(alphabet="abé\x00", max_size=40), max_size=25),
     share=st.floats(0, 1),

@@ -39,7 +39,7 @@ def test_recorded_vector():
     assert (index.doc_idx.dtype, index.sample_idx.dtype, index.shuffle_idx.dtype) == (np.int32, np.int32, np.uint32)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     sizes=st.lists(st.integers(0, 12), min_size=1, max_size=12).filter(any),
     num_samples=st.integers(0, 30),

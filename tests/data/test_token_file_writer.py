@@ -34,7 +34,7 @@ def test_recorded_file_is_written_to_the_byte(tmp_path, golden_tokens, golden_di
         assert (tmp_path / f"again.{kind}").read_bytes() == (golden_directory / f"tokens_a.{kind}").read_bytes()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(documents=st.lists(st.lists(st.integers(0, 65535), max_size=9), max_size=12))
 def test_any_documents_round_trip(tmp_path_factory, documents):
     prefix = tmp_path_factory.mktemp("any") / "tokens"

@@ -120,7 +120,7 @@ def test_ranks_get_their_arguments_environment_and_directory(tmp_path):
         assert heard["directory"] == str(tmp_path)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(text, max_size=4), text)
 def test_any_argument_and_any_value_arrives_intact(tmp_path_factory, arguments, value):
     directory = tmp_path_factory.mktemp("any")

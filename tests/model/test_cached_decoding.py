@@ -30,7 +30,7 @@ def test_one_token_after_the_other(changes):
     torch.testing.assert_close(in_pieces(network, text, [1] * LENGTH), network(text).logits(), atol=1e-5, rtol=0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.sampled_from(KINDS))
 @torch.no_grad()
 def test_several_tokens_at_once(sizes, changes):

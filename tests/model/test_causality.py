@@ -20,7 +20,7 @@ def test_a_token_changes_nothing_before_it(pos_emb, changed):
     assert (one[:, changed:] - other[:, changed:]).abs().amax(-1).min() > 1e-6
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.sampled_from(["rotary", "learned"]))
 @torch.no_grad()
 def test_documents_in_one_row_are_as_if_alone(lengths, pos_emb):

@@ -23,7 +23,7 @@ def at(positions, vector, place):
     return positions.rotate(vector, vector, torch.tensor([[place]]))[0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 1500))
 def test_scores_depend_on_the_distance_alone(query_at, key_at, shift):
     positions, (query, key) = rotary(), vectors()[:, None]

@@ -57,14 +57,14 @@ def test_every_style_has_a_closed_form():
     assert set(DECAYS) == {"constant", "linear", "exponential", "cosine"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**SHAPES, steps=st.integers(0, 1000))
 def test_rates_are_those_of_the_closed_form(style, peak, floor, warmup, end, steps):
     rate = schedule(style, peak, floor * peak, warmup, end)(steps)
     assert rate == pytest.approx(closed_form(style, steps, peak, floor * peak, warmup * end, end), rel=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**SHAPES)
 def test_no_rate_is_above_the_peak_and_none_after_the_warm_up_below_the_minimum(style, peak, floor, warmup, end):
     minimum = floor * peak
@@ -75,14 +75,14 @@ def test_no_rate_is_above_the_peak_and_none_after_the_warm_up_below_the_minimum(
     assert all(rate >= minimum for steps, rate in enumerate(rates) if steps > warmup * end)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**SHAPES, later=st.integers(0, 500))
 def test_the_rate_stays_after_the_end(style, peak, floor, warmup, end, later):
     rate = schedule(style, peak, floor * peak, warmup, end)
     assert rate(end + 1 + later) == rate(end + 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0.02, 1), st.integers(100, 300))
 def test_the_warm_up_rises(warmup, end):
     rate = schedule(warmup=warmup, end=end)

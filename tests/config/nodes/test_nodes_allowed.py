@@ -303,7 +303,6 @@ def imports(acme, monkeypatch):
 
 @hypothesis_settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.dictionaries(WORDS, VALUES, min_size=1, max_size=4))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings as hypothesis_settings
+from hypothesis import assume, given, settings as hypothesis_settings
 from settings_strategies import settings
 
 from neox_core import Config, NeoXArgs, build, from_yaml, to_yaml
@@ -24,7 +24,7 @@ def outcome(args: NeoXArgs) -> object:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=20)
 @given(settings())
 def test_a_run_survives_every_form(form, values):
     assume(form != "toml" or "null" not in dump_yaml(values))

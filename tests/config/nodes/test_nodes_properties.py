@@ -13,7 +13,7 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 from neox_core.config.nodes import Config, Node, Partial, build, diff, get_value, nodes, set_value, walk
 from neox_core.config.nodes.tree import located
 
-quick = hypothesis_settings(max_examples=60, deadline=None)
+quick = hypothesis_settings(max_examples=60)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from held_values import held
-from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
+from hypothesis import given, settings as hypothesis_settings, strategies as st
 from pydantic import BaseModel
 
 from neox_core.config.nodes import (
@@ -34,7 +34,7 @@ from neox_core.config.nodes.tree import children
 
 FORMS = {"yaml": (to_yaml, from_yaml), "json": (to_json, from_json), "toml": (to_toml, from_toml)}
 every_form = pytest.mark.parametrize("form", FORMS)
-quick = hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = hypothesis_settings(max_examples=40)
 
 
 class Act(enum.Enum):

@@ -48,7 +48,7 @@ def test_inline_python_runs_with_its_arguments():
     assert run(script.command()) == "['a', '2']\n"
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), max_size=3), st.text("a'\"$`\\ \n;&|"))
 def test_a_line_gives_a_shell_the_words_and_variables_as_they_are(args, value):
     inline = 'printf "%s|" "$VALUE" "$@"'
