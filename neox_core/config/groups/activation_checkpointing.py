@@ -1,7 +1,5 @@
 """Activations that are computed again in the backward pass rather than kept."""
 
-from __future__ import annotations
-
 from neox_core.config.settings import Settings, setting
 
 

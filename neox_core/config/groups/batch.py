@@ -1,7 +1,5 @@
 """Samples in a step."""
 
-from __future__ import annotations
-
 from neox_core.config.settings import Settings, setting
 
 

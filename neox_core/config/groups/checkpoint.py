@@ -1,7 +1,5 @@
 """Saving, resuming, and beginning with the weights of another model."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

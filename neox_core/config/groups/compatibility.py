@@ -1,7 +1,5 @@
 """Where neox computes otherwise than GPT-NeoX."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from neox_core.config.settings import Settings, setting

@@ -1,7 +1,5 @@
 """Where the tokens are, and how samples are made of them."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from neox_core.config.settings import Settings, setting

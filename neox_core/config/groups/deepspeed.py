@@ -1,7 +1,5 @@
 """DeepSpeed's own configuration."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from neox_core.config.settings import Changes, Settings, setting

@@ -1,7 +1,5 @@
 """Fused kernels, which compute the same faster."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neox_core.config.settings import Settings, setting

@@ -1,7 +1,5 @@
 """Keys of DeepSpeed for parts that it has no more; files that have them go on working while they do not ask for these."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neox_core.config.settings import Settings, setting

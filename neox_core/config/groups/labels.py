@@ -1,7 +1,5 @@
 """What comes with the tokens: labels, rewards, and the probabilities that a reference model gives them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neox_core.config.settings import Settings, setting

@@ -1,7 +1,5 @@
 """What is told, and where a run's files are."""
 
-from __future__ import annotations
-
 from neox_core.config.settings import Settings, setting
 
 

@@ -1,7 +1,5 @@
 """What is measured of a run beside its loss."""
 
-from __future__ import annotations
-
 from neox_core.config.settings import Settings, setting
 
 

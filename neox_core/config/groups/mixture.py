@@ -1,7 +1,5 @@
 """Mixtures of experts, as far as the core reads them."""
 
-from __future__ import annotations
-
 from neox_core.config.settings import Settings, setting
 
 

@@ -1,7 +1,5 @@
 """The architecture of a model."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from neox_core.config.settings import Settings, setting

@@ -1,7 +1,5 @@
 """Maximal update parametrisation (Yang et al., 2022): hyper-parameters found on a narrow model hold for a wide one."""
 
-from __future__ import annotations
-
 from neox_core.config.settings import Settings, setting
 
 DEAD = "no part of the model reads it, in GPT-NeoX neither"

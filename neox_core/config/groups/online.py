@@ -1,7 +1,5 @@
 """Samples that a server makes while a run goes on."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Which optimizer, and the size of its steps."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neox_core.config.settings import Settings, setting

@@ -1,7 +1,5 @@
 """Pairs of a good and a bad answer."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neox_core.config.settings import Settings, setting

@@ -1,7 +1,5 @@
 """Which plugins are let in."""
 
-from __future__ import annotations
-
 from neox_core.config.settings import Settings, setting
 
 

@@ -1,7 +1,5 @@
 """Number formats."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from neox_core.config.settings import Settings, setting

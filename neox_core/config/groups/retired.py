@@ -1,7 +1,5 @@
 """Keys of GPT-NeoX for things that are no more; files that have them go on working."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from neox_core.config.settings import KeyOrigin, Settings, setting

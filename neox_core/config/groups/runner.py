@@ -1,7 +1,5 @@
 """Machines, and how ranks are started on them."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """The learning rate over time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neox_core.config.settings import Settings, setting

@@ -1,7 +1,5 @@
 """How text becomes tokens."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from neox_core.config.settings import Settings, setting

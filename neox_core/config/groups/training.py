@@ -1,7 +1,5 @@
 """How long a run is and towards what."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neox_core.config.settings import Settings, setting

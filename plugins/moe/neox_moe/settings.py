@@ -1,7 +1,5 @@
 """Keys of mixtures of experts beyond those that the core reads."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from neox_core.config import Settings, setting

@@ -1,7 +1,5 @@
 """Keys of gMLP and aMLP."""
 
-from __future__ import annotations
-
 from neox_core.config import Settings, setting
 
 

@@ -1,7 +1,5 @@
 """Keys of block-sparse attention."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neox_core.config import Settings, setting

@@ -1,7 +1,5 @@
 """Keys of attention to what is near."""
 
-from __future__ import annotations
-
 from neox_core.config import Settings, setting
 
 

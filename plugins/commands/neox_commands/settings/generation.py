@@ -1,7 +1,5 @@
 """Keys of text generation."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from neox_core.config import Settings, setting

@@ -1,7 +1,5 @@
 """Keys of DeepSpeed's launcher beyond those that every launcher reads."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from neox_core.config import Settings, setting

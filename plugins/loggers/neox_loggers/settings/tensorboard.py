@@ -1,7 +1,5 @@
 """Keys of TensorBoard."""
 
-from __future__ import annotations
-
 from neox_core.config import Settings, setting
 
 

@@ -1,7 +1,5 @@
 """Keys of REINFORCE."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from neox_core.config import Settings, setting
