@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import resource
-import statistics
-import subprocess
 import sys
 from pathlib import Path
 
+from cpu_time import compiled_modules, median_cpu_seconds
 from record import write_result
 
 RUNS = 15
@@ -21,20 +19,10 @@ COMMANDS = {
 BUDGET = {"neox --help": 0.150, "neox plugins": 0.250}
 
 
-def cpu_seconds(command: list[str]) -> float:
-    """User and system time of one run."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def main() -> None:
     """Measure, print and record."""
-    medians = {}
-    for name, command in COMMANDS.items():
-        cpu_seconds(command)
-        medians[name] = statistics.median(cpu_seconds(command) for _ in range(RUNS))
+    with compiled_modules() as environment:
+        medians = median_cpu_seconds(COMMANDS, environment, RUNS)
     reference = medians["python -c pass"]
     for name, seconds in medians.items():
         budget = f"  budget {BUDGET[name] * 1000:.0f} ms" if name in BUDGET else ""

@@ -1,22 +1,18 @@
 """CPU time of the settings: importing them, and `neox config check` of one file, against the interpreter and pydantic alone.
 
 Medians of user and system time over fresh processes, from the start of the interpreter to its end; for the import also without
-those, as the process itself sees it, which is what the budget is for. The commands take turns, so that each has its share of
-whatever else the machine does. All have one cache of compiled modules, which the first run of each command fills: an installed neox
-has them compiled too, whatever PYTHONDONTWRITEBYTECODE says where this runs.
+those, as the process itself sees it, which is what the budget is for.
 """
 
 from __future__ import annotations
 
-import os
-import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from cpu_time import compiled_modules, median_cpu_seconds
 from record import write_result
 
 RUNS = 21
@@ -34,14 +30,6 @@ MEASURED = f"import time; before = time.process_time(); {IMPORT}; print(time.pro
 BUDGET = {ALONE: 0.250, "neox config check": 0.400}
 
 
-def cpu_seconds(command: list[str], environment: Mapping[str, str]) -> float:
-    """User and system time of one run."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def import_seconds(environment: Mapping[str, str]) -> float:
     """User and system time of the import in a process that is up."""
     command = [sys.executable, "-c", MEASURED]
@@ -50,17 +38,9 @@ def import_seconds(environment: Mapping[str, str]) -> float:
 
 def measure() -> dict[str, float]:
     """Median of CPU seconds by command."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    seconds: dict[str, list[float]] = {name: [] for name in (*COMMANDS, ALONE)}
-    with tempfile.TemporaryDirectory() as compiled:
-        environment = {**kept, "PYTHONPYCACHEPREFIX": compiled}
-        for command in COMMANDS.values():
-            cpu_seconds(command, environment)
-        for _ in range(RUNS):
-            for name, command in COMMANDS.items():
-                seconds[name].append(cpu_seconds(command, environment))
-            seconds[ALONE].append(import_seconds(environment))
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    with compiled_modules() as environment:
+        medians = median_cpu_seconds(COMMANDS, environment, RUNS)
+        return {**medians, ALONE: statistics.median(import_seconds(environment) for _ in range(RUNS))}
 
 
 def main() -> None:

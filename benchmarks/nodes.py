@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
+from cpu_time import compiled_modules, median_cpu_seconds
 from record import write_result
 
 RUNS = 11
@@ -93,14 +90,6 @@ print(json.dumps({{
 """
 
 
-def cpu_seconds(command: list[str], environment: Mapping[str, str], directory: str) -> float:
-    """User and system time of one run."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, capture_output=True, env=environment, cwd=directory)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def commands(reference: str | None, directory: Path) -> dict[str, dict[str, list[str]]]:
     """What is started, by what is measured and whose it is."""
     for name, text in TASKS.items():
@@ -120,20 +109,11 @@ def commands(reference: str | None, directory: Path) -> dict[str, dict[str, list
 
 def measure_processes(reference: str | None) -> dict[str, dict[str, float]]:
     """Median CPU seconds, by what is measured and whose it is."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with tempfile.TemporaryDirectory() as directory:
-        environment = {**kept, "PYTHONPYCACHEPREFIX": f"{directory}/compiled", "INCLUDE_WORKSPACE_FILE": "false"}
-        found = commands(reference, Path(directory))
-        seconds: dict[str, dict[str, list[float]]] = {
-            what: {who: [] for who in started} for what, started in found.items()
+    with tempfile.TemporaryDirectory() as directory, compiled_modules() as environment:
+        return {
+            what: median_cpu_seconds(started, {**environment, "INCLUDE_WORKSPACE_FILE": "false"}, RUNS, directory)
+            for what, started in commands(reference, Path(directory)).items()
         }
-        for run in range(RUNS + 1):
-            for what, started in found.items():
-                for who, command in started.items():
-                    spent = cpu_seconds(command, environment, directory)
-                    if run > 0:  # the first one compiles
-                        seconds[what][who].append(spent)
-    return {what: {who: statistics.median(spent) for who, spent in of.items()} for what, of in seconds.items()}
 
 
 def measure_trees(reference: str | None) -> dict[str, dict[str, float]]:

@@ -90,6 +90,11 @@ class SettingsError(UserError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+def shortened(text: str, most: int) -> str:
+    """A text for a message: where it has more than `most` characters, its beginning and three dots."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that looks most like `name`, or None when nothing is close."""
     import difflib  # only after a mistake

@@ -91,6 +91,17 @@ def write_file(path: Path, content: bytes | str) -> FileRecord:
     return file.record
 
 
+def write_new(path: Path, content: bytes | str) -> None:
+    """Write a file that is not there yet, as `write_file` does.
+
+    Raises:
+        UserError: it is there, or the file system refuses.
+    """
+    if path.exists():
+        raise UserError(f"{path} exists; remove it or choose another name")
+    write_file(path, content)
+
+
 def make_directory(path: Path) -> None:
     """Make `path` and its missing parents, durably. Several processes may do so at once."""
     if path.is_dir():

@@ -16,13 +16,11 @@ import shutil
 from enum import Enum, auto
 from pathlib import Path
 
+from neox_core.config.presets import LATEST, MANIFEST
 from neox_core.files import remove_leftovers, sync_directory, write_file
 
-LATEST = "latest"
-MANIFEST = "manifest.json"
 INDEX = "index.json"
 STATE = "state.json"
-SETTINGS = "settings.yml"
 PLUGINS = "plugins.json"
 
 _DIRECTORY = re.compile(r"global_step(0|[1-9][0-9]*)")

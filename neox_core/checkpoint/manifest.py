@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from neox_core.checkpoint.layout import MANIFEST
+from neox_core.config.presets import MANIFEST
 from neox_core.errors import UserError
 from neox_core.files import FileRecord, write_file
 

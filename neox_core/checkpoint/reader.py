@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from neox_core.checkpoint.layout import INDEX, SETTINGS, STATE, random_state_name
+from neox_core.checkpoint.layout import INDEX, STATE, random_state_name
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.pieces import Copy, Index
 from neox_core.checkpoint.search import require_complete
+from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.errors import UserError
 from neox_core.parallel.shards import Fragment, Range, ShardSpec
 
@@ -56,7 +57,7 @@ class Reader:
     @property
     def settings_text(self) -> str:
         """The settings that it was saved with, as YAML."""
-        return self.file(SETTINGS).decode()
+        return self.file(CHECKPOINT_SETTINGS).decode()
 
     @property
     def names(self) -> tuple[str, ...]:

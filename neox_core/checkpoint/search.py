@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from neox_core.checkpoint.layout import LATEST, Condition, checkpoint_path, checkpoints, condition
+from neox_core.checkpoint.layout import Condition, checkpoint_path, checkpoints, condition
+from neox_core.config.presets import LATEST
 from neox_core.errors import UserError
 
 

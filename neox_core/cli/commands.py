@@ -81,5 +81,5 @@ def command(function: Any = None, /, *, name: str | None = None) -> Any:
         # neox run bench.py:bench model=small(layers=2) steps*=3
     """
     if function is None:
-        return lambda made: command(made) if name is None else CommandFunction(made, name)
+        return lambda made: CommandFunction(made, name or made.__name__)
     return CommandFunction(function, function.__name__)

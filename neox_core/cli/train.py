@@ -8,10 +8,10 @@ from pathlib import Path
 
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.given import read_given
-from neox_core.cli.new_file import write_new
 from neox_core.config import NeoXArgs, dump_yaml
 from neox_core.config.command_line import Parser, settings_from
 from neox_core.errors import UserError
+from neox_core.files import write_new
 from neox_core.plugins import CommandContext
 from neox_core.training.start import launch, notice, prepare
 
@@ -71,5 +71,5 @@ def show(args: NeoXArgs, options: argparse.Namespace) -> int:
     if options.print:
         print(text, end="")
     if options.save:
-        write_new(options.save, text, "--save")
+        write_new(options.save, text)
     return 0

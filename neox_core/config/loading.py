@@ -20,9 +20,12 @@ def read_file(path: Path) -> list[Entry]:
         UserError: there is no such file, or it is not a mapping in YAML or JSON.
     """
     text = text_of(path)
-    if path.suffix == ".json":
-        text = text.replace("\t", " ")  # JSON may be indented by tabs, YAML may not
-    return read_text(text, str(path))
+    return read_text(as_yaml(text) if path.suffix == ".json" else text, str(path))
+
+
+def as_yaml(json: str) -> str:
+    """JSON as YAML has it: that may be indented by tabs, YAML may not."""
+    return json.replace("\t", " ")
 
 
 def text_of(path: Path) -> str:

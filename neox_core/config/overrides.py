@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neox_core.config.entry import Entry
 from neox_core.config.plain import copied
-from neox_core.errors import Origin, Problem, SettingsError, UserError
+from neox_core.errors import Origin, Problem, SettingsError, UserError, shortened
 
 if TYPE_CHECKING:
     from neox_core.config.nodes.given import Given
@@ -47,7 +47,7 @@ class Override(NamedTuple):
         Raises:
             UserError: it has no form that an override has, its value is not YAML or not in the file, or its path is too long.
         """
-        from neox_core.config.nodes.words import Word
+        from neox_core.config.nodes.words import LONGEST, Word
         from neox_core.config.yaml_text import DEEPEST
 
         if "=" not in text[1:] and not text.startswith("~"):
@@ -57,7 +57,7 @@ class Override(NamedTuple):
         moved = MOVED.get(path) or SHORT.get(path)
         key, *inner = moved.split(".") if moved else [step.key for step in word.steps]
         if len(inner) > DEEPEST:
-            raise UserError(f"'{_shown(text)}': leads through more than {DEEPEST} mappings; shorten it")
+            raise UserError(f"'{shortened(text, LONGEST)}': leads through more than {DEEPEST} mappings; shorten it")
         return cls(str(key).replace("-", "_"), tuple(inner), _plain(word.given), text, word.sign)
 
     @property
@@ -166,8 +166,3 @@ def _plain(given: Given) -> Any:
 
 def _dotted(path: Sequence[str | int]) -> str:
     return ".".join(map(str, path))
-
-
-def _shown(text: str) -> str:
-    """A word of the command line, cut where it is long."""
-    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from neox_core.config.entry import Entry
-from neox_core.errors import Problem, SettingsError
+from neox_core.errors import Problem, SettingsError, shortened
 
 PLAIN = "text, numbers, true/false, null, lists and mappings with text keys"
 """What plain data is, in words."""
@@ -34,6 +34,20 @@ def copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: copied(item) for name, item in value.items()}
     return [copied(item) for item in value] if isinstance(value, list) else value
+
+
+def joined_halves(text: str) -> str:
+    """A text of which the two halves of a character, as JSON's escapes have them, are one character.
+
+    Raises:
+        UnicodeDecodeError: it has one half alone.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def in_python(value: object) -> str:
+    """A value as Python shows it, for a message: escaped, and cut where it is long."""
+    return shortened(ascii(value) if isinstance(value, str) else repr(value), 80)
 
 
 def shown(value: Any) -> str:
@@ -79,22 +93,17 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     scalar = _numpy_scalar(value)
     if scalar is value:
-        raise NotPlainError(f"{_in_python(value)} is not plain data: {PLAIN}")
+        raise NotPlainError(f"{in_python(value)} is not plain data: {PLAIN}")
     return _plain(scalar)
 
 
 def _text(text: object) -> str:
-    """Plain text; two halves of a character, as JSON's escapes have them, are joined."""
     if not isinstance(text, str):
-        raise NotPlainError(f"the key {_in_python(text)} is not plain data: {PLAIN}")
+        raise NotPlainError(f"the key {in_python(text)} is not plain data: {PLAIN}")
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        try:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16")
-        except UnicodeDecodeError as error:
-            raise NotPlainError(f"{_in_python(text)} is not text: it has half of a character") from error
-    return str.__str__(text)
+        return joined_halves(text)
+    except UnicodeDecodeError as error:
+        raise NotPlainError(f"{in_python(text)} is not text: it has half of a character") from error
 
 
 def _numpy_scalar(value: Any) -> Any:
@@ -102,8 +111,3 @@ def _numpy_scalar(value: Any) -> Any:
     known = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
     scalar = value.item() if known else value
     return value if type(scalar) is type(value) else scalar
-
-
-def _in_python(value: object) -> str:
-    text = ascii(value) if isinstance(value, str) else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -9,8 +9,14 @@ from neox_core.errors import UserError, did_you_mean
 
 SUFFIXES = (".yml", ".yaml", ".json")
 
-RECORDS = ("resolved.yml", "settings.yml")
-"""What a run and a checkpoint have their settings in."""
+RUN_SETTINGS = "resolved.yml"
+"""What a run has its settings in."""
+
+CHECKPOINT_SETTINGS = "settings.yml"
+"""What a checkpoint has them in."""
+
+MANIFEST = "manifest.json"
+"""What tells a checkpoint of neox from any other directory."""
 
 LATEST = "latest"
 """The file that names the newest of the checkpoints beside it."""
@@ -82,22 +88,27 @@ def exists(path: Path) -> bool:
         raise
 
 
+def newest(directory: Path) -> Path:
+    """The checkpoint that `latest` in a directory names; the directory itself where it names none."""
+    latest = directory / LATEST
+    name = latest.read_text(encoding="utf-8", errors="replace").strip() if is_readable(latest) else ""
+    return directory / name
+
+
 def recorded_settings(directory: Path) -> Path:
     """The settings of a run, of a checkpoint, or of the newest of some checkpoints.
 
     Raises:
         UserError: the directory is none of these.
     """
-    places = [directory]
-    if is_readable(directory / LATEST):
-        places.append(directory / (directory / LATEST).read_text(encoding="utf-8").strip())
-    for place in places:
-        for name in RECORDS:
+    names = (RUN_SETTINGS, CHECKPOINT_SETTINGS)
+    for place in (directory, newest(directory)):
+        for name in names:
             if (place / name).is_file():
                 return place / name
-    inside = sorted(path.parent.name for name in RECORDS for path in directory.glob(f"*/{name}"))
+    inside = sorted(path.parent.name for name in names for path in directory.glob(f"*/{name}"))
     hint = f", or one of the directories in it, such as {directory / inside[-1]}" if inside else ""
     raise UserError(
-        f"{directory}: is a directory, and neither that of a run ({RECORDS[0]}) nor that of a checkpoint ({RECORDS[1]}); "
+        f"{directory}: is a directory, and neither that of a run ({RUN_SETTINGS}) nor that of a checkpoint ({CHECKPOINT_SETTINGS}); "
         f"name a file{hint}"
     )

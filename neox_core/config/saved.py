@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from neox_core.config.entry import Entry, merge
-from neox_core.config.presets import LATEST, RECORDS, exists, recorded_settings
+from neox_core.config.presets import MANIFEST, RUN_SETTINGS, exists, newest, recorded_settings
 from neox_core.errors import UserError, did_you_mean
-
-MANIFEST = "manifest.json"
-"""What tells a checkpoint of neox from any other directory."""
 
 
 class Saved(NamedTuple):
@@ -44,7 +41,7 @@ def read_saved(path: str | Path, name: str | None = None) -> Saved:
     from neox_core.config.loading import read_file  # which costs PyYAML
 
     file = settings_file(Path(path))
-    in_checkpoint, in_run = (file.parent / MANIFEST).is_file(), file.name == RECORDS[0]
+    in_checkpoint, in_run = (file.parent / MANIFEST).is_file(), file.name == RUN_SETTINGS
     source = f"{'checkpoint ' if in_checkpoint else 'run ' if in_run else ''}{file}"
     entries = merge([[_with_source(entry, source) for entry in read_file(file)]])
     if name is not None:
@@ -70,7 +67,7 @@ def settings_file(path: Path) -> Path:
             f"{path} is a checkpoint of NeMo 2: its io.json and model.yaml say how to make Python objects, which is never done "
             "to read settings. Write the settings that you want from it into a YAML file, and name that"
         )
-    for place in (path, _newest(path)):
+    for place in (path, newest(path)):
         if any(place.glob("*.pt")) and not (place / MANIFEST).is_file():
             _refuse_deepspeed(place)
     return recorded_settings(path)
@@ -79,12 +76,6 @@ def settings_file(path: Path) -> Path:
 def is_nemo(path: Path) -> bool:
     """Whether a directory is a checkpoint of NeMo 2, or the `context` of one."""
     return any((place / name).is_file() for place in (path, path / "context") for name in ("io.json", "model.yaml"))
-
-
-def _newest(path: Path) -> Path:
-    """The checkpoint that `latest` in a directory names; the directory itself where it names none."""
-    latest = path / LATEST
-    return path / latest.read_text(encoding="utf-8", errors="replace").strip() if latest.is_file() else path
 
 
 def _refuse_deepspeed(path: Path) -> None:

@@ -10,7 +10,7 @@ from neox_core.config.entry import Entry
 from neox_core.config.keys import Key
 from neox_core.config.plain import shown
 from neox_core.config.saved import Saved
-from neox_core.errors import Notice, Problem
+from neox_core.errors import Notice, Problem, shortened
 
 RIVALS: Mapping[str, str] = {"intermediate_size": "expansion_factor", "expansion_factor": "intermediate_size"}
 """Keys that say the same thing in two ways: whoever gives one has given the other up."""
@@ -89,5 +89,4 @@ class Words(NamedTuple):
 
 
 def _shown(value: Any) -> str:
-    text = shown(value)
-    return text if len(text) <= READABLE else f"{text[: READABLE - 3]}..."
+    return shortened(shown(value), READABLE)

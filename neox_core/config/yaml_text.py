@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import yaml
 
 from neox_core.config.yaml_errors import Mark, Refused, as_pair, find_fault
+from neox_core.errors import shortened
 
 DEEPEST = 50
 """Levels of lists and mappings within each other; nothing that is meant has more than a few."""
@@ -120,9 +121,10 @@ class Loader(yaml.SafeLoader):
         try:
             return int(text, 0) if text.startswith(("0x", "0o")) else int(text)
         except ValueError as error:
-            shown = text if len(text) <= 40 else f"{text[:40]}..."
             raise Refused(
-                f"'{shown}' is not a whole number", node.start_mark, "write digits, and no more than a few"
+                f"'{shortened(text, 40)}' is not a whole number",
+                node.start_mark,
+                "write digits, and no more than a few",
             ) from error
 
     def construct_number(self, node: yaml.ScalarNode) -> float:

@@ -177,7 +177,8 @@ class Position(Component):
 class Activation(Component):
     """An addition to the core's table of MLP activations. `factory() -> Callable[[Tensor], Tensor] | Gated`.
 
-    `neox_core.model.Gated(function)` is one that multiplies a value by a function of a gate.
+    `neox_core.model.Gated(function)` is one that multiplies a value by a function of a gate. Value and gate have all of
+    `intermediate_size`; with the core's own gated ones, as in GPT-NeoX, a third of it.
     """
 
     __slots__ = ()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neox_core.config import Entry, Host, NeoXArgs, Resolved, World
-from neox_core.errors import Origin, UserError
+from neox_core.errors import Origin, UserError, shortened
 from neox_core.plugins import PluginManager, Switches
 
 if TYPE_CHECKING:
@@ -144,5 +144,4 @@ def _told(store: Store, key: str, rank: int) -> str:
 
 
 def _shortened(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 300 else text[:300] + "..."
+    return shortened(value if isinstance(value, str) else json.dumps(value), 300)

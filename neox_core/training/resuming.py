@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from neox_core.checkpoint.layout import SETTINGS, STATE
+from neox_core.checkpoint.layout import STATE
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.checkpoint.search import find, require_none_later
 from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, read_text
 from neox_core.config.architecture import meaning
 from neox_core.config.plain import shown
+from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.errors import UserError
 
 Tell = Callable[[str], None]
@@ -116,8 +117,8 @@ def tokenizer_difference(path: Path, manifest: Manifest, resolved: Resolved) -> 
 
 def saved_settings(path: Path, manifest: Manifest) -> dict[str, Any]:
     """The keys that were given when a checkpoint was saved."""
-    text = manifest.content(path, SETTINGS).decode()
-    return {entry.key: entry.value for entry in read_text(text, str(path / SETTINGS))}
+    text = manifest.content(path, CHECKPOINT_SETTINGS).decode()
+    return {entry.key: entry.value for entry in read_text(text, str(path / CHECKPOINT_SETTINGS))}
 
 
 COMPARED_APART = {*TokenizerSettings.model_fields, "vocab_size", "make_vocab_size_divisible_by"}

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from neox_core.checkpoint import Group, Manifest, capture, prune, save
 from neox_core.checkpoint.group import together
+from neox_core.checkpoint.layout import PLUGINS
 from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, dump_yaml
+from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.plugins import PluginManager
 from neox_core.training.engine import Engine
 from neox_core.training.lock import DirectoryLock
@@ -43,8 +45,8 @@ class Saver:
     def __init__(self, resolved: Resolved, plugins: PluginManager, group: Group) -> None:
         self._settings, self._group = resolved[CheckpointSettings], group
         self._files: dict[str, str | bytes] = {
-            "settings.yml": dump_yaml(resolved.values),
-            "plugins.json": json.dumps(plugins.manifest(), indent=1),
+            CHECKPOINT_SETTINGS: dump_yaml(resolved.values),
+            PLUGINS: json.dumps(plugins.manifest(), indent=1),
         }
         self._facts = {"vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size}
         self._looked_at = False

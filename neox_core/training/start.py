@@ -17,6 +17,7 @@ from neox_core.checkpoint.manifest import Manifest
 from neox_core.config import Entry, LoggingSettings, NeoXArgs, Resolved, RunnerSettings
 from neox_core.config.console_copy import copy_output
 from neox_core.config.entries import entries_of, plugins_for
+from neox_core.config.presets import RUN_SETTINGS
 from neox_core.config.yaml_text import dump_settings
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.launch import Job, Launcher, LaunchPlan
@@ -184,7 +185,7 @@ def launch(prepared: Prepared, begun: float) -> int:
     run_dir.mkdir(parents=True)
     handover = replace(prepared.handover, begun=begun, launched=time.time())
     (run_dir / FILE_NAME).write_text(handover.to_json(), encoding="utf-8")
-    (run_dir / "resolved.yml").write_text(settings_text(prepared.resolved), encoding="utf-8")
+    (run_dir / RUN_SETTINGS).write_text(settings_text(prepared.resolved), encoding="utf-8")
     (run_dir / "deepspeed.json").write_text(json.dumps(prepared.resolved.deepspeed, indent=1), encoding="utf-8")
     (run_dir / "plugins.json").write_text(json.dumps(prepared.plugins.manifest(), indent=1), encoding="utf-8")
     (run_dir / "plan.txt").write_text(f"{plan}\n", encoding="utf-8")

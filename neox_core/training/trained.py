@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from neox_core.checkpoint import Reader
-from neox_core.checkpoint.layout import SETTINGS
 from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, World, read_text
 from neox_core.config.entries import plugins_for
+from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizer import Tokenizer, load_tokenizer
 from neox_core.model import LanguageModel
 from neox_core.parallel import ShardSpec
@@ -43,7 +43,7 @@ def load_trained(where: Path, switches: Switches, *, iteration: int | None = Non
         UserError: there is no complete checkpoint, it is damaged, or a part of its model cannot be had here.
     """
     reader = Reader(complete_checkpoint(where, iteration))
-    entries = {entry.key: entry for entry in read_text(reader.settings_text, str(reader.path / SETTINGS))}
+    entries = {entry.key: entry for entry in read_text(reader.settings_text, str(reader.path / CHECKPOINT_SETTINGS))}
     plugins = plugins_for(entries, switches)
     world = World.local(reader.world_size, device)
     resolved = NeoXArgs(entries.values(), plugins).resolve(world, reader.state["vocabulary"])

@@ -74,3 +74,9 @@ def test_the_directory_of_a_run_or_of_checkpoints_stands_for_its_settings(tmp_pa
     assert find_config(str(step)) == find_config(str(tmp_path / "saved")) == step / "settings.yml"
     with pytest.raises(UserError, match=r"name a file, or one of the directories in it, such as .*run"):
         find_config(str(tmp_path))
+
+
+def test_a_file_latest_that_is_no_text_names_nothing(tmp_path):
+    (tmp_path / "latest").write_bytes(b"\xff\x00\xfe")
+    with pytest.raises(UserError, match="neither that of a run"):
+        find_config(str(tmp_path))

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from neox_core.errors import UserError
-from neox_core.files import FileRecord, replacing, write_file
+from neox_core.files import FileRecord, replacing, write_file, write_new
 
 
 def test_a_written_file_is_what_its_record_says(tmp_path):
@@ -42,3 +42,10 @@ def test_a_refusal_of_the_file_system_is_a_sentence_with_the_file(tmp_path):
     with pytest.raises(UserError, match=r"a\.txt cannot be written: .*Is a directory.*\. Free space or"):
         write_file(tmp_path / "a.txt", b"")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_new_file_takes_the_place_of_none(tmp_path):
+    write_new(tmp_path / "made/file", "one")
+    with pytest.raises(UserError, match=r"made/file exists; remove it or choose another name"):
+        write_new(tmp_path / "made/file", "two")
+    assert (tmp_path / "made/file").read_text() == "one"

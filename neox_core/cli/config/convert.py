@@ -8,11 +8,11 @@ from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.config.subject import FILES
 from neox_core.cli.config.values import about
 from neox_core.cli.given import read_given
-from neox_core.cli.new_file import write_new
 from neox_core.cli.report import print_notes
 from neox_core.config import Ownership, dump_yaml
 from neox_core.config.command_line import Parser
 from neox_core.config.reading import Reading, read
+from neox_core.files import write_new
 from neox_core.plugins import CommandContext
 
 
@@ -35,7 +35,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     if options.output is None:
         print(text, end="")
     else:
-        write_new(options.output, text, "--output")
+        write_new(options.output, text)
     return 0
 
 

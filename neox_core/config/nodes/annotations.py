@@ -8,8 +8,10 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Annotated, Any, TypeVar
+
+from neox_core.config.type_options import options
 
 Found = TypeVar("Found")
 
@@ -41,18 +43,6 @@ def annotations_of(target: Any) -> Mapping[str, Any]:
 def returned_by(target: Any) -> Any:
     """What a function is annotated to return, or None where that is not known."""
     return _evaluated(inspect.unwrap(target)).get("return")
-
-
-def options(annotation: Any) -> Iterator[Any]:
-    """The alternatives of an annotation: `M` and `list[M]` of `Annotated[M | list[M] | None, ...]`; not None."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Annotated:
-        yield from options(arguments[0])
-    elif origin in (typing.Union, types.UnionType):
-        for argument in arguments:
-            yield from options(argument)
-    elif annotation not in (None, type(None)):
-        yield annotation
 
 
 def classes_in(annotation: Any) -> list[type]:

@@ -13,7 +13,7 @@ from neox_core.config.nodes.parameters import MISSING, Parameters
 from neox_core.config.nodes.problems import NodeError, WrongArguments
 from neox_core.config.nodes.targets import NO_TARGET
 from neox_core.config.nodes.tree import child
-from neox_core.errors import Origin
+from neox_core.errors import Origin, shortened
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ class _Building:
         try:
             return _made(node, parameters, arguments, rest)
         except Exception as error:
-            error.add_note(f"while building {_path(where)}: {_short(node)}{_origin(node, where)}")
+            error.add_note(f"while building {_path(where)}: {shortened(repr(node), 300)}{_origin(node, where)}")
             raise
 
 
@@ -165,8 +165,3 @@ def _origin(node: Node[Any], where: _Where) -> str:
             return f" ({origin_of(holder[1], name) or 'a default'})"
         holder = holder[0]
     return f" ({origin_of(node, '')})"
-
-
-def _short(node: Node[Any]) -> str:
-    text = repr(node)
-    return text if len(text) <= 300 else f"{text[:297]}..."

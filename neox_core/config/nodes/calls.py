@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from neox_core.config.nodes.problems import NodeError
+from neox_core.errors import shortened
 
 DEEPEST = 50
 """Brackets within each other; nothing that is meant has more than a few."""
@@ -29,18 +30,18 @@ class Call(NamedTuple):
         match = _CALL.fullmatch(text)
         if match is None:
             unclosed = "the ')' at the end is missing; " if "(" in text and not text.rstrip().endswith(")") else ""
-            raise NodeError(f"{_short(text)}: {unclosed}write a recipe as name or name(value, name=value)")
+            raise NodeError(f"{shortened(text, 60)}: {unclosed}write a recipe as name or name(value, name=value)")
         args: list[str] = []
         kwargs: list[tuple[str, str]] = []
         for part in _parts(match["arguments"] or "", text):
             named = _NAMED.fullmatch(part)
             if named is not None and any(name == named["name"] for name, _ in kwargs):
-                raise NodeError(f"{_short(text)}: '{named['name']}' is given twice")
+                raise NodeError(f"{shortened(text, 60)}: '{named['name']}' is given twice")
             if named is not None:
                 kwargs.append((named["name"], named["value"]))
             elif kwargs:
                 raise NodeError(
-                    f"{_short(text)}: {part.strip()!r} comes after a value with a name, and so needs one, too"
+                    f"{shortened(text, 60)}: {part.strip()!r} comes after a value with a name, and so needs one, too"
                 )
             else:
                 args.append(part.strip())
@@ -51,10 +52,6 @@ _CALL = re.compile(r"\s*(?P<name>[A-Za-z_][\w.-]*)\s*(?:\((?P<arguments>.*)\)\s*
 _NAMED = re.compile(r"\s*(?P<name>[A-Za-z_]\w*)\s*=\s*(?P<value>.*?)\s*", re.DOTALL)
 _PIECE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"\\]|\\.)*"|.""", re.DOTALL)
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _parts(arguments: str, text: str) -> Iterator[str]:
@@ -69,11 +66,11 @@ def _parts(arguments: str, text: str) -> Iterator[str]:
         if piece in _CLOSING:
             awaited.append(_CLOSING[piece])
             if len(awaited) > DEEPEST:
-                raise NodeError(f"{_short(text)}: brackets are nested more than {DEEPEST} deep")
+                raise NodeError(f"{shortened(text, 60)}: brackets are nested more than {DEEPEST} deep")
         elif piece in _CLOSING.values() and (not awaited or awaited.pop() != piece):
-            raise NodeError(f"{_short(text)}: {piece!r} closes nothing")
+            raise NodeError(f"{shortened(text, 60)}: {piece!r} closes nothing")
         part += piece
     if awaited:
-        raise NodeError(f"{_short(text)}: {awaited[-1]!r} is missing")
+        raise NodeError(f"{shortened(text, 60)}: {awaited[-1]!r} is missing")
     if part.strip():
         yield part

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 import yaml
 
 from neox_core.config.loading import pair_origin
+from neox_core.config.plain import joined_halves
 from neox_core.config.yaml_errors import Fault, Refused
 from neox_core.config.yaml_text import DEEPEST, Loader, load
 from neox_core.errors import Origin, Problem, SettingsError
@@ -91,10 +92,9 @@ class _FromYaml:
         return self._plain(node)
 
     def _plain(self, node: yaml.Node) -> Any:
-        """A plain value. The two halves of a character, as JSON's escapes have them, are joined."""
         value = self.loader.construct_object(node, deep=True)
         try:
-            return value.encode("utf-16", "surrogatepass").decode("utf-16") if isinstance(value, str) else value
+            return joined_halves(value) if isinstance(value, str) else value
         except UnicodeDecodeError as error:
             raise Refused("this text has half of a character", node.start_mark, "write the whole character") from error
 

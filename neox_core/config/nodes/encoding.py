@@ -31,6 +31,7 @@ from neox_core.config.nodes.plain_values import meant_by_list, meant_by_text
 from neox_core.config.nodes.problems import NodeError
 from neox_core.config.nodes.targets import NO_TARGET
 from neox_core.config.nodes.tree import child, children
+from neox_core.config.plain import in_python
 
 WRITABLE = (
     "text, numbers, true/false, None, lists, tuples, mappings, sets, paths, nodes; classes, functions and members of enums "
@@ -242,6 +243,6 @@ def _name(value: Any, path: str) -> str:
 
 
 def _unwritable(value: Any, path: str, reason: str) -> NodeError:
-    shown = ascii(value) if isinstance(value, str) else repr(value)
-    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-    return NodeError(f"{path or '<root>'} is {shown}, which cannot be written: {reason}. What can be: {WRITABLE}")
+    return NodeError(
+        f"{path or '<root>'} is {in_python(value)}, which cannot be written: {reason}. What can be: {WRITABLE}"
+    )

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from neox_core.config.nodes.annotations import options
+from neox_core.config.type_options import options
 
 
 def meant_by_list(annotations: Iterable[Any]) -> type:

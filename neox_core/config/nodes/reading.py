@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from neox_core.config.loading import text_of
+from neox_core.config.loading import as_yaml, text_of
 from neox_core.config.nodes import document
 from neox_core.config.nodes.allowed import Allowed
 from neox_core.config.nodes.decoding import decoded
@@ -51,8 +51,8 @@ _Parse = Callable[[str, str], Item]
 
 
 def from_json_text(text: str, source: str) -> Item:
-    """The value of a text in JSON, which may be indented by tabs."""
-    return document.from_yaml(text.replace("\t", " "), source)
+    """The value of a text in JSON."""
+    return document.from_yaml(as_yaml(text), source)
 
 
 def _read(text_or_path: str | Path, parse: _Parse, allow: Iterable[str] | None, check: bool) -> Any:

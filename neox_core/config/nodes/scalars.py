@@ -10,9 +10,9 @@ from types import NoneType
 from typing import Any, Final, Literal
 
 from neox_core.config.fitting import fitted
-from neox_core.config.nodes.annotations import options
 from neox_core.config.nodes.given import Scalar
 from neox_core.config.nodes.problems import NodeError
+from neox_core.config.type_options import options
 from neox_core.errors import did_you_mean
 
 NOTHING: Final = object()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from neox_core.config.nodes.given import Given, Reference, Scalar, read
 from neox_core.config.nodes.markers import TARGET
 from neox_core.config.nodes.node import Config, Partial
 from neox_core.config.nodes.parameters import Parameters
+from neox_core.config.nodes.plain_values import meant_by_list
 from neox_core.config.nodes.problems import NodeError, WrongArguments
 from neox_core.config.nodes.scalars import NOTHING, allowed_by, choice, scalar
 from neox_core.errors import SettingsError, did_you_mean, nearest
@@ -42,7 +42,7 @@ class Sources(NamedTuple):
                 raise NodeError(f"@{given.name}: values are not taken from files here")
             return self.load(given.name)
         if isinstance(given, list):
-            kind = _kind(annotations)
+            kind = meant_by_list(annotations)
             items = [self.value(item, below(annotations, kind, index)) for index, item in enumerate(given)]
             return kind(items) if issubclass(kind, list | tuple) or _hashable(items) else items
         if isinstance(given, dict):
@@ -112,14 +112,6 @@ def _hold(bound: Config[Any], name: str) -> None:
     except SettingsError as error:
         said = "; ".join(f"{', '.join(problem.keys)}: {problem.message}" for problem in error.problems)
         raise WrongArguments(f"{name}: {said}") from error
-
-
-def _kind(annotations: list[Any]) -> type:
-    """The kind of container that a list is meant to be."""
-    origins = [typing.get_origin(option) or option for option in allowed_by(annotations)]
-    classes = [origin for origin in origins if isinstance(origin, type)]
-    kinds = (list, tuple, set, frozenset)
-    return next((kind for kind in kinds if any(issubclass(kind, found) for found in classes)), list)
 
 
 def _hashable(items: list[Any]) -> bool:

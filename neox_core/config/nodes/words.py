@@ -12,7 +12,10 @@ from neox_core.config.nodes.given import Given, read
 from neox_core.config.nodes.operators import WANTED
 from neox_core.config.nodes.problems import NodeError
 from neox_core.config.nodes.steps import Step, parse
-from neox_core.errors import Origin
+from neox_core.errors import Origin, shortened
+
+LONGEST = 203
+"""Characters of a word that a message shows, the dots in place of the rest too."""
 
 
 class Word(NamedTuple):
@@ -39,7 +42,7 @@ class Word(NamedTuple):
         """
         match = _WORD.fullmatch(word)
         if match is None or bool(match["unset"]) is bool(match["sign"]):
-            raise NodeError(f"'{_short(word)}': an override is written key=value, a.b[0].c=value or ~key")
+            raise NodeError(f"'{shortened(word, LONGEST)}': an override is written key=value, a.b[0].c=value or ~key")
         try:
             sign = match["sign"] or "~"
             if sign not in ("~", "=", *WANTED):
@@ -72,8 +75,4 @@ _WORD = re.compile(
 
 
 def _blamed(error: NodeError, word: str) -> NodeError:
-    return type(error)(f"'{_short(word)}': {error}")
-
-
-def _short(word: str) -> str:
-    return word if len(word) <= 200 else f"{word[:200]}..."
+    return type(error)(f"'{shortened(word, LONGEST)}': {error}")

@@ -13,8 +13,7 @@ from neox_core.config.nodes.encoding import encoded
 from neox_core.config.nodes.problems import NodeError
 from neox_core.config.nodes.sharing import numbered
 from neox_core.config.yaml_text import Dumper
-from neox_core.errors import UserError
-from neox_core.files import write_file
+from neox_core.files import write_file, write_new
 
 
 def to_yaml(root: Any, path: str | Path | None = None, *, replace: bool = False) -> str:
@@ -83,7 +82,6 @@ def _yaml(values: Any, allow_unicode: bool) -> str:
 
 def _written(text: str, path: str | Path | None, replace: bool) -> str:
     if path is not None:
-        if not replace and Path(path).exists():
-            raise UserError(f"{path} exists; remove it or give another name (in Python, replace=True replaces it)")
-        write_file(Path(path), text)
+        write = write_file if replace else write_new
+        write(Path(path), text)
     return text

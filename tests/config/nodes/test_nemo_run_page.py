@@ -63,32 +63,27 @@ def test_a_function_with_any_code_may_return_a_config():
     assert build(llama3_8b_model_conf(seq_len=4096)).config.seq_length == 4096
 
 
-def test_a_config_is_this_yaml():
-    config = llama3_8b_model_conf(16384)
-    expected = text(
-        """
+def llama(seq_length):
+    return text(
+        f"""
         _target_: HERE.LlamaModel
         config:
             _target_: HERE.Llama3Config8B
-            seq_length: 16384
+            seq_length: {seq_length}
         """
     )
-    assert yaml.safe_load(to_yaml(config)) == expected
+
+
+def test_a_config_is_this_yaml():
+    config = llama3_8b_model_conf(16384)
+    assert yaml.safe_load(to_yaml(config)) == llama(16384)
     assert from_yaml(to_yaml(config), allow=[HERE]) == config
 
 
 def test_a_change_in_python_is_a_change_in_yaml():
     config = llama3_8b_model_conf(16384)
     config.config.seq_length *= 2
-    expected = text(
-        """
-        _target_: HERE.LlamaModel
-        config:
-            _target_: HERE.Llama3Config8B
-            seq_length: 32768
-        """
-    )
-    assert yaml.safe_load(to_yaml(config)) == expected
+    assert yaml.safe_load(to_yaml(config)) == llama(32768)
 
 
 def test_broadcast_and_then_walk_are_these_yamls():
@@ -105,16 +100,7 @@ def test_broadcast_and_then_walk_are_these_yamls():
 
 def test_a_partial_says_so_in_yaml():
     partial = Partial(LlamaModel, config=Config(Llama3Config8B, seq_length=16384))
-    expected = text(
-        """
-        _target_: HERE.LlamaModel
-        _partial_: true
-        config:
-            _target_: HERE.Llama3Config8B
-            seq_length: 16384
-        """
-    )
-    assert yaml.safe_load(to_yaml(partial)) == expected
+    assert yaml.safe_load(to_yaml(partial)) == {"_partial_": True, **llama(16384)}
     assert from_yaml(to_yaml(partial), allow=[HERE]) == partial
 
 

@@ -182,7 +182,7 @@ def test_a_file_is_written_and_never_replaced_by_accident(tmp_path):
     path = tmp_path / "new" / "run.yml"
     text = to_yaml(Config(Model, 1), path)
     assert path.read_text() == text
-    with pytest.raises(UserError, match=r"run\.yml exists; remove it or give another name .in Python, replace=True"):
+    with pytest.raises(UserError, match=r"run\.yml exists; remove it or choose another name"):
         to_json(Config(Model, 2), path)
     assert path.read_text() == text
     assert to_toml(Config(Model, 3), path, replace=True) == path.read_text() != text
