@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neox_core.model.model import LanguageModel as LanguageModel
     from neox_core.model.objective import Batch as Batch, LossOutput as LossOutput, Objective as Objective
     from neox_core.model.positions import Positions as Positions
+    from neox_core.model.tables import make as make
 
 __getattr__ = lazy_names(
     __name__,
@@ -36,5 +37,6 @@ __getattr__ = lazy_names(
         "model": ("LanguageModel",),
         "objective": ("Batch", "LossOutput", "Objective"),
         "positions": ("Positions",),
+        "tables": ("make",),
     },
 )

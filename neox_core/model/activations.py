@@ -27,6 +27,16 @@ def silu() -> Activation:
     return functional.silu
 
 
+def mish() -> Activation:
+    """x * tanh(softplus(x)) (Misra, "Mish", 2019)."""
+    return functional.mish
+
+
+def softsign() -> Activation:
+    """x / (1 + |x|)."""
+    return functional.softsign
+
+
 class Gated:
     """A value times a function of a gate (Shazeer, "GLU Variants Improve Transformer", 2020). An MLP with it has a third weight."""
 

@@ -1,4 +1,4 @@
-"""One layer: a sequence mixer and an MLP on the residual stream, one after the other or side by side."""
+"""One layer: a sequence mixer and an MLP on the residual stream, one after the other or side by side; or a mixer that is the layer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from torch.nn import functional
 
 from neox_core.model.mixer import LayerCache, LayerContext, Mixer
 from neox_core.model.mlp import MLP
-from neox_core.model.tables import make
-from neox_core.parallel import StepRandom
+from neox_core.plugins import Attention
 
 Carry = tuple[Tensor, Tensor, Tensor | None, Tensor]
 """What goes from layer to layer: hidden [batch, seq, hidden], positions [batch or 1, seq], documents [batch, seq] or None,
 and the sum of auxiliary losses so far (a float32 scalar)."""
+
+
+def make_block(context: LayerContext) -> Block | WholeBlock:
+    """The layer that the context's mixer asks for."""
+    name = context.resolved.layers[context.layer]
+    component = context.plugins.find("attention", name).component
+    whole = isinstance(component, Attention) and component.replaces == "block"
+    return WholeBlock(context) if whole else Block(context)
 
 
 class Block(nn.Module):
@@ -24,28 +31,39 @@ class Block(nn.Module):
     mlp(norm(x)), the two norms being one with `gpt_j_tied`.
     """
 
-    def __init__(self, context: LayerContext, random: StepRandom) -> None:
+    def __init__(self, context: LayerContext) -> None:
         super().__init__()
-        model, self.layer, self.random = context.model, context.layer, random
+        model = context.model
         self.parallel = model.gpt_j_residual
-        self.dropout = model.hidden_dropout
-        self.drops = model.hidden_dropout > 0 or model.attention_dropout > 0
-        self.attention_norm = make("norm", model.norm, context.plugins, model.hidden_size, model)
+        self.attention_norm = context.norm(model.hidden_size)
         self.attention = context.plugins.make("attention", context.resolved.layers[context.layer], context)
         tied = model.gpt_j_residual and model.gpt_j_tied
-        self.mlp_norm = None if tied else make("norm", model.norm, context.plugins, model.hidden_size, model)
+        self.mlp_norm = None if tied else context.norm(model.hidden_size)
         mixture = context.resolved.mixtures[context.layer]
         self.mlp = MLP(context) if mixture is None else context.plugins.make("moe", mixture, context)
         self.is_mixture = mixture is not None
+        self._set_dropout(context)
+
+    def _set_dropout(self, context: LayerContext) -> None:
+        model, reproduces = context.model, context.resolved.reproduces
+        biasless_mlp = self.is_mixture or not model.use_bias_in_mlp
+        biasless_attention = self.parallel and not model.use_bias_in_attn_linear
+        rate, no_bias_no_dropout = model.hidden_dropout, reproduces("biasless-dropout")
+        self.attention_dropout = 0.0 if no_bias_no_dropout and biasless_attention else rate
+        self.mlp_dropout = 0.0 if no_bias_no_dropout and biasless_mlp else rate
+        self.drops_attention = self.parallel and biasless_mlp and reproduces("attention-dropped")
+
+    @property
+    def mixer(self) -> Mixer:
+        """What lets positions see earlier ones."""
+        return cast("Mixer", self.attention)
 
     def forward(self, carry: Carry, cache: LayerCache | None = None) -> Carry:
         """One layer further."""
         x, positions, documents, aux = carry
-        if self.training and self.drops:
-            self.random.begin_layer(self.layer)
-        mixer = cast("Mixer", self.attention)
         normed = self.attention_norm(x)
-        mixed = self._drop(mixer(normed, positions=positions, documents=documents, cache=cache))
+        mixed = self.mixer(normed, positions=positions, documents=documents, cache=cache)
+        mixed = functional.dropout(mixed, self.attention_dropout, self.training)
         if not self.parallel:
             x = x + mixed
         mlp_in = normed if self.mlp_norm is None else self.mlp_norm(x)
@@ -53,8 +71,18 @@ class Block(nn.Module):
         if self.is_mixture:
             out, layer_aux = out
             aux = aux + layer_aux.float()
-        x = x + self._drop(out)
-        return (x + mixed if self.parallel else x), positions, documents, aux
+        x = x + functional.dropout(out, self.mlp_dropout, self.training)
+        return (x + mixed if self.parallel and not self.drops_attention else x), positions, documents, aux
 
-    def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.dropout, self.training) if self.dropout else x
+
+class WholeBlock(nn.Module):
+    """A layer whose mixer takes the place of the whole block: it gets the residual stream and gives the next one."""
+
+    def __init__(self, context: LayerContext) -> None:
+        super().__init__()
+        self.mixer = context.plugins.make("attention", context.resolved.layers[context.layer], context)
+
+    def forward(self, carry: Carry, cache: LayerCache | None = None) -> Carry:
+        """One layer further."""
+        x, positions, documents, aux = carry
+        return self.mixer(x, positions=positions, documents=documents, cache=cache), positions, documents, aux

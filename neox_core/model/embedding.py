@@ -26,7 +26,7 @@ class Embedding(nn.Module):
         hidden = functional.embedding(tokens, self.weight)
         added = self.positions.embed(positions)
         if added is not None:
-            hidden = hidden + added
+            hidden = hidden + added.to(hidden.dtype)
         if self.dropout and self.training:
             self.random.begin_layer(-1)
             hidden = functional.dropout(hidden, self.dropout)

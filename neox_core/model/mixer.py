@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from neox_core.config import ModelSettings, Resolved
 from neox_core.model.init import Role, initialiser, linear
+from neox_core.model.norms import Size
 from neox_core.model.positions import Positions
+from neox_core.model.tables import make
 from neox_core.plugins import PluginManager
 
 LayerCache = Any
@@ -40,6 +42,11 @@ class LayerContext:
     def linear(self, inputs: int, outputs: int, *, bias: bool, role: Role) -> nn.Linear:
         """A linear layer, initialised as the settings say for its role."""
         return linear(inputs, outputs, bias=bias, method=initialiser(self.model, role))
+
+    def norm(self, size: Size) -> nn.Module:
+        """The normalisation that the settings name, of vectors of this size."""
+        norm: nn.Module = make("norm", self.model.norm, self.plugins, size, self.model)
+        return norm
 
 
 class Mixer(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from neox_core.config import ModelSettings, Resolved, TrainingSettings
 from neox_core.errors import UserError
-from neox_core.model.block import Block
+from neox_core.model.block import Block, Carry, WholeBlock, make_block
 from neox_core.model.embedding import Embedding
 from neox_core.model.head import Head, HeadOutput
 from neox_core.model.init import initialise
-from neox_core.model.mixer import LayerCache, LayerContext, Mixer
+from neox_core.model.mixer import LayerCache, LayerContext
 from neox_core.model.tables import make
 from neox_core.parallel import StepRandom
 from neox_core.plugins import PluginManager
@@ -40,7 +40,8 @@ class LanguageModel(nn.Module):
         positions = make("position", model.pos_emb, plugins, model)
         self.embedding = Embedding(model, vocabulary, positions, self.random)
         contexts = [LayerContext(layer, resolved, positions, plugins) for layer in range(model.num_layers)]
-        self.layers = nn.ModuleList(Block(context, self.random) for context in contexts)
+        self.layers = nn.ModuleList(make_block(context) for context in contexts)
+        self.drops = model.hidden_dropout > 0 or model.attention_dropout > 0
         self.norm = make("norm", model.norm, plugins, model.hidden_size, model)
         self.head = Head(model, vocabulary)
         initialise(self.named_parameters(), resolved[TrainingSettings].seed)
@@ -63,12 +64,19 @@ class LanguageModel(nn.Module):
         if positions is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
         hidden = self.embedding(tokens, positions)
-        aux = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for index, block in enumerate(self.layers):
-            cache = None if caches is None else caches[index]
-            hidden, positions, documents, aux = block((hidden, positions, documents, aux), cache)
+        carry: Carry = (hidden, positions, documents, torch.zeros((), dtype=torch.float32, device=hidden.device))
+        for index in range(len(self.layers)):
+            carry = self._layer(index, carry, None if caches is None else caches[index])
+        hidden, _, _, aux = carry
         output: HeadOutput = self.head(self.norm(hidden), aux, self.embedding.weight)
         return output
+
+    def _layer(self, index: int, carry: Carry, cache: LayerCache | None) -> Carry:
+        """One layer. Random numbers are seeded here, outside of what may be compiled."""
+        if self.training and self.drops:
+            self.random.begin_layer(index)
+        further: Carry = self.layers[index](carry, cache)
+        return further
 
     def new_caches(self, batch: int, length: int) -> list[LayerCache]:
         """Empty caches of all layers for generating up to `length` tokens of `batch` sequences.
@@ -76,15 +84,11 @@ class LanguageModel(nn.Module):
         Raises:
             UserError: a layer's mixer has no cache.
         """
-        for block in self._blocks():
-            if not hasattr(block.attention, "new_cache"):
-                raise UserError(
-                    f"attention of layer {block.layer} ({type(block.attention).__name__}) cannot generate: it has no cache"
-                )
-        return [cast("Mixer", block.attention).new_cache(batch, length) for block in self._blocks()]
-
-    def _blocks(self) -> Iterator[Block]:
-        return (cast("Block", block) for block in self.layers)
+        mixers = [cast("Block | WholeBlock", block).mixer for block in self.layers]
+        for layer, mixer in enumerate(mixers):
+            if not hasattr(mixer, "new_cache"):
+                raise UserError(f"attention of layer {layer} ({type(mixer).__name__}) cannot generate: it has no cache")
+        return [mixer.new_cache(batch, length) for mixer in mixers]
 
     def num_parameters(self) -> int:
         """Number of distinct parameters."""

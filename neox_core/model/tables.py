@@ -14,10 +14,17 @@ TABLES: dict[str, dict[str, str]] = {
     "norm": {
         "layernorm": "neox_core.model.norms:layer_norm",
         "rmsnorm": "neox_core.model.norms:rms_norm",
+        "scalenorm": "neox_core.model.norms:scale_norm",
+        "non_parametric_layernorm": "neox_core.model.norms:non_parametric_layer_norm",
+        "te_layernorm": "neox_core.model.transformer_engine:layer_norm",
+        "te_rmsnorm": "neox_core.model.transformer_engine:rms_norm",
     },
     "position": {
         "learned": "neox_core.model.positions:LearnedPositions",
         "rotary": "neox_core.model.positions:RotaryPositions",
+        "sinusoidal": "neox_core.model.positions:SinusoidalPositions",
+        "alibi": "neox_core.model.position_biases:ALiBi",
+        "rpe": "neox_core.model.position_biases:RelativePositions",
         "none": "neox_core.model.positions:Positions",
     },
     "activation": {
@@ -25,6 +32,8 @@ TABLES: dict[str, dict[str, str]] = {
         "relu": "neox_core.model.activations:relu",
         "silu": "neox_core.model.activations:silu",
         "swish": "neox_core.model.activations:silu",
+        "mish": "neox_core.model.activations:mish",
+        "softsign": "neox_core.model.activations:softsign",
         "geglu": "neox_core.model.activations:geglu",
         "reglu": "neox_core.model.activations:reglu",
         "swiglu": "neox_core.model.activations:swiglu",

@@ -19,7 +19,7 @@ from neox_core.config.plain import shown
 from neox_core.config.validation import allowed
 from neox_core.errors import Problem, UserError, did_you_mean, nearest
 from neox_core.model import tables
-from neox_core.plugins import Attention, Feature, Logger, PluginManager, State
+from neox_core.plugins import Feature, Logger, PluginManager, State
 from neox_core.training.gpt_neox_names import GPT_NEOX_NAMES, is_gpt_neox_name
 from neox_core.training.schedule import DECAYS, check_schedule
 from neox_core.training.zero_admission import admission_problems
@@ -104,10 +104,16 @@ def _cannot_run_here(kind: str, name: str, plugins: PluginManager) -> bool:
     return bool(states) and states <= {State.MISSING, State.INCOMPATIBLE}
 
 
-def asked_features(model: ModelSettings) -> dict[str, Feature]:
+POSITION_FEATURES = {"rotary": Feature.ROPE, "alibi": Feature.ALIBI, "rpe": Feature.RPE}
+"""What positions ask of sequence mixers, by name of the positions."""
+
+
+def asked_features(resolved: Resolved) -> dict[str, Feature]:
     """Features of sequence mixers that settings ask for, by key."""
+    model, window = resolved[ModelSettings], resolved.all_values().get("sliding_window_width")
     asked = {
-        "pos_emb": Feature.ROPE if model.pos_emb.casefold() == "rotary" else None,
+        "sliding_window_width": None if window is None else Feature.SLIDING_WINDOW,
+        "pos_emb": POSITION_FEATURES.get(model.pos_emb.casefold()),
         "num_kv_heads": Feature.GQA if model.num_kv_heads not in (None, model.num_attention_heads) else None,
         "attention_dropout": Feature.DROPOUT if model.attention_dropout > 0 else None,
     }
@@ -118,18 +124,13 @@ def feature_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Pro
     """A problem for each setting that none of the model's mixers heeds, and for mixers that this version cannot place."""
     mixers = [plugins.find("attention", name).component for name in dict.fromkeys(resolved.layers)]
     names = ", ".join(f"'{mixer.name}'" for mixer in mixers)
-    for key, feature in asked_features(resolved[ModelSettings]).items():
+    for key, feature in asked_features(resolved).items():
         if not any(feature in mixer.supports for mixer in mixers):
             message = (
                 f"{shown(resolved.all_values()[key])} asks for {feature}, which attention {names} does not support"
             )
             remedy = "`neox plugins --kind attention` lists what each supports"
             yield Problem(keys=(key,), message=message, remedy=remedy, origin=resolved.origin(key))
-    for mixer in mixers:
-        if isinstance(mixer, Attention) and mixer.replaces == "block":
-            message = f"'{mixer.name}' takes the place of a whole block, for which this version has no room"
-            origin = resolved.origin("attention_config")
-            yield Problem(keys=("attention_config",), message=message, origin=origin, limitation=True)
 
 
 def logger_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:

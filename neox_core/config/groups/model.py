@@ -63,12 +63,8 @@ class ModelSettings(Settings, group="model"):
     rms_norm_epsilon: float = setting(
         1e-8, "Added to the mean square in rmsnorm", from_checkpoint="take", origin="gpt-neox", gt=0
     )
-    scalenorm_epsilon: float = setting(
-        1e-8, "Least norm in scalenorm", from_checkpoint="take", origin="gpt-neox", pending=True, gt=0
-    )
-    use_qk_layernorm: bool = setting(
-        False, "Normalise queries and keys", from_checkpoint="match", origin="gpt-neox", pending=True
-    )
+    scalenorm_epsilon: float = setting(1e-8, "Least norm in scalenorm", from_checkpoint="take", origin="gpt-neox", gt=0)
+    use_qk_layernorm: bool = setting(False, "Normalise queries and keys", from_checkpoint="match", origin="gpt-neox")
     use_bias_in_norms: bool = setting(
         True,
         "Biases in norms",
@@ -98,7 +94,6 @@ class ModelSettings(Settings, group="model"):
         "Classes of distances of relative positions",
         from_checkpoint="match",
         origin="gpt-neox",
-        pending=True,
         gt=1,
     )
     rpe_max_distance: int = setting(
@@ -106,7 +101,6 @@ class ModelSettings(Settings, group="model"):
         "Distance, in tokens, from which on all are of one class",
         from_checkpoint="take",
         origin="gpt-neox",
-        pending=True,
         gt=0,
     )
     opt_pos_emb_offset: int = setting(
@@ -114,7 +108,6 @@ class ModelSettings(Settings, group="model"):
         "Number of the first learned position; 2 in OPT",
         from_checkpoint="match",
         origin="gpt-neox",
-        pending=True,
         ge=0,
     )
 
@@ -147,14 +140,17 @@ class ModelSettings(Settings, group="model"):
     )
     use_bias_in_mlp: bool = setting(True, "Biases in the MLP", from_checkpoint="match", origin="gpt-neox")
     attention_softmax_in_fp32: bool = setting(
-        False, "Softmax of attention in fp32", from_checkpoint="take", origin="megatron", pending=True
+        False,
+        "Softmax of attention in fp32, as it is anyway unless attention_implementation is eager",
+        from_checkpoint="take",
+        origin="megatron",
     )
     apply_query_key_layer_scaling: bool = setting(
         False,
-        "Divide attention scores by the number of the layer before the softmax, which multiplies them again in fp32",
+        "Divide attention scores by the number of the layer before the softmax, which multiplies them again in fp32; "
+        "attention_implementation: eager does so, the others have scores in fp32 anyway",
         from_checkpoint="take",
         origin="megatron",
-        pending=True,
     )
     num_unique_layers: int | None = setting(
         None,

@@ -11,6 +11,5 @@ class WindowSettings(Settings, group="window"):
         "Tokens before its own that a token sees; none: all",
         from_checkpoint="take",
         origin="gpt-neox",
-        pending=True,
         gt=0,
     )

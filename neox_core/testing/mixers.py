@@ -1,0 +1,337 @@
+"""What every sequence mixer must do, and what its descriptor claims, as checks that the author of a plugin runs.
+
+    from neox_core.testing.mixers import Bench, checks
+
+    @pytest.mark.parametrize("check", checks(plugins, "ring"), ids=lambda check: check.__name__)
+    def test_ring(check):
+        check(Bench(plugins, "ring"))
+
+A check fails with an AssertionError. Those of a feature are given only where the descriptor claims it; without the code for the
+feature its check fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neox_core.config import NeoXArgs, World
+from neox_core.model import LayerCache, LayerContext, Positions, make
+from neox_core.parallel import generator
+from neox_core.plugins import Feature, PluginManager
+
+HIDDEN, HEADS, LENGTH = 16, 4, 64
+TOLERANCE = 1e-5
+"""Between two ways to compute the same in float32."""
+
+SETTINGS: dict[str, Any] = {
+    "num_layers": 1,
+    "hidden_size": HIDDEN,
+    "num_attention_heads": HEADS,
+    "seq_length": LENGTH,
+    "max_position_embeddings": LENGTH,
+    "pos_emb": "none",
+    "vocab_size": 8,
+    "train_iters": 1,
+    "train_batch_size": 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A mixer on its own, with random weights.
+
+    Args:
+        plugins: where it is looked up.
+        name: of the attention component.
+        settings: keys that all checks are run with, beside the small model's.
+    """
+
+    plugins: PluginManager
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def mixer(self, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
+        """The mixer in evaluation mode, its weights a function of their names."""
+        values = {**SETTINGS, "attention_config": [self.name], **self.settings, **changes}
+        resolved = NeoXArgs.from_dict(values, plugins=self.plugins).resolve(World.local())
+        bare = LayerContext(0, resolved, Positions(None), self.plugins)  # type: ignore[arg-type]
+        positions = make("position", bare.model.pos_emb, self.plugins, bare.model)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            mixer = self.plugins.make("attention", self.name, LayerContext(0, resolved, positions, self.plugins))
+        _randomise(mixer)
+        _randomise(positions)
+        return mixer.to(dtype).eval()
+
+    def inputs(self, batch: int, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """[batch, length, hidden], random."""
+        return torch.randn(batch, length, HIDDEN, generator=generator(0, "inputs"), dtype=torch.float64).to(dtype)
+
+
+@torch.no_grad()
+def _randomise(module: nn.Module) -> None:
+    for name, parameter in module.named_parameters():
+        parameter.copy_(parameter + 0.4 * torch.randn(parameter.shape, generator=generator(0, name)))
+
+
+def mix(
+    mixer: Any,
+    x: Tensor,
+    positions: Tensor | None = None,
+    documents: Tensor | None = None,
+    cache: LayerCache | None = None,
+) -> Tensor:
+    """Call a mixer; positions count from 0 unless they are given."""
+    if positions is None:
+        positions = torch.arange(x.shape[1])[None]
+    mixed: Tensor = mixer(x, positions=positions, documents=documents, cache=cache)
+    return mixed
+
+
+def in_pieces(
+    mixer: Any, x: Tensor, sizes: Sequence[int], positions: Tensor | None = None, documents: Tensor | None = None
+) -> Tensor:
+    """The same, with a cache, some tokens at a time."""
+    positions = torch.arange(x.shape[1])[None] if positions is None else positions
+    cache, mixed, start = mixer.new_cache(*x.shape[:2]), [], 0
+    for size in sizes:
+        part = slice(start, start + size)
+        there = None if documents is None else documents[:, part]
+        mixed.append(mix(mixer, x[:, part], positions[:, part], there, cache))
+        start += size
+    return torch.cat(mixed, 1)
+
+
+def close(found: Tensor, wanted: Tensor, what: str, tolerance: float = TOLERANCE) -> None:
+    """Within tolerance of each other, relative to the largest number where that is beyond 1."""
+    error = float((found - wanted).abs().max() / wanted.abs().max().clamp(min=1))
+    assert error <= tolerance, f"{what}: differs by {error:.3g}, allowed {tolerance:.3g}"
+
+
+def differs(found: Tensor, other: Tensor, what: str) -> None:
+    """By more than rounding."""
+    assert found.shape != other.shape or float((found - other).abs().max()) > 1e-3, f"{what} makes no difference"
+
+
+# What every mixer must do
+
+
+@torch.no_grad()
+def is_causal(bench: Bench) -> None:
+    """A token changes nothing before it, to the bit, and something at its own place."""
+    mixer, x = bench.mixer(), bench.inputs(2, 40)
+    before = mix(mixer, x)
+    for place in (0, 1, 17, 39):
+        changed = x.clone()
+        changed[:, place] += 1
+        after = mix(mixer, changed)
+        assert torch.equal(after[:, :place], before[:, :place]), f"token {place} changes what is before it"
+        differs(after[:, place], before[:, place], f"token {place} at its own place")
+
+
+@torch.no_grad()
+def takes_any_shape(bench: Bench) -> None:
+    """Any batch and any length: each sequence and each beginning of it come to the same as in a larger batch."""
+    mixer, x = bench.mixer(), bench.inputs(3, LENGTH)
+    whole = mix(mixer, x)
+    for batch, length in ((1, 1), (2, 3), (3, 17), (1, 31), (1, LENGTH)):
+        found = mix(mixer, x[:batch, :length])
+        assert found.shape == (batch, length, HIDDEN)
+        close(found, whole[:batch, :length], f"batch {batch}, length {length}")
+
+
+def has_the_right_gradient(bench: Bench) -> None:
+    """That of finite differences in float64, for inputs and weights."""
+    mixer = bench.mixer(torch.float64)
+    x = bench.inputs(2, 5, torch.float64).requires_grad_()
+    weights = [parameter for parameter in mixer.parameters() if parameter.requires_grad]
+    assert torch.autograd.gradcheck(lambda x, *_: mix(mixer, x), (x, *weights), fast_mode=True, atol=1e-6)
+
+
+@torch.no_grad()
+def is_about_the_same_in_bfloat16(bench: Bench) -> None:
+    """Errors of the size of bfloat16's own."""
+    wide, narrow = bench.mixer(), bench.mixer(torch.bfloat16)
+    x = bench.inputs(2, 40)
+    wanted, found = mix(wide, x), mix(narrow, x.bfloat16())
+    assert found.dtype == torch.bfloat16
+    error = float((found.float() - wanted).square().mean().sqrt() / wanted.square().mean().sqrt())
+    assert error < 0.03, f"the error in bfloat16 is {error:.3g} of the result"
+
+
+# What descriptors claim
+
+
+@torch.no_grad()
+def remembers(bench: Bench) -> None:
+    """KV_CACHE: reading piece by piece gives what reading at once gives."""
+    for changes in _positions(bench):
+        mixer, x = bench.mixer(**changes), bench.inputs(2, LENGTH)
+        whole = mix(mixer, x)
+        close(in_pieces(mixer, x, [1] * LENGTH), whole, f"token by token {changes}")
+        close(in_pieces(mixer, x, [20, 1, 1, 7, 30, 5]), whole, f"several tokens on a filled cache {changes}")
+
+
+@torch.no_grad()
+def remembers_ragged_batches(bench: Bench) -> None:
+    """KV_CACHE and VARLEN: sequences of different lengths, padded on the left with a document of its own."""
+    lengths, longest = (11, 30, 4), 30
+    for changes in _positions(bench):
+        mixer, x = bench.mixer(**changes), bench.inputs(3, longest)
+        starts = torch.tensor([longest - length for length in lengths])[:, None]
+        positions = (torch.arange(longest)[None] - starts).clamp(min=0)
+        documents = (torch.arange(longest)[None] >= starts).long()
+        for found in (
+            mix(mixer, x, positions, documents),
+            in_pieces(mixer, x, [longest - 6, *[1] * 4, 2], positions, documents),
+        ):
+            assert bool(found.isfinite().all())
+            for row, length in enumerate(lengths):
+                alone = mix(mixer, x[row : row + 1, longest - length :])
+                close(found[row : row + 1, longest - length :], alone, f"{length} of {longest} tokens {changes}")
+
+
+@torch.no_grad()
+def keeps_caches_apart(bench: Bench) -> None:
+    """KV_CACHE: two prompts, one after the other and in turn."""
+    mixer, x = bench.mixer(), bench.inputs(2, 20)
+    first, second = mixer.new_cache(1, 20), mixer.new_cache(1, 20)
+    found: list[list[Tensor]] = [[], []]
+    for start in range(0, 20, 5):
+        positions = torch.arange(start, start + 5)[None]
+        for row, cache in enumerate((first, second)):
+            found[row].append(mix(mixer, x[row : row + 1, start : start + 5], positions, cache=cache))
+    close(torch.cat([torch.cat(pieces, 1) for pieces in found]), mix(mixer, x), "two prompts in turn")
+
+
+@torch.no_grad()
+def keeps_documents_apart(bench: Bench) -> None:
+    """VARLEN: each document of a row comes to what it comes to alone."""
+    mixer, x = bench.mixer(), bench.inputs(2, 40)
+    cuts = [(0, 13), (13, 14), (14, 40)]
+    positions = torch.cat([torch.arange(stop - start) for start, stop in cuts])[None]
+    documents = torch.cat([torch.full((stop - start,), n) for n, (start, stop) in enumerate(cuts)])[None].expand(2, -1)
+    found = mix(mixer, x, positions, documents)
+    for start, stop in cuts:
+        close(found[:, start:stop], mix(mixer, x[:, start:stop]), f"the document of tokens {start} to {stop}")
+    pieces = in_pieces(mixer, x, [10, 1, 2, 1, 26], positions.expand(2, -1), documents)
+    close(pieces, found, "documents with a cache")
+
+
+@torch.no_grad()
+def looks_no_farther_than_the_window(bench: Bench) -> None:
+    """SLIDING_WINDOW: width w sees the w tokens before a token and no more."""
+    width, place = 5, 20
+    mixer, x = bench.mixer(sliding_window_width=width), bench.inputs(1, 40)
+    before = mix(mixer, x)
+    for distance, seen in ((width, True), (width + 1, False), (place, False)):
+        changed = x.clone()
+        changed[:, place - distance] += 1
+        after = mix(mixer, changed)
+        assert torch.equal(after[:, place], before[:, place]) != seen, (
+            f"a token {distance} before, with a width of {width}"
+        )
+    close(in_pieces(mixer, x, [7, 1, 12, 20]), before, "a window with a cache")
+
+
+@torch.no_grad()
+def turns_by_position(bench: Bench) -> None:
+    """ROPE: only differences of positions matter, and they do matter."""
+    mixer, x = bench.mixer(pos_emb="rotary"), bench.inputs(2, 30)
+    found, places = mix(mixer, x), torch.arange(30)[None]
+    close(mix(mixer, x, places + 20), found, "positions that begin at 20", 1e-4)
+    differs(mix(mixer, x, places * 2), found, "the distance between positions")
+    differs(mix(bench.mixer(), x), found, "pos_emb: rotary")
+
+
+@torch.no_grad()
+def heeds_alibi(bench: Bench) -> None:
+    """ALIBI."""
+    differs(mix(bench.mixer(pos_emb="alibi"), bench.inputs(2, 30)), mix(bench.mixer(), bench.inputs(2, 30)), "alibi")
+
+
+@torch.no_grad()
+def heeds_relative_positions(bench: Bench) -> None:
+    """RPE."""
+    differs(mix(bench.mixer(pos_emb="rpe"), bench.inputs(2, 30)), mix(bench.mixer(), bench.inputs(2, 30)), "rpe")
+
+
+@torch.no_grad()
+def shares_keys(bench: Bench) -> None:
+    """GQA: fewer key/value heads have fewer weights, and do what else a mixer does."""
+    grouped = Bench(bench.plugins, bench.name, {**bench.settings, "num_kv_heads": 2})
+    sizes = [sum(weight.numel() for weight in made.mixer().parameters()) for made in (grouped, bench)]
+    assert sizes[0] < sizes[1], f"num_kv_heads 2 has {sizes[0]} weights, {HEADS} has {sizes[1]}"
+    is_causal(grouped)
+    takes_any_shape(grouped)
+
+
+@torch.no_grad()
+def drops(bench: Bench) -> None:
+    """DROPOUT: in training only, by torch's random numbers."""
+    mixer, x = bench.mixer(attention_dropout=0.5), bench.inputs(2, 30)
+    close(mix(mixer, x), mix(bench.mixer(), x), "dropout in evaluation")
+    mixer.train()
+    found = []
+    for seed in (1, 2, 1):
+        torch.manual_seed(seed)
+        found.append(mix(mixer, x))
+    differs(found[0], found[1], "attention_dropout")
+    assert torch.equal(found[0], found[2]), "the same seed drops something else"
+
+
+def repeats_itself(bench: Bench) -> None:
+    """DETERMINISTIC: the same bits, forwards and backwards."""
+    results = []
+    for _ in range(2):
+        mixer, x = bench.mixer().train(), bench.inputs(2, 40).requires_grad_()
+        mixed = mix(mixer, x)
+        gradients = torch.autograd.grad(mixed.square().sum(), [x, *mixer.parameters()], allow_unused=True)
+        results.append([mixed, *(gradient for gradient in gradients if gradient is not None)])
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True)), "twice the same is not the same"
+
+
+def compiles(bench: Bench) -> None:
+    """COMPILE: one graph without breaks, which computes the same."""
+    mixer, x = bench.mixer().train(), bench.inputs(2, 40)
+    compiled = torch.compile(mixer, backend="aot_eager", fullgraph=True)
+    close(mix(compiled, x).detach(), mix(mixer, x).detach(), "compiled")
+
+
+Check = Callable[[Bench], None]
+
+ALWAYS: tuple[Check, ...] = (is_causal, takes_any_shape, has_the_right_gradient, is_about_the_same_in_bfloat16)
+BY_FEATURE: tuple[tuple[frozenset[Feature], Check], ...] = (
+    (frozenset({Feature.KV_CACHE}), remembers),
+    (frozenset({Feature.KV_CACHE}), keeps_caches_apart),
+    (frozenset({Feature.KV_CACHE, Feature.VARLEN}), remembers_ragged_batches),
+    (frozenset({Feature.VARLEN}), keeps_documents_apart),
+    (frozenset({Feature.SLIDING_WINDOW}), looks_no_farther_than_the_window),
+    (frozenset({Feature.ROPE}), turns_by_position),
+    (frozenset({Feature.ALIBI}), heeds_alibi),
+    (frozenset({Feature.RPE}), heeds_relative_positions),
+    (frozenset({Feature.GQA}), shares_keys),
+    (frozenset({Feature.DROPOUT}), drops),
+    (frozenset({Feature.DETERMINISTIC}), repeats_itself),
+    (frozenset({Feature.COMPILE}), compiles),
+)
+
+
+def checks(plugins: PluginManager, name: str) -> list[Check]:
+    """The checks of a mixer: what all must do, and what its descriptor claims."""
+    supports = plugins.find("attention", name).component.supports
+    return [*ALWAYS, *(check for features, check in BY_FEATURE if features <= supports)]
+
+
+def _positions(bench: Bench) -> Iterator[dict[str, Any]]:
+    """Settings with each kind of positions that the mixer heeds."""
+    supports = bench.plugins.find("attention", bench.name).component.supports
+    yield {}
+    for feature, name in ((Feature.ROPE, "rotary"), (Feature.ALIBI, "alibi"), (Feature.RPE, "rpe")):
+        if feature in supports:
+            yield {"pos_emb": name}
