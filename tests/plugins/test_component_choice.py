@@ -101,7 +101,7 @@ def test_a_name_of_the_cores_tables_conflicts_too(crowded):
         check("norm", "rmsnorm", crowded())
     check("norm", "rival_neox/rmsnorm", crowded())
     check("norm", "layernorm", crowded())
-    check("norm", "scalenorm", crowded())
+    check("norm", "lengthnorm", crowded())
 
 
 def test_a_key_that_two_claim_is_fatal_to_who_sets_it(crowded):

@@ -11,12 +11,13 @@ from plugin_runs import MODEL, TRAINING
 from neox_core.config import NeoXArgs, World
 from neox_core.errors import SettingsError, UserError
 from neox_core.model import LanguageModel
+from neox_core.testing.mixers import Bench, checks
 from neox_core.training import ScheduleShape
 
 PARTS = {
     "attention_config": ["ema", "global"],
-    "norm": "scalenorm",
-    "pos_emb": "sinusoidal",
+    "norm": "lengthnorm",
+    "pos_emb": "wavelengths",
     "activation": "squared_relu",
     "moe_type": "soft",
     "moe_num_experts": 3,
@@ -61,6 +62,12 @@ def test_its_mixer_sees_nothing_of_other_documents_and_of_later_tokens(plugins):
         shorter = model(tokens[:, :7], documents=documents[:, :7]).logits()
     torch.testing.assert_close(both[:, 3:], alone)
     torch.testing.assert_close(both[:, :7], shorter)
+
+
+def test_its_mixer_does_what_all_must_do_and_what_it_claims(plugins):
+    bench = Bench(plugins, "ema")
+    for check in checks(plugins, "ema"):
+        check(bench)
 
 
 def test_its_converter_is_its_own_inverse(plugins):

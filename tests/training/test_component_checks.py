@@ -66,6 +66,9 @@ def problems(plugins, **changes):
         ({"pos_emb": "rotary"}, "pos_emb: 'rotary' asks for rope"),
         ({"num_kv_heads": 1}, "num_kv_heads: 1 asks for gqa"),
         ({"attention_dropout": 0.1}, "attention_dropout: 0.1 asks for dropout"),
+        ({"pos_emb": "alibi"}, "pos_emb: 'alibi' asks for alibi"),
+        ({"pos_emb": "rpe"}, "pos_emb: 'rpe' asks for rpe"),
+        ({"sliding_window_width": 4}, "sliding_window_width: 4 asks for sliding_window"),
     ],
 )
 def test_a_setting_that_no_mixer_heeds_is_refused(plugins, changes, words):
@@ -81,9 +84,8 @@ def test_a_claim_is_enough_for_its_feature_only(plugins):
     assert len(problems(plugins, attention_config=["roped", "roped"], pos_emb="rotary", num_kv_heads=1)) == 1
 
 
-def test_a_mixer_that_takes_a_whole_block_has_no_place_yet(plugins):
-    (problem,) = problems(plugins, attention_config=["global", "whole"])
-    assert "'whole' takes the place of a whole block" in problem
+def test_a_mixer_that_takes_a_whole_block_has_its_place(plugins):
+    assert problems(plugins, attention_config=["global", "whole"]) == []
 
 
 @pytest.mark.parametrize(("kind", "name"), [("launcher", "failing"), ("objective", "leaving")])

@@ -7,7 +7,7 @@ positions are one module that every layer of GPT-NeoX names and only the first o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from neox_converters.attention_rows import AttentionRows
 from neox_converters.mapping import MappedConverter, Rule, renamed, stacked
@@ -17,31 +17,39 @@ _NORM_PARTS = {"rmsnorm": {"scale": "weight"}, "scalenorm": {"g": "weight"}, "no
 """Parameters of a norm, theirs -> ours, where they are not weight and bias."""
 
 
+BlockRules = Callable[[Resolved, str, str], Iterable[Rule]]
+"""(settings, name of the layer in theirs, in ours) -> a rule for each weight of it."""
+
+BLOCKS: dict[str, BlockRules] = {}
+"""Of mixers that replace a whole block."""
+
+
 class GPTNeoXConverter(MappedConverter):
     """Converts weights of the architecture that the settings describe."""
 
     def __init__(self, resolved: Resolved) -> None:
         model = resolved[ModelSettings]
-        super().__init__("GPT-NeoX", _rules(model), _unused(model))
+        super().__init__("GPT-NeoX", _rules(resolved), _unused(model))
 
 
-def _rules(model: ModelSettings) -> Iterator[Rule]:
+def _rules(resolved: Resolved) -> Iterator[Rule]:
     """Every weight of an architecture."""
+    model = resolved[ModelSettings]
     layers = model.num_layers
     yield renamed("sequential.0.word_embeddings.weight", "embedding.weight")
     if model.pos_emb.casefold() == "learned":
         yield renamed("sequential.0.position_embeddings.weight", "embedding.positions.weight")
     if model.pos_emb.casefold() == "rpe":
         yield renamed("sequential.2.attention.rpe.weight", "embedding.positions.weight")
-    for layer in range(layers):
-        yield from _block(model, f"sequential.{layer + 2}", f"layers.{layer}")
+    for layer, mixer in enumerate(resolved.layers):
+        yield from BLOCKS.get(mixer, _transformer_block)(resolved, f"sequential.{layer + 2}", f"layers.{layer}")
     yield from _norm(model, f"sequential.{layers + 3}.norm", "norm")
     if model.no_weight_tying:
         yield renamed(f"sequential.{layers + 4}.final_linear.weight", "head.weight")
 
 
-def _block(model: ModelSettings, theirs: str, ours: str) -> Iterator[Rule]:
-    """A transformer block."""
+def _transformer_block(resolved: Resolved, theirs: str, ours: str) -> Iterator[Rule]:
+    model = resolved[ModelSettings]
     yield from _norm(model, f"{theirs}.input_layernorm", f"{ours}.attention_norm")
     if not _is_tied(model):
         yield from _norm(model, f"{theirs}.post_attention_layernorm", f"{ours}.mlp_norm")

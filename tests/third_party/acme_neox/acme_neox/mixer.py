@@ -18,9 +18,15 @@ def cannot_run() -> str | None:
 
 @dataclass(slots=True)
 class LastAverage:
-    """What is remembered between calls: the average after the last token, [batch, heads, head_dim]."""
+    """What is remembered between calls.
+
+    Args:
+        average: after the last token, [batch, heads, head_dim].
+        document: of the last token, [batch].
+    """
 
     average: Tensor
+    document: Tensor
 
 
 class MovingAverage(nn.Module):
@@ -41,9 +47,11 @@ class MovingAverage(nn.Module):
         weights = self._weights(decay, x.shape[1], documents)
         averages = weights @ values
         if cache is not None:
+            documents = torch.zeros_like(x[..., 0], dtype=torch.int64) if documents is None else documents
             steps = torch.arange(1, x.shape[1] + 1, device=x.device)
-            averages = averages + (decay[:, None] ** steps)[..., None] * cache.average[:, :, None]
-            cache.average = averages[:, :, -1]
+            same = (documents == cache.document[:, None])[:, None, :, None]
+            averages = averages + same * (decay[:, None] ** steps)[..., None] * cache.average[:, :, None]
+            cache.average, cache.document = averages[:, :, -1], documents[:, -1]
         out: Tensor = self.output(averages.transpose(1, 2).flatten(2))
         return out
 
@@ -59,4 +67,5 @@ class MovingAverage(nn.Module):
     def new_cache(self, batch: int, length: int) -> LastAverage:
         """The average of nothing."""
         head_dim = self.output.weight.shape[0] // self.heads
-        return LastAverage(self.output.weight.new_zeros(batch, self.heads, head_dim))
+        weight = self.output.weight
+        return LastAverage(weight.new_zeros(batch, self.heads, head_dim), weight.new_zeros(batch, dtype=torch.int64))

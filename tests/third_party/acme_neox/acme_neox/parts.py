@@ -12,8 +12,8 @@ from neox_core.model import Positions
 from neox_core.training import ScheduleShape
 
 
-class ScaleNorm(nn.Module):
-    """scale * x / |x| (Nguyen and Salazar, 2019)."""
+class LengthNorm(nn.Module):
+    """scale * x / |x|."""
 
     def __init__(self, size: int, model: ModelSettings) -> None:
         super().__init__()
@@ -25,8 +25,8 @@ class ScaleNorm(nn.Module):
         return out
 
 
-class SinusoidalPositions(Positions):
-    """Sines and cosines of geometric wavelengths (Vaswani et al., 2017)."""
+class Wavelengths(Positions):
+    """Sines and cosines of geometric wavelengths in turn (Vaswani et al., 2017)."""
 
     def __init__(self, model: ModelSettings) -> None:
         super().__init__(model)
@@ -36,7 +36,7 @@ class SinusoidalPositions(Positions):
         """[batch or 1, seq] -> [batch or 1, seq, hidden]."""
         half = torch.arange(0, self.width, 2, device=positions.device) / self.width
         angles = positions[..., None] / 10000**half
-        return torch.cat((angles.sin(), angles.cos()), -1)[..., : self.width]
+        return torch.stack((angles.sin(), angles.cos()), -1).flatten(-2)[..., : self.width]
 
 
 def squared_relu() -> Callable[[Tensor], Tensor]:
