@@ -6,6 +6,7 @@ import hashlib
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,15 @@ def rule_weights(name: str, shape: Sequence[int]) -> npt.NDArray[np.float32]:
 def array_digest(array: npt.NDArray[np.int64]) -> str:
     """First 16 hexadecimal digits of the sha256 of little-endian int64 in C order."""
     return hashlib.sha256(np.ascontiguousarray(array, dtype="<i8").tobytes()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, which is read whole.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def absolute_error(found: Sequence[float], wanted: Sequence[float]) -> float:

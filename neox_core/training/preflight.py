@@ -9,8 +9,10 @@ from typing import NamedTuple, TypeVar
 
 from neox_core.config import (
     DataSettings,
+    ModelSettings,
     NeoXArgs,
     Resolved,
+    SoftPromptOptions,
     TokenizerSettings,
     World,
 )
@@ -20,6 +22,7 @@ from neox_core.data.token_file import TokenFile
 from neox_core.data.tokenizer import Tokenizer, load_tokenizer
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
+from neox_core.training.compilers import compiler_problems
 from neox_core.training.components import component_problems
 from neox_core.training.initial import initial_checkpoint
 from neox_core.training.resuming import Tell, check_saving, checkpoint_to_resume
@@ -59,12 +62,14 @@ class Checked(NamedTuple):
         tokenizer: None where none is described.
         checkpoint: the one to resume from; None to begin anew.
         initial: the one to begin with the weights of; None where they are initialised, or those of `checkpoint`.
+        prompt_tokens: tokens that a soft prompt begins with; none unless it begins with a text.
     """
 
     resolved: Resolved
     tokenizer: Tokenizer | None
     checkpoint: Path | None
     initial: Path | None
+    prompt_tokens: tuple[int, ...] = ()
 
 
 def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, found: Iterable[Problem] = ()) -> Checked:
@@ -90,14 +95,36 @@ def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, fo
         notice(str(remark))
     problems += resolved.limitations
     problems += component_problems(resolved, plugins)
+    problems += compiler_problems(resolved)
     problems += data_problems(resolved)
     checkpoint = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice))
     initial = attempt(problems, "initial_ckpt_path", args, lambda: initial_checkpoint(resolved, checkpoint, notice))
+    prompt_tokens = attempt(problems, "soft_prompt_tuning", args, lambda: soft_prompt_tokens(resolved, tokenizer))
     if not problems:
         attempt(problems, "save", args, lambda: check_saving(resolved, checkpoint))
     if problems:
         raise SettingsError(problems)
-    return Checked(resolved, tokenizer, checkpoint, initial)
+    return Checked(resolved, tokenizer, checkpoint, initial, prompt_tokens or ())
+
+
+def soft_prompt_tokens(resolved: Resolved, tokenizer: Tokenizer | None) -> tuple[int, ...]:
+    """The tokens of the text that a soft prompt begins with; none where there is no prompt, or it begins at random.
+
+    Raises:
+        UserError: there is no tokenizer, or the text has no tokens.
+    """
+    prompt = SoftPromptOptions.of(resolved[ModelSettings].soft_prompt_tuning)
+    if prompt is None or not prompt.init_string:
+        return ()
+    if tokenizer is None:
+        raise UserError(
+            f"init_string: {prompt.init_string!r} cannot be made tokens of without a tokenizer; set vocab_file to the one that "
+            "the data was made with, or leave init_string out"
+        )
+    tokens = tuple(tokenizer.encode(prompt.init_string))
+    if not tokens:
+        raise UserError(f"init_string: {prompt.init_string!r} has no tokens; write a text, or leave it out")
+    return tokens
 
 
 def attempt(problems: list[Problem], key: str, args: NeoXArgs, work: Callable[[], T]) -> T | None:
