@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 
 from neox_core.errors import UserError, did_you_mean
@@ -43,6 +44,7 @@ def preset_names() -> list[str]:
 def find_config(name: str, directory: Path | None = None) -> Path:
     """The file that a user means: an existing path, else a preset (`125M`, `pythia/70M`); the suffix may be left out of both.
 
+    `1.3B` is the preset `1-3B`: GPT-NeoX's files of sizes have dashes, people write points.
     The directory of a run, of a checkpoint or of checkpoints stands for its settings.
 
     Args:
@@ -53,7 +55,11 @@ def find_config(name: str, directory: Path | None = None) -> Path:
         UserError: it is not there.
     """
     places = [Path(), *preset_directories()] if directory is None else [directory]
-    paths = [place / f"{name}{suffix}" for place in places for suffix in ("", *SUFFIXES)]
+    spellings = [(place, name) for place in places]
+    if directory is None:
+        dashed = re.sub(r"(\d)\.(\d)", r"\1-\2", name)
+        spellings += [(place, dashed) for place in preset_directories()]
+    paths = [place / f"{spelt}{suffix}" for place, spelt in spellings for suffix in ("", *SUFFIXES)]
     if file := next(filter(is_readable, paths), None):
         return file
     if exists(paths[0]):

@@ -26,6 +26,11 @@ def normal(std: float) -> Initialiser:
     return lambda tensor, random: tensor.normal_(0.0, std, generator=random)
 
 
+def uniform(bound: float) -> Initialiser:
+    """Uniform from `-bound` to `bound`."""
+    return lambda tensor, random: tensor.uniform_(-bound, bound, generator=random)
+
+
 def orthogonal(gain: float) -> Initialiser:
     """Orthonormal rows or columns, whichever are fewer, times `gain`."""
     return lambda tensor, random: nn.init.orthogonal_(tensor, gain, generator=random)
@@ -70,10 +75,10 @@ def linear(inputs: int, outputs: int, *, bias: bool, method: Initialiser) -> nn.
 
 @torch.no_grad()
 def initialise(parameters: Iterable[tuple[str, nn.Parameter]], seed: int) -> None:
-    """Fill every tagged parameter from the generator of (seed, canonical name)."""
+    """Fill every tagged parameter from the generator of (seed, canonical name), unless it is on the meta device and holds nothing."""
     for name, parameter in parameters:
         method: Initialiser | None = getattr(parameter, _TAG, None)
-        if method is not None:
+        if method is not None and not parameter.is_meta:
             values = torch.empty(parameter.shape, dtype=torch.float32)
             method(values, generator(seed, name))
             parameter.copy_(values)

@@ -26,7 +26,7 @@ def reason():
 CASES = {
     "missing file": (
         ["train", "absent.yml"],
-        ["error: absent.yml: there is no such file, and no preset of this name; there is: ", "quickstart"],
+        ["error: absent.yml: there is no such file, and no preset of this name; there are "],
     ),
     "near miss of a preset": (
         ["train", "quickstat"],

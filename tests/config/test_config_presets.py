@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from neox_core.config import NeoXArgs, presets
-from neox_core.config.presets import find_config, is_readable, preset_names
+from neox_core.config import presets
+from neox_core.config.presets import find_config, is_readable
 from neox_core.errors import UserError
-from neox_core.plugins import PluginManager, Switches
 
 
 def test_a_path_comes_before_a_preset(tmp_path, monkeypatch):
@@ -57,10 +56,17 @@ def test_a_name_that_no_file_can_have_is_not_there(tmp_path, name):
         find_config(name)
 
 
-@pytest.mark.parametrize("name", preset_names())
-def test_every_preset_is_valid(name):
-    args = NeoXArgs.from_ymls([find_config(name)], plugins=PluginManager(Switches()))
-    assert args.num_layers > 0
+@pytest.mark.parametrize("name", ["1.3B", "1.3B.yml", "1-3B"])
+def test_a_size_is_written_with_a_point_or_as_its_file(name):
+    assert find_config(name).name == "1-3B.yml"
+
+
+def test_a_point_stays_one_in_a_path(tmp_path, monkeypatch):
+    (tmp_path / "run-1-2.yml").touch()
+    monkeypatch.chdir(tmp_path)
+    for directory in (None, tmp_path):
+        with pytest.raises(UserError, match=r"run-1\.2: there is no such file"):
+            find_config("run-1.2", directory)
 
 
 def test_the_directory_of_a_run_or_of_checkpoints_stands_for_its_settings(tmp_path):

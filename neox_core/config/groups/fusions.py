@@ -1,12 +1,15 @@
-"""Fused kernels, which compute the same faster."""
+"""Switches of GPT-NeoX's fused kernels, which compute the same faster; here torch has them."""
 
 from typing import Any
 
 from neox_core.config.settings import Settings, setting
 
+FUSED = "attention is one kernel of torch anyway, and torch.compile fuses the rest"
+"""What has taken the place of all of them; told once, by a rule."""
+
 
 def _fusion(description: str) -> Any:
-    return setting(False, description, origin="gpt-neox", changes="speed", pending=True)
+    return setting(False, description, origin="gpt-neox", changes="nothing", unused=FUSED)
 
 
 class FusionSettings(Settings, group="fusions"):
