@@ -43,7 +43,15 @@ TINY: dict[str, Any] = {
     "pos_emb": "rotary",
     "no_weight_tying": True,
 }
-ARCHITECTURE = {*TINY, "rotary_pct", "gpt_j_residual", "gpt_j_tied", "norm", "activation", "make_vocab_size_divisible_by"}
+ARCHITECTURE = {
+    *TINY,
+    "rotary_pct",
+    "gpt_j_residual",
+    "gpt_j_tied",
+    "norm",
+    "activation",
+    "make_vocab_size_divisible_by",
+}
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40": 181e12, "4090": 165e12}
 """Dense bfloat16 operations a second, by the makers' data sheets."""
 
@@ -73,7 +81,9 @@ def contenders(values: dict[str, Any], device: str) -> Iterator[tuple[str, Conte
     )
 
 
-def measure(contender: Contender, values: dict[str, Any], micro_batch: int, steps: int, device: str) -> dict[str, float]:
+def measure(
+    contender: Contender, values: dict[str, Any], micro_batch: int, steps: int, device: str
+) -> dict[str, float]:
     """Tokens a second and peak memory of one."""
     make, loss_of = contender
     torch.manual_seed(0)

@@ -133,7 +133,7 @@ def asked_for(words: list[str], context: CommandContext) -> Iterator[Finding]:
         manager = chosen_plugins(entries, context)
         args = NeoXArgs(entries.values(), manager)
         world = find_world(args)
-        resolved, _, checkpoint, initial = preflight.check(args, world, manager, notices.append)
+        resolved, _, checkpoint, initial, _ = preflight.check(args, world, manager, notices.append)
     except UserError as error:
         yield from (Finding("settings", line, bad=True) for line in str(error).splitlines())
     else:

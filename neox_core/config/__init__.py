@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     )
     from neox_core.config.groups import (
         CORE_GROUPS as CORE_GROUPS,
+        ActivationCheckpointingSettings as ActivationCheckpointingSettings,
         CheckpointSettings as CheckpointSettings,
         DataSettings as DataSettings,
         DeepSpeedSettings as DeepSpeedSettings,
         LoggingSettings as LoggingSettings,
+        LossSettings as LossSettings,
         MixtureSettings as MixtureSettings,
         ModelSettings as ModelSettings,
         OptimizerSettings as OptimizerSettings,
         ParallelismSettings as ParallelismSettings,
+        PrecisionSettings as PrecisionSettings,
         RunnerSettings as RunnerSettings,
         ScheduleSettings as ScheduleSettings,
         TokenizerSettings as TokenizerSettings,
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from neox_core.config.resolved import Resolved as Resolved
     from neox_core.config.settings import Settings as Settings, setting as setting
     from neox_core.config.settings_report import SettingsReport as SettingsReport
+    from neox_core.config.soft_prompts import SoftPromptOptions as SoftPromptOptions
     from neox_core.config.tracked import Tracked as Tracked, merge_hparams as merge_hparams
     from neox_core.config.validation import allowed as allowed
     from neox_core.config.world import Device as Device, Host as Host, World as World
@@ -50,14 +54,17 @@ _WHERE = {
     "entries": ("read_entries",),
     "groups": (
         "CORE_GROUPS",
+        "ActivationCheckpointingSettings",
         "CheckpointSettings",
         "DataSettings",
         "DeepSpeedSettings",
         "LoggingSettings",
+        "LossSettings",
         "MixtureSettings",
         "ModelSettings",
         "OptimizerSettings",
         "ParallelismSettings",
+        "PrecisionSettings",
         "RunnerSettings",
         "ScheduleSettings",
         "TokenizerSettings",
@@ -70,6 +77,7 @@ _WHERE = {
     "resolved": ("Resolved",),
     "settings": ("Settings", "setting"),
     "settings_report": ("SettingsReport",),
+    "soft_prompts": ("SoftPromptOptions",),
     "tracked": ("Tracked", "merge_hparams"),
     "validation": ("allowed",),
     "world": ("Device", "Host", "World"),

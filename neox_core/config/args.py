@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from neox_core.config.derived import DERIVED, RUNTIME
 from neox_core.config.entries import entries_of, plugins_for, read_entries
 from neox_core.config.entry import Entry
+from neox_core.config.groups.fusions import FusionSettings
 from neox_core.config.groups.given_up import GivenUpSettings, is_asked_for
 from neox_core.config.ownership import Ownership
 from neox_core.config.plain import copied
@@ -279,6 +280,7 @@ class NeoXArgs:
             if keys[entry.key].unused
             and not keys[entry.key].is_default(entry.value)
             and entry.key not in said
+            and keys[entry.key].group is not FusionSettings
             and not (keys[entry.key].group is GivenUpSettings and is_asked_for(entry.value))
         ]
 

@@ -179,17 +179,16 @@ _TABLE = (
         upstream="rwkv mixes over the samples of a batch in place of time",
         ours="over time",
         switch="over the samples",
-        pending=True,
     ),
     Defect(
         name="gmlp-without-residual",
-        upstream="gmlp and amlp have no residual connection, and fail unless the batch is as large as the sequence is long",
-        ours="a residual connection, and the right axis",
-        switch="no residual connection",
-        pending=True,
+        upstream="gmlp and amlp have no residual connection and no dropout, and fail unless the batch is as large as the "
+        "sequence is long",
+        ours="a residual connection, dropout, and the right axis",
+        switch="no residual connection, no dropout",
     ),
-    Defect(name="mamba-bfloat16", upstream="mamba fails in bfloat16", ours="works", pending=True),
-    Defect(name="soft-prompts", upstream="soft prompts fail", ours="work", pending=True),
+    Defect(name="mamba-bfloat16", upstream="mamba fails in bfloat16", ours="works"),
+    Defect(name="soft-prompts", upstream="soft prompts fail", ours="work"),
     Defect(name="orthogonal", upstream="`init_method: orthogonal` fails", ours="works"),
     Defect(
         name="fp8",

@@ -15,7 +15,8 @@ from neox_core.config.precision import resolve_precision
 from neox_core.config.resolved import Batch, OptimizerChoice, Resolved
 from neox_core.config.rules import DEFAULT_LR, NOTICES, RULES, whole_numbers_fit
 from neox_core.config.world import World
-from neox_core.errors import Notice, Origin, Problem, SettingsError
+from neox_core.errors import Notice, Origin, Problem, SettingsError, UserError
+from neox_core.plugins.components import HeadKind, Objective
 
 
 def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
@@ -50,6 +51,7 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
         batch=batch,
         precision=precision,
         layers=layers,
+        head=_head(args),
         mlp_width=mlp_width,
         mixtures=tuple(_mixture(mixture, layer) for layer in range(model.num_layers)),
         vocabulary=known,
@@ -115,6 +117,15 @@ def _located(problem: Problem, args: NeoXArgs) -> Problem:
     places = [args.origin(first), *(args.origin(key) for key in problem.keys[1:])]
     given = list(dict.fromkeys(place for place in places if place is not None))
     return problem._replace(origin=given[0], others=(*problem.others, *given[1:])) if given else problem
+
+
+def _head(args: NeoXArgs) -> HeadKind:
+    """The head that the objective needs; logits where there is no such objective, which is reported before a run."""
+    try:
+        component = args.plugins.find("objective", args.train_impl).component if args.plugins is not None else None
+    except UserError:
+        return "logits"
+    return component.head if isinstance(component, Objective) else "logits"
 
 
 def _mixture(mixture: MixtureSettings, layer: int) -> str | None:

@@ -13,6 +13,7 @@ from neox_core.config.groups import CompatibilitySettings, TrainingSettings
 from neox_core.config.settings import Settings
 from neox_core.config.world import World
 from neox_core.errors import Notice, Origin, Problem
+from neox_core.plugins.components import HeadKind
 
 Precision = Literal["fp32", "fp16", "bf16"]
 
@@ -55,6 +56,7 @@ class Resolved:
         batch: samples in a step.
         precision: number format of parameters and activations.
         layers: name of each layer's sequence mixer.
+        head: what the model ends with: logits, or the scores of a reward model, which the objective needs.
         mlp_width: width inside each MLP.
         mixtures: name of each layer's mixture of experts, None where there is none.
         vocabulary: number of token ids in use; None when nothing says it.
@@ -71,6 +73,7 @@ class Resolved:
     batch: Batch
     precision: Precision
     layers: tuple[str, ...]
+    head: HeadKind
     mlp_width: int
     mixtures: tuple[str | None, ...]
     vocabulary: int | None

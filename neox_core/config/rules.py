@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from neox_core.config.architecture import expand_attention, left_out
 from neox_core.config.data_rules import DATA_RULES
 from neox_core.config.deepspeed_rules import DEEPSPEED_NOTICES, DEEPSPEED_RULES
+from neox_core.config.groups.fusions import FUSED, FusionSettings
 from neox_core.config.keys import Key
 from neox_core.config.plain import shown
+from neox_core.config.precision import precisions_asked_for
+from neox_core.config.soft_prompts import soft_prompt_is_described
 from neox_core.config.world import World
 from neox_core.errors import Notice, Problem, SettingsError
 
@@ -86,6 +89,13 @@ def positions_cover_samples(args: NeoXArgs, world: World) -> Iterator[Problem]:
             message=f"max_position_embeddings {args.max_position_embeddings} is less than seq_length {args.seq_length}",
             remedy="raise the one or lower the other",
         )
+
+
+def half_losses_need_halves(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Losses are computed from fp16 logits only where the model computes such."""
+    if args.fp16_lm_cross_entropy and "fp16" not in precisions_asked_for(args):
+        message = "true needs a model whose logits are fp16"
+        yield Problem(keys=("fp16_lm_cross_entropy",), message=message, remedy="remove it, or set precision: fp16")
 
 
 def rates_are_ordered(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -186,6 +196,8 @@ RULES: tuple[Rule, ...] = (
     heads_divide_width,
     rotary_turns_pairs,
     positions_cover_samples,
+    soft_prompt_is_described,
+    half_losses_need_halves,
     rates_are_ordered,
     length_is_given_once,
     checkpoints_are_spaced,
@@ -203,6 +215,13 @@ def pending_keys_without_numbers(args: NeoXArgs, world: World) -> Iterator[Notic
     for key, _ in _pending(args):
         if not is_essential(args.ownership.keys[key]):
             yield Notice(keys=(key,), message="has no effect in this version")
+
+
+def fused_kernels_are_torchs(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """One sentence for all switches of GPT-NeoX's fused kernels, of which its files have several."""
+    on = tuple(key for key in FusionSettings.model_fields if getattr(args, key))
+    if on:
+        yield Notice(keys=on, message=f"{'has' if len(on) == 1 else 'have'} no effect: {FUSED}")
 
 
 def saving_has_a_place(args: NeoXArgs, world: World) -> Iterator[Notice]:
@@ -233,6 +252,7 @@ def every_layer_is_meant(args: NeoXArgs, world: World) -> Iterator[Notice]:
 
 NOTICES: tuple[NoticeRule, ...] = (
     pending_keys_without_numbers,
+    fused_kernels_are_torchs,
     decay_is_said_once,
     every_layer_is_meant,
     saving_has_a_place,

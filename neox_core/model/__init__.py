@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from neox_core.model.mixer import LayerCache as LayerCache, LayerContext as LayerContext, Mixer as Mixer
     from neox_core.model.mlp import MLP as MLP
     from neox_core.model.model import LanguageModel as LanguageModel
-    from neox_core.model.objective import Batch as Batch, LossOutput as LossOutput, Objective as Objective
+    from neox_core.model.objective import (
+        Batch as Batch,
+        LossOutput as LossOutput,
+        Objective as Objective,
+        WeighingObjective as WeighingObjective,
+    )
     from neox_core.model.positions import Positions as Positions
     from neox_core.model.tables import make as make
 
@@ -35,7 +40,7 @@ __getattr__ = lazy_names(
         "mixer": ("LayerCache", "LayerContext", "Mixer"),
         "mlp": ("MLP",),
         "model": ("LanguageModel",),
-        "objective": ("Batch", "LossOutput", "Objective"),
+        "objective": ("Batch", "LossOutput", "Objective", "WeighingObjective"),
         "positions": ("Positions",),
         "tables": ("make",),
     },

@@ -6,19 +6,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neox_core.config import ModelSettings
+from neox_core.config import ModelSettings, SoftPromptOptions
 from neox_core.model.init import initialiser, tag
 from neox_core.model.positions import Positions
+from neox_core.model.soft_prompt import SoftPrompt
 from neox_core.parallel import StepRandom
 
 
 class Embedding(nn.Module):
-    """Token embedding, plus what the positions add, with dropout."""
+    """Token embedding, plus what the positions add, with dropout; it holds the soft prompt too, which the model puts in."""
 
     def __init__(self, model: ModelSettings, vocabulary: int, positions: Positions, random: StepRandom) -> None:
         super().__init__()
         self.weight = tag(nn.Parameter(torch.empty(vocabulary, model.hidden_size)), initialiser(model, "input"))
         self.positions = positions
+        prompt = SoftPromptOptions.of(model.soft_prompt_tuning)
+        self.soft_prompt = None if prompt is None else SoftPrompt(prompt, model.hidden_size)
         self.dropout, self.random = model.hidden_dropout, random
 
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:

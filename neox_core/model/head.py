@@ -1,8 +1,9 @@
-"""From the last hidden states to logits and losses."""
+"""From the last hidden states to logits and losses, or to the scores of a reward model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,9 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from neox_core.config import ModelSettings
+from neox_core.model.cross_entropy import cross_entropy
 from neox_core.model.init import initialiser, tag
+from neox_core.plugins import HeadKind
 
 CHUNK_BYTES = 256 * 2**20
 """Logits beyond this size are made in pieces, and made again in the backward pass instead of being kept."""
@@ -22,45 +25,74 @@ class HeadOutput:
 
     Args:
         hidden: last hidden states, normed, [batch, seq, hidden].
-        weight: the head's weight, [padded vocabulary, hidden].
+        weight: the head's weight, [padded vocabulary, hidden]; of a reward model [1, hidden].
         aux: sum of the auxiliary losses of all layers, a scalar.
+        training: whether the model is trained, rather than evaluated: what only regularises is left out of losses otherwise.
     """
 
     hidden: Tensor
     weight: Tensor
     aux: Tensor
+    training: bool = False
 
     def logits(self) -> Tensor:
         """[batch, seq, padded vocabulary]."""
         return functional.linear(self.hidden, self.weight)
 
-    def token_losses(self, targets: Tensor) -> Tensor:
-        """Cross entropy of each token in float32: targets [batch, seq] -> [batch, seq]."""
-        rows = self.hidden.flatten(0, 1)
+    def scores(self) -> Tensor:
+        """Of a reward model, in float32: how good each sequence is up to each token, [batch, seq]."""
+        return functional.linear(self.hidden, self.weight).squeeze(-1).float()
+
+    def token_losses(
+        self,
+        targets: Tensor,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        """Cross entropy of each token: targets [batch, seq] -> [batch, seq] in float32.
+
+        Args:
+            targets: token ids.
+            label_smoothing: probability that is spread over all rows of the weight, as in `torch.nn.CrossEntropyLoss`.
+            z_loss: weight of log(sum(exp(logits)))^2, which is added (Chowdhery et al., "PaLM", 2022).
+            dtype: number format in which the cross entropy is computed.
+        """
+        rows, wanted = self.hidden.flatten(0, 1), targets.flatten()
         chunk = max(1, CHUNK_BYTES // (4 * self.weight.shape[0]))
+        compute = partial(_losses, label_smoothing=label_smoothing, z_loss=z_loss, dtype=dtype)
         if len(rows) <= chunk:
-            return _cross_entropy(rows, self.weight, targets.flatten()).view_as(targets)
-        pieces = zip(torch.split(rows, chunk), torch.split(targets.flatten(), chunk), strict=True)
-        losses = [checkpoint(_cross_entropy, part, self.weight, target, use_reentrant=False) for part, target in pieces]
+            return compute(rows, self.weight, wanted).view_as(targets)
+        losses = [
+            checkpoint(compute, part, self.weight, target, use_reentrant=False, preserve_rng_state=False)
+            for part, target in zip(torch.split(rows, chunk), torch.split(wanted, chunk), strict=True)
+        ]
         return torch.cat(losses).view_as(targets)
 
 
-def _cross_entropy(rows: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    return functional.cross_entropy(functional.linear(rows, weight).float(), targets, reduction="none")
+def _losses(
+    rows: Tensor, weight: Tensor, targets: Tensor, *, label_smoothing: float, z_loss: float, dtype: torch.dtype
+) -> Tensor:
+    """Those of hidden states [tokens, hidden]: [tokens]."""
+    return cross_entropy(functional.linear(rows, weight), targets, label_smoothing, z_loss, dtype)
 
 
 class Head(nn.Module):
-    """The unembedding. With tied weights it has none of its own and is called with the embedding's."""
+    """The last layer: the unembedding, or the single row of a reward model.
 
-    def __init__(self, model: ModelSettings, vocabulary: int) -> None:
+    An unembedding with tied weights has none of its own and is called with the embedding's.
+    """
+
+    def __init__(self, model: ModelSettings, vocabulary: int, kind: HeadKind = "logits") -> None:
         super().__init__()
         self.weight: nn.Parameter | None = None
-        if model.no_weight_tying:
-            self.weight = tag(nn.Parameter(torch.empty(vocabulary, model.hidden_size)), initialiser(model, "input"))
+        if kind == "reward" or model.no_weight_tying:
+            rows = 1 if kind == "reward" else vocabulary
+            self.weight = tag(nn.Parameter(torch.empty(rows, model.hidden_size)), initialiser(model, "input"))
 
     def forward(self, hidden: Tensor, aux: Tensor, tied_weight: Tensor | None = None) -> HeadOutput:
         """[batch, seq, hidden] -> the output."""
         weight = self.weight if self.weight is not None else tied_weight
         if weight is None:
             raise ValueError("a head with tied weights must be called with the embedding's")
-        return HeadOutput(hidden, weight, aux)
+        return HeadOutput(hidden, weight, aux, self.training)

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from neox_core.config import ModelSettings, Resolved, TrainingSettings
+from neox_core.config import ActivationCheckpointingSettings, ModelSettings, Resolved, TrainingSettings
 from neox_core.errors import UserError
 from neox_core.model.block import Block, Carry, WholeBlock, make_block
+from neox_core.model.compilation import compile_layer
 from neox_core.model.embedding import Embedding
 from neox_core.model.head import Head, HeadOutput
 from neox_core.model.init import initialise
 from neox_core.model.mixer import LayerCache, LayerContext
+from neox_core.model.recomputation import Recomputation
 from neox_core.model.tables import make
 from neox_core.parallel import StepRandom
 from neox_core.plugins import PluginManager
 
 
+class Caches(list[LayerCache]):
+    """What all layers remember while generating, and whether that is something already."""
+
+    is_empty = True
+
+
 class LanguageModel(nn.Module):
     """An autoregressive model as a list of layers. Names of its parameters are the canonical names.
+
+    With a soft prompt, all parameters but the prompt are frozen.
 
     Args:
         resolved: the run's settings; the padded vocabulary must be known.
@@ -43,15 +54,23 @@ class LanguageModel(nn.Module):
         self.layers = nn.ModuleList(make_block(context) for context in contexts)
         self.drops = model.hidden_dropout > 0 or model.attention_dropout > 0
         self.norm = make("norm", model.norm, plugins, model.hidden_size, model)
-        self.head = Head(model, vocabulary)
+        self.head = Head(model, vocabulary, resolved.head)
         initialise(self.named_parameters(), resolved[TrainingSettings].seed)
+        for layer in self.layers:
+            compile_layer(layer, resolved)
+        self.recompute = Recomputation(
+            resolved[ActivationCheckpointingSettings], attention_drops=model.attention_dropout > 0
+        )
+        if self.embedding.soft_prompt is not None:
+            self.requires_grad_(False)
+            self.embedding.soft_prompt.requires_grad_(True)
 
     def forward(
         self,
         tokens: Tensor,
         positions: Tensor | None = None,
         documents: Tensor | None = None,
-        caches: Sequence[LayerCache] | None = None,
+        caches: Caches | None = None,
     ) -> HeadOutput:
         """Run the model.
 
@@ -59,27 +78,56 @@ class LanguageModel(nn.Module):
             tokens: [batch, seq] int64.
             positions: [batch or 1, seq]; None counts from 0.
             documents: [batch, seq] document of each token; None for one document.
-            caches: one for each layer, from `new_caches`; None while training.
+            caches: from `new_caches`; None while training. A soft prompt is put in by the first call, which has to reach into the
+                last document of each sequence.
         """
         if positions is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
+        positions = positions + self.prompt_length
         hidden = self.embedding(tokens, positions)
+        prompt = self.embedding.soft_prompt if caches is None or caches.is_empty else None
+        own_documents = documents
+        if prompt is not None:
+            hidden, positions, documents = prompt(hidden, positions, documents)
         carry: Carry = (hidden, positions, documents, torch.zeros((), dtype=torch.float32, device=hidden.device))
-        for index in range(len(self.layers)):
-            carry = self._layer(index, carry, None if caches is None else caches[index])
+        if caches is None and self.training and self.recompute.enabled and torch.is_grad_enabled():
+            carry = self._recomputed(carry)
+        else:
+            for index in range(len(self.layers)):
+                carry = self._layer(index, carry, None if caches is None else caches[index], self.random)
+        if caches is not None:
+            caches.is_empty = False
         hidden, _, _, aux = carry
+        if prompt is not None:
+            hidden = prompt.remove(hidden, own_documents)
         output: HeadOutput = self.head(self.norm(hidden), aux, self.embedding.weight)
         return output
 
-    def _layer(self, index: int, carry: Carry, cache: LayerCache | None) -> Carry:
+    def _recomputed(self, carry: Carry) -> Carry:
+        """All layers, which are computed again in the backward pass: with the random numbers of this place, wherever the engine is."""
+        place = replace(self.random)
+
+        def run(group: range, carry: Carry) -> Carry:
+            for index in group:
+                carry = self._layer(index, carry, None, place)
+            return carry
+
+        for group in self.recompute.groups(len(self.layers)):
+            carry = self.recompute(partial(run, group), carry)
+        return carry
+
+    def _layer(self, index: int, carry: Carry, cache: LayerCache | None, random: StepRandom) -> Carry:
         """One layer. Random numbers are seeded here, outside of what may be compiled."""
         if self.training and self.drops:
-            self.random.begin_layer(index)
-        further: Carry = self.layers[index](carry, cache)
+            random.begin_layer(index)
+        layer = self.layers[index]
+        further: Carry = (
+            layer(carry) if cache is None else layer.forward(carry, cache)
+        )  # where lengths vary, not compiled
         return further
 
-    def new_caches(self, batch: int, length: int) -> list[LayerCache]:
-        """Empty caches of all layers for generating up to `length` tokens of `batch` sequences.
+    def new_caches(self, batch: int, length: int) -> Caches:
+        """Empty caches of all layers for generating up to `length` tokens of `batch` sequences, beside a soft prompt.
 
         Raises:
             UserError: a layer's mixer has no cache.
@@ -88,7 +136,12 @@ class LanguageModel(nn.Module):
         for layer, mixer in enumerate(mixers):
             if not hasattr(mixer, "new_cache"):
                 raise UserError(f"attention of layer {layer} ({type(mixer).__name__}) cannot generate: it has no cache")
-        return [mixer.new_cache(batch, length) for mixer in mixers]
+        return Caches(mixer.new_cache(batch, self.prompt_length + length) for mixer in mixers)
+
+    @property
+    def prompt_length(self) -> int:
+        """Places that a soft prompt takes before every sequence."""
+        return 0 if self.embedding.soft_prompt is None else self.embedding.soft_prompt.length
 
     def num_parameters(self) -> int:
         """Number of distinct parameters."""
@@ -100,8 +153,7 @@ class LanguageModel(nn.Module):
         6 for each weight that multiplies (all but the embedding's rows that are looked up) and 12 x layers x width x sequence for
         attention scores and values, as counted by Chowdhery et al., "PaLM", 2022, appendix B.
         """
-        looked_up = [self.embedding.weight, *self.embedding.positions.parameters()]
         tied = self.head.weight is None
-        weights = self.num_parameters() - sum(parameter.numel() for parameter in looked_up)
+        weights = self.num_parameters() - sum(parameter.numel() for parameter in self.embedding.parameters())
         weights += self.embedding.weight.numel() if tied else 0
         return 6.0 * weights + 12.0 * len(self.layers) * self.embedding.weight.shape[1] * seq_length

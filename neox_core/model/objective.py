@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -21,7 +21,7 @@ class LossOutput:
     Args:
         loss: scalar to minimise, the mean over what counts.
         weight: how many tokens (or pairs, ...) the mean was over, a scalar.
-        metrics: further scalars to log, averaged over micro-batches and ranks.
+        metrics: further scalars to log, averaged as the loss is.
     """
 
     loss: Tensor
@@ -37,3 +37,11 @@ class Objective(Protocol):
 
     def loss(self, head: HeadOutput, batch: Batch) -> LossOutput:
         """The loss of one micro-batch."""
+
+
+@runtime_checkable
+class WeighingObjective(Objective, Protocol):
+    """An objective that knows before the forward pass what its loss is the mean over, as `loss_normalisation: global_tokens` needs."""
+
+    def weight(self, batch: Batch) -> Tensor:
+        """The weight that `loss` will give the micro-batch, a scalar."""

@@ -15,6 +15,9 @@ from neox_core.plugins.reference import check_form
 
 Status = Literal["stable", "beta", "provisional", "deprecated"]
 
+HeadKind = Literal["logits", "reward"]
+"""What a model gives at each position: a logit for each token, or one score."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
@@ -151,11 +154,16 @@ class Logger(Component):
     default: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Objective(Component):
-    """`factory(resolved: neox_core.config.Resolved) -> neox_core.model.Objective`. Provisional."""
+    """`factory(resolved: neox_core.config.Resolved) -> neox_core.model.Objective`. Provisional.
 
-    __slots__ = ()
+    Args:
+        head: what the model must end with: "logits" of the next token, or a "reward", one score at each position.
+    """
+
     kind: ClassVar[str] = "objective"
+    head: HeadKind = "logits"
 
 
 class Converter(Component):

@@ -57,7 +57,7 @@ class EngineCore(Protocol):
 def make_core(engine: Any, parameters: Parameters, clipping: float, rank: int, world_size: int) -> EngineCore:
     """The core for the engine's ZeRO stage."""
     if engine.zero_optimization():
-        return PartitionedCore(engine, parameters)
+        return PartitionedCore(engine, parameters, rank, world_size)
     return PlainCore(engine, parameters, clipping, rank, world_size)
 
 
@@ -86,9 +86,8 @@ class PlainCore:
 
     def fragments(self) -> Iterator[Fragment]:
         """This rank's share: ranks take the parameters in turn."""
-        for index, (name, parameter) in enumerate(self._parameters.items()):
-            if index % self._world_size == self._rank:
-                yield from self._of(name, parameter)
+        for name, parameter in share(self._parameters.items(), self._rank, self._world_size):
+            yield from self._of(name, parameter)
 
     def weight_targets(self) -> Iterator[Fragment]:
         """The parameters themselves."""
@@ -107,16 +106,20 @@ class PlainCore:
 
     def _make_state(self) -> None:
         for parameter in self._parameters.values():
-            parameter.grad = torch.zeros_like(parameter)
+            parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
         step_without_effect(self._engine.optimizer)
         self._engine.module.zero_grad(set_to_none=True)
 
 
 class PartitionedCore:
-    """ZeRO 1: float32 weights and optimizer state are cut into flat pieces, one piece a rank; DeepSpeed clips and checks."""
+    """ZeRO 1: float32 weights and optimizer state are cut into flat pieces, one piece a rank; DeepSpeed clips and checks.
 
-    def __init__(self, engine: Any, parameters: Parameters) -> None:
+    Frozen parameters have no pieces: every rank has the weights that compute, and nothing else.
+    """
+
+    def __init__(self, engine: Any, parameters: Parameters, rank: int, world_size: int) -> None:
         self._engine, self._parameters, self._zero = engine, parameters, engine.optimizer
+        self._rank, self._world_size = rank, world_size
 
     def step(self) -> tuple[float, bool]:
         """DeepSpeed computes the norm over all ranks, skips when it is not finite, and clips."""
@@ -124,11 +127,10 @@ class PartitionedCore:
         return float(self._zero._global_grad_norm), not self._zero.overflow
 
     def fragments(self) -> Iterator[Fragment]:
-        """The pieces of this rank's partition."""
-        for weight, piece in self._pieces():
-            yield weight
-            for role, value in self._state_of(piece).items():
-                yield state_fragment(weight.spec, role, value, weight.range)
+        """The pieces of this rank's partition, and its share of frozen weights: ranks take them in turn."""
+        yield from self._partition()
+        frozen = [(name, parameter) for name, parameter in self._parameters.items() if not parameter.requires_grad]
+        yield from (whole(name, parameter) for name, parameter in share(frozen, self._rank, self._world_size))
 
     def weight_targets(self) -> Iterator[Fragment]:
         """The float32 pieces, and the whole weights that compute, of which every rank has a copy."""
@@ -138,8 +140,14 @@ class PartitionedCore:
     def targets(self) -> Iterator[Fragment]:
         """The pieces with their state, and the whole weights."""
         self._make_state()
-        yield from self.fragments()
+        yield from self._partition()
         yield from (whole(name, parameter) for name, parameter in self._parameters.items())
+
+    def _partition(self) -> Iterator[Fragment]:
+        for weight, piece in self._pieces():
+            yield weight
+            for role, value in self._state_of(piece).items():
+                yield state_fragment(weight.spec, role, value, weight.range)
 
     def _pieces(self) -> Iterator[tuple[Fragment, Any]]:
         for name, parameter in self._parameters.items():
@@ -164,6 +172,11 @@ class PartitionedCore:
         step_without_effect(self._zero.optimizer)
         for partition in partitions:
             partition.grad = None
+
+
+def share(named: Iterable[tuple[str, nn.Parameter]], rank: int, world_size: int) -> list[tuple[str, nn.Parameter]]:
+    """Of what every rank has alike, the part that one rank answers for."""
+    return list(named)[rank::world_size]
 
 
 def whole(name: str, parameter: nn.Parameter) -> Fragment:
@@ -209,7 +222,8 @@ def step_without_effect(optimizer: torch.optim.Optimizer) -> None:
 
 
 def parameter_groups(parameters: Parameters, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; vectors (biases, norms) and what is marked `no_weight_decay` do not."""
+    """Of what is trained, matrices decay; vectors (biases, norms) and what is marked `no_weight_decay` do not."""
+    trained = [parameter for parameter in parameters.values() if parameter.requires_grad]
 
     def exempt(parameter: nn.Parameter) -> bool:
         return bool(getattr(parameter, "no_weight_decay", parameter.dim() < 2))
@@ -218,6 +232,7 @@ def parameter_groups(parameters: Parameters, weight_decay: float) -> list[dict[s
         return {"params": list(members), "weight_decay": decay}
 
     if weight_decay == 0:
-        return [group(parameters.values(), 0.0)]
-    decayed = group((p for p in parameters.values() if not exempt(p)), weight_decay)
-    return [decayed, group((p for p in parameters.values() if exempt(p)), 0.0)]
+        return [group(trained, 0.0)]
+    decayed = group((p for p in trained if not exempt(p)), weight_decay)
+    both = [decayed, group((p for p in trained if exempt(p)), 0.0)]
+    return [members for members in both if members["params"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +13,11 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from neox_core.checkpoint import Reader, load_fragments
-from neox_core.config import OptimizerSettings, Resolved
+from neox_core.config import LossSettings, OptimizerSettings, Resolved, TrainingSettings
 from neox_core.config.plain import shown
 from neox_core.errors import UserError
-from neox_core.model import Batch, LanguageModel, LossOutput, Objective
+from neox_core.model import Batch, LanguageModel, LossOutput, Objective, WeighingObjective
+from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.parallel import Fragment
 from neox_core.plugins import PluginManager
 from neox_core.training.deepspeed_internals import import_deepspeed, make_core, parameter_groups
@@ -27,7 +29,7 @@ class StepResult:
     """One optimizer step, the same on every rank.
 
     Args:
-        loss: mean over micro-batches and ranks.
+        loss: mean over micro-batches and ranks, of which each counts as `loss_normalisation` says.
         grad_norm: of the averaged gradient, before clipping.
         applied: whether the optimizer was stepped.
         skip_reason: why not.
@@ -51,11 +53,16 @@ class TrainingModule(nn.Module):
         self.model = model
         self._objective = objective
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The loss to minimise, the objective's own loss without auxiliary ones, and its metrics."""
+    def forward(self, batch: Batch, share: Tensor | float = 1.0) -> tuple[Tensor, LossOutput]:
+        """The loss to minimise, of which auxiliary losses are a part, and what the objective gave, to be recorded.
+
+        Args:
+            batch: a micro-batch.
+            share: what the objective's own loss counts, where 1 is the mean of all micro-batches.
+        """
         head = self.model(batch["tokens"], batch.get("positions"), batch.get("documents"))
         output: LossOutput = self._objective.loss(head, batch)
-        return output.loss + head.aux, output.loss.detach(), {k: v.detach() for k, v in output.metrics.items()}
+        return output.loss * share + head.aux, output
 
 
 class Engine:
@@ -74,6 +81,7 @@ class Engine:
         deepspeed = import_deepspeed(resolved.world.device)
         self.device = torch.device(resolved.world.device)
         self.accumulation = resolved.batch.accumulation
+        self._weigh = weighing(resolved, objective)
         mark("engine")
         self.model = LanguageModel(resolved, plugins).to(self.device)
         mark("model")
@@ -106,13 +114,13 @@ class Engine:
             group["lr"] = learning_rate
         sums = Averages(self.device)
         norm, applied = 0.0, True
-        for micro_batch in range(self.accumulation):
+        for micro_batch, (batch, share) in enumerate(self._shares(batches)):
             # Counted in the order of the samples, so that they meet the same dropout whatever the number of ranks.
             self.model.random.step = step
             self.model.random.micro_batch = micro_batch * dist.get_world_size() + dist.get_rank()
-            loss, own_loss, metrics = self._deepspeed(self._moved(next(batches)))
+            loss, output = self._deepspeed(batch, share)
             self._deepspeed.backward(loss)
-            sums.add(own_loss, metrics)
+            sums.add(output, share)
             if micro_batch == self.accumulation - 1:
                 norm, applied = self._core.step()
             else:
@@ -121,14 +129,26 @@ class Engine:
         reason = None if applied else "the gradient is not finite"
         return StepResult(means.pop("loss"), norm, applied, reason, means, loudest)
 
+    def _shares(self, batches: Iterator[Batch]) -> Iterable[tuple[Batch, Tensor | float]]:
+        """The next micro-batches, each with what its loss counts; 1 is the mean over those of all ranks."""
+        if self._weigh is None:
+            return ((self._moved(next(batches)), 1.0) for _ in range(self.accumulation))
+        taken = [self._moved(next(batches)) for _ in range(self.accumulation)]
+        weights = torch.stack([self._weigh(batch) for batch in taken]).double()
+        total = weights.sum()
+        dist.all_reduce(total)
+        count = self.accumulation * dist.get_world_size()
+        shares = torch.where(total > 0, weights * count / total, 0.0).float()
+        return zip(taken, shares.unbind(), strict=True)
+
     @torch.no_grad()
     def evaluate(self, batches: Iterator[Batch], count: int) -> dict[str, float]:
-        """Mean `loss` and metrics over the next `count` batches of every rank, without dropout."""
+        """Mean `loss` and metrics over the next `count` batches of every rank, weighed as in training, without dropout."""
         self._deepspeed.eval()
         sums = Averages(self.device)
         for _ in range(count):
-            _, loss, metrics = self._deepspeed.module(self._moved(next(batches)))
-            sums.add(loss, metrics)
+            _, output = self._deepspeed.module(self._moved(next(batches)))
+            sums.add(output, 1.0 if self._weigh is None else output.weight)
         return sums.over_ranks()[0]
 
     def fragments(self) -> Iterable[Fragment]:
@@ -143,6 +163,16 @@ class Engine:
     def update_from_checkpoint(self, reader: Reader, skip: Iterable[str]) -> WeightsReport:
         """Take weights alone from a checkpoint, of a model that may be another in part; see `update_from_checkpoint`."""
         return update_from_checkpoint(self._core.weight_targets(), reader, skip)
+
+    @torch.no_grad()
+    def begin_prompt(self, tokens: Sequence[int]) -> None:
+        """Let the soft prompt begin with the embeddings of tokens, repeated or cut to its length."""
+        repeated = itertools.islice(itertools.cycle(tokens), self.model.prompt_length)
+        rows = self.model.embedding.weight[torch.tensor(list(repeated), device=self.device)].reshape(-1)
+        for fragment in self._core.weight_targets():
+            if fragment.name == SOFT_PROMPT:
+                start, stop = fragment.range
+                fragment.tensor.copy_(rows[start:stop])
 
     @torch.no_grad()
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
@@ -165,6 +195,23 @@ class Engine:
         return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
 
 
+def weighing(resolved: Resolved, objective: Objective) -> Callable[[Batch], Tensor] | None:
+    """What weighs micro-batches against each other; None where all weigh the same.
+
+    Raises:
+        UserError: they are to be weighed, and the objective cannot tell their weights.
+    """
+    if resolved[LossSettings].loss_normalisation == "micro_batch":
+        return None
+    if not isinstance(objective, WeighingObjective):
+        raise UserError(
+            f"loss_normalisation: global_tokens needs to know what a batch weighs before the forward pass, and train_impl "
+            f"'{resolved[TrainingSettings].train_impl}' ({type(objective).__name__}) has no method `weight`; "
+            "set loss_normalisation: micro_batch"
+        )
+    return objective.weight
+
+
 def refusal(error: ValidationError, config: Mapping[str, Any]) -> str:
     """What DeepSpeed refuses of its configuration: each place with its value, and why."""
     wrong = []
@@ -185,28 +232,29 @@ def _value_at(config: Mapping[str, Any], place: Sequence[str]) -> Any:
 
 
 class Averages:
-    """Means of named scalars over micro-batches and ranks, in one small collective."""
+    """Means of the scalars that an objective gives over micro-batches and ranks, in one small collective."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device, self._count = device, 0
+        self._device = device
+        self._weight = torch.zeros((), dtype=torch.float64, device=device)
         self._sums: dict[str, Tensor] = {}
 
-    def add(self, loss: Tensor, metrics: dict[str, Tensor]) -> None:
-        """One more micro-batch."""
-        self._count += 1
-        for name, value in {"loss": loss, **metrics}.items():
-            self._sums[name] = self._sums.get(name, torch.zeros((), device=self._device)) + value.float()
+    def add(self, output: LossOutput, weight: Tensor | float) -> None:
+        """One more micro-batch, and what it counts."""
+        self._weight = self._weight + weight
+        for name, value in {"loss": output.loss, **output.metrics}.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach().double() * weight
 
     def over_ranks(self, notice: int = 0) -> tuple[dict[str, float], int]:
         """The means over all ranks, and the largest notice of any rank."""
-        world_size = dist.get_world_size()
-        values = torch.stack([value / (self._count * world_size) for value in self._sums.values()])
-        notices = torch.zeros(world_size, device=self._device)
+        sums = torch.stack([self._weight, *(value.to(self._device) for value in self._sums.values())])
+        notices = torch.zeros(dist.get_world_size(), dtype=sums.dtype, device=self._device)
         notices[dist.get_rank()] = notice
-        together = torch.cat([values.to(self._device), notices]).double()
+        together = torch.cat([sums, notices])
         dist.all_reduce(together)
-        numbers = together.tolist()
-        return dict(zip(self._sums, numbers, strict=False)), int(max(numbers[len(self._sums) :]))
+        weight, *numbers = together.tolist()
+        means = [number / (weight or 1.0) for number in numbers]
+        return dict(zip(self._sums, means, strict=False)), int(max(numbers[len(self._sums) :]))
 
 
 def make_optimizer(resolved: Resolved, plugins: PluginManager, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

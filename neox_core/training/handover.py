@@ -40,6 +40,7 @@ class Handover:
         world: hosts, slots and device.
         vocabulary: number of token ids, where something says it.
         eod_token: id of the token that ends a document, where there is a tokenizer.
+        prompt_tokens: tokens whose embeddings a soft prompt begins with, where it begins with a text.
         checkpoint: what to resume from.
         initial: what to begin with the weights of.
         begun: when the command was given, in seconds since the epoch.
@@ -57,6 +58,7 @@ class Handover:
     initial: str | None = None
     begun: float = 0.0
     launched: float = 0.0
+    prompt_tokens: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """Plain text for the file and the store."""
@@ -72,6 +74,7 @@ class Handover:
             "initial": self.initial,
             "begun": self.begun,
             "launched": self.launched,
+            "prompt_tokens": self.prompt_tokens,
         }
         return json.dumps(data, indent=1)
 
@@ -92,6 +95,7 @@ class Handover:
             initial=data["initial"],
             begun=data["begun"],
             launched=data["launched"],
+            prompt_tokens=tuple(data["prompt_tokens"]),
         )
 
     def resolve(self) -> tuple[PluginManager, Resolved]:

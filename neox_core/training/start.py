@@ -127,7 +127,7 @@ def prepare(
     args = NeoXArgs(entries.values(), plugins, settings_from=settings_from)
     machines: list[Problem] = []
     world = find_world_or_least(args, machines)
-    resolved, tokenizer, checkpoint, initial = preflight.check(args, world, plugins, notice, machines)
+    resolved, tokenizer, checkpoint, initial, prompt_tokens = preflight.check(args, world, plugins, notice, machines)
     name = run_name(resolved) or default_name
     run_dir = new_directory(Path(resolved[LoggingSettings].runs_dir).absolute() / name)
     handover = Handover(
@@ -140,6 +140,7 @@ def prepare(
         eod_token=None if tokenizer is None else tokenizer.eod_id,
         checkpoint=None if checkpoint is None else str(checkpoint),
         initial=None if initial is None else str(initial),
+        prompt_tokens=prompt_tokens,
     )
     job = Job(
         name=name,

@@ -22,6 +22,7 @@ from neox_core.config import CheckpointSettings, DataSettings, ModelSettings, Re
 from neox_core.errors import UserError
 from neox_core.launch import Rendezvous
 from neox_core.model import Objective
+from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.plugins import PluginManager
 from neox_core.training.components import selected_loggers
 from neox_core.training.data import Batches, open_datasets
@@ -144,8 +145,9 @@ def train(handover: Handover, plugins: PluginManager, resolved: Resolved, stop: 
     }
     startup.mark("data")
     engine = Engine(resolved, plugins, objective, startup.mark)
-    if handover.initial:
-        begin_with(engine, Path(handover.initial), resolved, rank)
+    loaded = begin_with(engine, Path(handover.initial), resolved, rank) if handover.initial else ()
+    if handover.prompt_tokens and SOFT_PROMPT not in loaded:
+        engine.begin_prompt(handover.prompt_tokens)
     progress = resume(engine, Path(handover.checkpoint), rank) if handover.checkpoint else Progress()
     for name in selected_loggers(resolved, plugins):
         plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
@@ -177,12 +179,16 @@ def carry_out(training: Training) -> int:
     return code
 
 
-def begin_with(engine: Engine, path: Path, resolved: Resolved, rank: int) -> None:
-    """The first weights from a checkpoint; rank 0 says which."""
-    skip = resolved[CheckpointSettings].initial_ckpt_skip_keys_with_these_prefixes
-    report = engine.update_from_checkpoint(Reader(path), skip)
+def begin_with(engine: Engine, path: Path, resolved: Resolved, rank: int) -> tuple[str, ...]:
+    """The first weights from a checkpoint, which need not have a soft prompt; their names, which rank 0 tells too."""
+    reader = Reader(path)
+    skip = [*resolved[CheckpointSettings].initial_ckpt_skip_keys_with_these_prefixes]
+    if engine.model.prompt_length and SOFT_PROMPT not in reader.names:
+        skip.append(SOFT_PROMPT)
+    report = engine.update_from_checkpoint(reader, skip)
     if rank == 0:
         report.log()
+    return report.loaded
 
 
 def resume(engine: Engine, path: Path, rank: int) -> Progress:

@@ -11,6 +11,7 @@ from small_settings import MODEL
 
 from neox_core.config import Host, ModelSettings, NeoXArgs, World
 from neox_core.config.architecture import expand_attention
+from neox_core.config.groups.fusions import FUSED, FusionSettings
 from neox_core.config.rules import rotary_turns_pairs
 from neox_core.errors import SettingsError
 
@@ -540,7 +541,8 @@ def test_a_checkpoint_factor_without_a_fraction_is_a_number_of_steps():
             {"deepspeed_extra_args": {"amp": {"enabled": False}}},
             "deepspeed_extra_args: amp: has no effect: DeepSpeed has none any more",
         ),
-        ({"rope_fusion": True}, "rope_fusion: has no effect in this version"),
+        ({"rope_fusion": True}, f"rope_fusion: has no effect: {FUSED}"),
+        ({"num_workers": 3}, "num_workers: has no effect in this version"),
         (
             {"precision": "bfloat16", "zero_optimization": {"stage": 0}},
             "zero_optimization: stage 0 is stage 1 in reduced precision; on one rank they are the same",
@@ -553,6 +555,14 @@ def test_a_checkpoint_factor_without_a_fraction_is_a_number_of_steps():
 )
 def test_what_need_not_be_mended_is_told_once(changes, message):
     assert [str(notice) for notice in resolve(**changes).notices] == [f"dictionary: {message}"]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_all_fused_kernels_are_told_of_at_once(on):
+    keys = list(FusionSettings.model_fields)
+    args = NeoXArgs.from_dict(RUN | dict.fromkeys(keys, on))
+    told = [str(notice) for notice in (*args.notices, *args.resolve(World.local()).notices)]
+    assert told == ([f"dictionary: {', '.join(keys)}: have no effect: {FUSED}"] if on else [])
 
 
 def test_nccl_is_right_where_there_is_a_gpu():

@@ -15,6 +15,7 @@ def neox_components() -> Iterable[Component]:
     return [
         Objective(name="metered", summary="with metrics", factory="training_plugin:metered"),
         Objective(name="poisoned", summary="not always finite", factory="training_plugin:poisoned"),
+        Objective(name="rewarding", summary="high scores", factory="training_plugin:Rewarding", head="reward"),
     ]
 
 
@@ -52,3 +53,18 @@ def poisoned(resolved: Any) -> Any:
             return LossOutput(output.loss * factor, output.weight)
 
     return Poisoned(resolved)
+
+
+class Rewarding:
+    """The last token's score is to be high. It does not say what a batch weighs."""
+
+    batch_fields: tuple[str, ...] = ()
+
+    def __init__(self, resolved: Any) -> None:
+        pass
+
+    def loss(self, head: Any, batch: Any) -> Any:
+        from neox_core.model import LossOutput
+
+        scores = head.scores()[:, -1]
+        return LossOutput((1 + (-scores).exp()).log().mean(), scores.new_tensor(len(scores)))

@@ -78,6 +78,7 @@ def run(
     stop_after: int | None = None,
     stop_rank: int = 0,
     poison: tuple[int, tuple[int, ...]] = (0, ()),
+    prompt_tokens: tuple[int, ...] = (),
     **changes: Any,
 ) -> SimpleNamespace:
     """One run in `directory`, which has data.
@@ -85,6 +86,7 @@ def run(
     Args:
         stop_after: step during whose end `stop_rank` receives SIGTERM.
         poison: (rank, forward passes whose loss is NaN there), for the objective `poisoned`.
+        prompt_tokens: those of the text that a soft prompt begins with.
     """
     values = {**SETTINGS, "data_path": str(directory / "data/tokens"), **changes}
     plugins = PluginManager(Switches(modules=("training_plugin",)))
@@ -106,6 +108,7 @@ def run(
         eod_token=None,
         checkpoint=None if checkpoint is None else str(checkpoint),
         initial=None if initial is None else str(initial),
+        prompt_tokens=prompt_tokens,
     )
     (directory / "run").mkdir(exist_ok=True)
     stop = SimpleNamespace(received=0)

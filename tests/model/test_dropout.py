@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.utils.checkpoint import checkpoint
 from training_models import model, tokens
 
 DROPOUT = {"hidden_dropout": 0.3, "attention_dropout": 0.2}
@@ -49,20 +48,18 @@ def test_nothing_is_dropped_in_evaluation():
     assert torch.equal(outputs(network), outputs(model()))
 
 
-def test_recomputing_a_block_drops_the_same_units():
-    def gradients(recompute):
-        network = model(**DROPOUT).train()
-        positions, aux = torch.arange(12)[None], torch.zeros(())
-        x = network.embedding(tokens(), positions)
-        for layer in range(2):
-            work = network._layer, layer, (x, positions, None, aux), None
-            x = (checkpoint(*work, use_reentrant=False, preserve_rng_state=False) if recompute else work[0](*work[1:]))[
-                0
-            ]
-        x.square().mean().backward()
-        return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+@pytest.mark.parametrize("policy", ["full", "selective"])
+def test_what_is_computed_again_drops_the_same_units_though_the_engine_is_elsewhere(policy):
+    def gradients(**changes):
+        network = model(**DROPOUT, **changes).train()
+        network.random.step, network.random.micro_batch = 3, 1
+        loss = network(tokens()).token_losses(tokens(seed=1)).mean()
+        network.random.step, network.random.micro_batch = 4, 0
+        network(tokens(seed=2))
+        loss.backward()
+        return [parameter.grad for parameter in network.parameters()]
 
-    kept, recomputed = gradients(False), gradients(True)
+    kept, recomputed = gradients(), gradients(checkpoint_activations=True, checkpoint_policy=policy)
     assert all(torch.equal(one, other) for one, other in zip(kept, recomputed, strict=True))
 
 

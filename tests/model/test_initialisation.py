@@ -86,3 +86,44 @@ def test_the_standard_deviation_of_each_method(method):
 def test_orthogonal_weights_have_orthogonal_columns(method, square):
     up = model(hidden_size=HIDDEN, num_layers=LAYERS, init_method=method).requires_grad_(False).layers[0].mlp.up.weight
     torch.testing.assert_close(up.T @ up, square * torch.eye(HIDDEN), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if "orthogonal" not in name])
+def test_the_distribution_of_each_method(method):
+    """By its kurtosis: 3 of a normal one, 9 / 5 of a uniform one."""
+    up = model(hidden_size=HIDDEN, num_layers=LAYERS, init_method=method, init_method_std=STD).layers[0].mlp.up.weight
+    values = up.detach().double()
+    kurtosis = float(((values - values.mean()) ** 4).mean() / values.var() ** 2)
+    assert kurtosis == pytest.approx(9 / 5 if method == "xavier_uniform" else 3, rel=0.05)
+    assert abs(float(values.mean())) < EXPECTED[method] / 20
+    if method == "xavier_uniform":
+        bound = math.sqrt(6 / (HIDDEN + 4 * HIDDEN))
+        assert 0.99 * bound < float(values.abs().max()) <= bound
+
+
+@pytest.mark.parametrize(("method", "square"), [("orthogonal", 2.0), ("scaled_orthogonal", 2 / LAYERS)])
+def test_orthogonal_weights_that_narrow_have_orthogonal_rows(method, square):
+    network = model(hidden_size=HIDDEN, num_layers=LAYERS, output_layer_init_method=method).requires_grad_(False)
+    down = network.layers[0].mlp.down.weight
+    torch.testing.assert_close(down @ down.T, square * torch.eye(HIDDEN), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"activation": "swiglu", "intermediate_size": 48},
+        {"pos_emb": "learned", "gpt_j_residual": True, "num_kv_heads": 2},
+    ],
+    ids=str,
+)
+def test_the_output_method_is_for_weights_that_write_to_the_residual_stream_alone(changes):
+    of_inputs = weights(**changes, init_method="small_init", output_layer_init_method="normal")
+    other = weights(**changes, init_method="small_init", output_layer_init_method="wang_init")
+    differing = {name for name, weight in of_inputs.items() if not torch.equal(weight, other[name])}
+    writing = ("attention.output.weight", "mlp.down.weight")
+    assert differing == {f"layers.{layer}.{name}" for layer in range(2) for name in writing}
+    other = weights(**changes, init_method="normal", output_layer_init_method="normal")
+    differing = {name for name, weight in of_inputs.items() if not torch.equal(weight, other[name])}
+    matrices = {name for name, weight in other.items() if weight.dim() == 2}
+    assert differing == {name for name in matrices if not name.endswith(writing)}

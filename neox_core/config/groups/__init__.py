@@ -8,12 +8,14 @@ from neox_core.config.groups.activation_checkpointing import (
 from neox_core.config.groups.batch import BatchSettings as BatchSettings
 from neox_core.config.groups.checkpoint import CheckpointSettings as CheckpointSettings
 from neox_core.config.groups.compatibility import CompatibilitySettings as CompatibilitySettings
+from neox_core.config.groups.compilation import CompilationSettings as CompilationSettings
 from neox_core.config.groups.data import DataSettings as DataSettings
 from neox_core.config.groups.deepspeed import DeepSpeedSettings as DeepSpeedSettings
 from neox_core.config.groups.fusions import FusionSettings as FusionSettings
 from neox_core.config.groups.given_up import GivenUpSettings as GivenUpSettings
 from neox_core.config.groups.labels import LabelSettings as LabelSettings
 from neox_core.config.groups.logging import LoggingSettings as LoggingSettings
+from neox_core.config.groups.loss import LossSettings as LossSettings
 from neox_core.config.groups.measures import MeasureSettings as MeasureSettings
 from neox_core.config.groups.mixture import MixtureSettings as MixtureSettings
 from neox_core.config.groups.model import ModelSettings as ModelSettings
@@ -35,8 +37,10 @@ CORE_GROUPS: tuple[type[Settings], ...] = (
     ModelSettings,
     MixtureSettings,
     FusionSettings,
+    CompilationSettings,
     MuPSettings,
     TrainingSettings,
+    LossSettings,
     DataSettings,
     LabelSettings,
     PairSettings,

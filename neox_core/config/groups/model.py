@@ -168,7 +168,6 @@ class ModelSettings(Settings, group="model"):
         "Train nothing but a prompt of embeddings: `enabled`, `num_tokens`, `init_string`, `init_range`",
         from_checkpoint="match",
         origin="gpt-neox",
-        pending=True,
     )
     attention_dropout: float = setting(0.0, "Dropout of attention weights", origin="megatron", ge=0, lt=1)
     hidden_dropout: float = setting(

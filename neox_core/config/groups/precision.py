@@ -18,7 +18,7 @@ class PrecisionSettings(Settings, group="precision"):
         None, "DeepSpeed's bf16 dictionary", origin="deepspeed", aliases=("bfloat16",)
     )
     fp16_lm_cross_entropy: bool = setting(
-        False, "Compute the cross entropy in fp16 rather than fp32", origin="megatron", pending=True
+        False, "Compute the cross entropy of a model in fp16 in fp16 rather than fp32", origin="megatron"
     )
     loss_scale: float | None = setting(
         None, "Fixed factor of the loss; none: it is adjusted", origin="megatron", changes="nothing", unused=SUPERSEDED

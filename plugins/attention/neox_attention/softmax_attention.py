@@ -20,6 +20,7 @@ class SoftmaxAttention(nn.Module):
     """
 
     pattern: Pattern | None = None
+    pattern_by_head = True
 
     def __init__(self, context: LayerContext) -> None:
         super().__init__()
@@ -49,7 +50,9 @@ class SoftmaxAttention(nn.Module):
         known = Keys(key, value, positions, documents)
         if cache is not None:
             known = cache.append(known)
-        sight = Visibility(known.positions, known.documents, x.shape[1], self.heads, self.window, self.pattern)
+        sight = Visibility(
+            known.positions, known.documents, x.shape[1], self.heads, self.window, self.pattern, self.pattern_by_head
+        )
         mixed = self.attend(query, known.keys, known.values, sight, self.softmax.with_dropout(self._rate()))
         out: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return out

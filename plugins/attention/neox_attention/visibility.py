@@ -25,6 +25,7 @@ class Visibility:
         heads: number of query heads.
         window: tokens before its own that a token sees; None for all.
         pattern: a further restriction; it is asked about positions, so that it is the same wherever a document begins in a row.
+        pattern_by_head: whether the pattern depends on the head; a mask that does not is so many times smaller.
     """
 
     positions: Tensor
@@ -33,6 +34,7 @@ class Visibility:
     heads: int
     window: int | None = None
     pattern: Pattern | None = None
+    pattern_by_head: bool = True
 
     @property
     def keys(self) -> int:
@@ -50,6 +52,11 @@ class Visibility:
         everything = self.documents is None and self.pattern is None
         wide = self.window is None or self.window >= self.keys - 1
         return everything and wide and (self.before == 0 or self.queries == 1)
+
+    @property
+    def distinct_heads(self) -> int:
+        """How many heads see different keys: all, or 1."""
+        return self.heads if self.pattern is not None and self.pattern_by_head else 1
 
     def sees(self, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         """Elementwise, for indices that broadcast: whether the query sees the key. It is the `mask_mod` of FlexAttention."""
@@ -69,7 +76,7 @@ class Visibility:
         batches = len(self.positions) if self.documents is None else len(self.documents)
         return self.sees(
             self._count(batches if self.pattern is not None or self.documents is not None else 1)[:, None, None, None],
-            self._count(self.heads if self.pattern is not None else 1)[:, None, None],
+            self._count(self.distinct_heads)[:, None, None],
             self._count(self.queries)[:, None],
             self._count(self.keys),
         )

@@ -86,6 +86,8 @@ def continuations(
         raise UserError(
             f"{trained.path}: was trained without a tokenizer, so that it can neither read a prompt nor write text"
         )
+    if trained.resolved.head == "reward":
+        raise UserError(f"{trained.path}: is a reward model, which scores texts and cannot write any")
     for prompt in prompts:
         ids = tokenizer.encode(prompt) or ([tokenizer.eod_id] if tokenizer.eod_id is not None else [0])
         for sample in range(options.num_samples):
@@ -96,7 +98,7 @@ def continuations(
                 count=options.maximum_tokens,
                 sampling=sampling,
                 vocabulary=vocabulary,
-                limit=trained.resolved[ModelSettings].max_position_embeddings,
+                limit=trained.resolved[ModelSettings].max_position_embeddings - trained.model.prompt_length,
                 stop=tokenizer.eod_id,
                 random=random,
             )

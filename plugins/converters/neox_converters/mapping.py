@@ -53,10 +53,13 @@ class MappedConverter:
         family: how messages call theirs, such as "GPT-NeoX".
         rules: one for each weight of the architecture.
         unused: prefixes of names that theirs may have and that mean nothing.
+        copies: what theirs has beside those and may lack when it is read: a weight a second time, or one that it never uses.
     """
 
-    def __init__(self, family: str, rules: Iterable[Rule], unused: Iterable[str] = ()) -> None:
-        self._family, self._rules, self._unused = family, tuple(rules), tuple(unused)
+    def __init__(
+        self, family: str, rules: Iterable[Rule], unused: Iterable[str] = (), copies: Iterable[Rule] = ()
+    ) -> None:
+        self._family, self._rules, self._unused, self._copies = family, tuple(rules), tuple(unused), tuple(copies)
 
     def read(self, foreign: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Their weights under our names.
@@ -64,7 +67,8 @@ class MappedConverter:
         Raises:
             UserError: a weight of the architecture is missing, or one is there that it does not have.
         """
-        found = {name: tensor for name, tensor in foreign.items() if not name.startswith(self._unused)}
+        copies = {name for rule in self._copies for name in rule.theirs}
+        found = {n: tensor for n, tensor in foreign.items() if n not in copies and not n.startswith(self._unused)}
         expected = {name for rule in self._rules for name in rule.theirs}
         unknown, missing = sorted(found.keys() - expected), sorted(expected - found.keys())
         if unknown:
@@ -77,7 +81,7 @@ class MappedConverter:
 
     def write(self, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Our weights under their names."""
-        return self._applied(ours, [(rule.ours, rule.theirs, rule.write) for rule in self._rules])
+        return self._applied(ours, [(rule.ours, rule.theirs, rule.write) for rule in (*self._rules, *self._copies)])
 
     def _applied(
         self, tensors: Mapping[str, Tensor], steps: Iterable[tuple[Sequence[str], Sequence[str], Step]]

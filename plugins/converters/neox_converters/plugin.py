@@ -6,14 +6,27 @@ from collections.abc import Iterable
 
 from neox_core.plugins import Component, Converter
 
+HUGGING_FACE = {
+    "hf-gpt-neox": "gpt_neox:GPTNeoXForCausalLM",
+    "hf-llama": "llama:LlamaForCausalLM",
+    "hf-mistral": "llama:MistralForCausalLM",
+    "hf-mamba": "mamba:MambaForCausalLM",
+}
+"""Families of transformers, by the class that they are named after."""
+
 
 def neox_components() -> Iterable[Component]:
     """The families."""
-    return [
-        Converter(
-            name="gpt-neox",
-            summary="GPT-NeoX's parameter names and layouts, in memory",
-            factory="neox_converters.gpt_neox:GPTNeoXConverter",
+    yield Converter(
+        name="gpt-neox",
+        summary="GPT-NeoX's parameter names and layouts, in memory",
+        factory="neox_converters.gpt_neox:GPTNeoXConverter",
+        status="provisional",
+    )
+    for name, factory in HUGGING_FACE.items():
+        yield Converter(
+            name=name,
+            summary=f"state dicts of Hugging Face's {factory.partition(':')[2]}, in memory",
+            factory=f"neox_converters.hugging_face.{factory}",
             status="provisional",
         )
-    ]

@@ -11,6 +11,5 @@ class GMLPSettings(Settings, group="gmlp"):
         "Width of the single attention head of amlp; none: no attention",
         from_checkpoint="match",
         origin="gpt-neox",
-        pending=True,
         gt=0,
     )

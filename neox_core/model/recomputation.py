@@ -1,0 +1,78 @@
+"""Activation checkpointing: layers that keep their inputs and are computed again in the backward pass."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.autograd.graph import save_on_cpu
+from torch.utils.checkpoint import (
+    CheckpointPolicy,
+    checkpoint,
+    create_selective_checkpoint_contexts,
+    noop_context_fn,
+)
+
+from neox_core.config import ActivationCheckpointingSettings
+from neox_core.model.block import Carry
+
+_aten = torch.ops.aten
+PRODUCTS = {_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.baddbmm.default}
+"""Matrix multiplications, by the operators that layers come to."""
+ATTENTION = {
+    _aten._scaled_dot_product_flash_attention.default,
+    _aten._scaled_dot_product_flash_attention_for_cpu.default,
+    _aten._scaled_dot_product_efficient_attention.default,
+    _aten._scaled_dot_product_cudnn_attention.default,
+}
+
+
+class Recomputation:
+    """How a model's layers are run in training, in groups of which the inputs are kept.
+
+    Args:
+        settings: what is kept, and where.
+        attention_drops: whether attention draws random numbers. A kernel that is not run again would not move the generator on, so
+            that what is dropped after it would be other units than in the forward pass; it is run again then.
+    """
+
+    def __init__(self, settings: ActivationCheckpointingSettings, *, attention_drops: bool) -> None:
+        self.enabled = settings.checkpoint_activations
+        self._group, self._selective = settings.checkpoint_num_layers, settings.checkpoint_policy == "selective"
+        self._in_cpu, self._synchronize = settings.checkpoint_in_cpu, settings.synchronize_each_layer
+        self._kept = PRODUCTS if attention_drops else PRODUCTS | ATTENTION
+
+    def groups(self, layers: int) -> Iterator[range]:
+        """Indices of the layers of each group."""
+        return (range(start, min(start + self._group, layers)) for start in range(0, layers, self._group))
+
+    def __call__(self, group: Callable[[Carry], Carry], carry: Carry) -> Carry:
+        """Run a group of layers, of whose results only the last is kept."""
+
+        def run(*carry: Any) -> Carry:
+            with self._synchronized(carry[0].is_cuda):
+                return group(carry)
+
+        contexts = self._selective_contexts if self._selective else noop_context_fn
+        with save_on_cpu(pin_memory=carry[0].is_cuda) if self._in_cpu else contextlib.nullcontext():
+            # The carry comes as several arguments since tensors within a tuple would be held as they are, not saved.
+            further: Carry = checkpoint(run, *carry, use_reentrant=False, context_fn=contexts)
+        return further
+
+    def _selective_contexts(self) -> Any:
+        contexts: Any = create_selective_checkpoint_contexts
+        return contexts(self._policy)
+
+    def _policy(self, context: Any, operator: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+        return CheckpointPolicy.MUST_SAVE if operator in self._kept else CheckpointPolicy.PREFER_RECOMPUTE
+
+    @contextlib.contextmanager
+    def _synchronized(self, on_gpu: bool) -> Iterator[None]:
+        if not (self._synchronize and on_gpu):
+            yield
+            return
+        torch.cuda.synchronize()
+        yield
+        torch.cuda.synchronize()

@@ -1,0 +1,103 @@
+"""RWKV 6 (Peng et al., "Eagle and Finch", 2024): time mixing, a recurrence, and channel mixing, an MLP, are the whole block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neox_attention.rwkv_channel_mix import ChannelMix
+from neox_attention.rwkv_time_mix import TimeMix
+from neox_core.errors import UserError
+from neox_core.model import LayerContext, make
+
+
+@dataclass(slots=True)
+class RWKVState:
+    """What an RWKV block remembers, of constant size.
+
+    Args:
+        time: the last token as time mixing saw it, [batch, hidden].
+        channel: the same of channel mixing.
+        wkv: state of the recurrence, [batch, heads, head_size, head_size].
+        document: of the last token, [batch].
+    """
+
+    time: Tensor
+    channel: Tensor
+    wkv: Tensor
+    document: Tensor
+
+
+class RWKV(nn.Module):
+    """x = x + time_mix(norm(x)), then x = x + channel_mix(norm(x)).
+
+    In the first layer x is normed before all this, by the norm of time mixing. Norms are layer norms, whatever `norm` says, as
+    in GPT-NeoX. Dropout of time mixing is `attention_dropout`, of channel mixing `hidden_dropout`.
+    """
+
+    def __init__(self, context: LayerContext) -> None:
+        super().__init__()
+        model = context.model
+        self.is_first = context.layer == 0
+        self.mixes_samples = context.resolved.reproduces("rwkv-axis")
+        self.time_norm = make("norm", "layernorm", context.plugins, model.hidden_size, model)
+        self.time_mix = TimeMix(context)
+        self.channel_norm = make("norm", "layernorm", context.plugins, model.hidden_size, model)
+        self.channel_mix = ChannelMix(context)
+        self.time_dropout, self.channel_dropout = model.attention_dropout, model.hidden_dropout
+
+    def forward(self, x: Tensor, *, positions: Tensor, documents: Tensor | None, cache: RWKVState | None) -> Tensor:
+        """[batch, seq, hidden] -> the same shape."""
+        if self.mixes_samples:
+            samples = x.transpose(0, 1)
+            return self._mix(samples, None, self._empty_state(len(samples))).transpose(0, 1)
+        state = self._empty_state(len(x)) if cache is None else cache
+        return self._mix(x, _starts(documents, state), state)
+
+    def _mix(self, x: Tensor, starts: Tensor | None, state: RWKVState) -> Tensor:
+        if self.is_first:
+            x = self.time_norm(x)
+        normed = self.time_norm(x)
+        mixed, state.wkv = self.time_mix(normed, shifted(normed, state.time, starts), state.wkv, starts)
+        state.time = normed[:, -1]
+        x = x + functional.dropout(mixed, self.time_dropout, self.training)
+        normed = self.channel_norm(x)
+        mixed = self.channel_mix(normed, shifted(normed, state.channel, starts))
+        state.channel = normed[:, -1]
+        return x + functional.dropout(mixed, self.channel_dropout, self.training)
+
+    def new_cache(self, batch: int, length: int) -> RWKVState:
+        """An empty state for `batch` sequences, of whatever length.
+
+        Raises:
+            UserError: `compat` asks for GPT-NeoX's mixing over samples, which no cache can follow.
+        """
+        if self.mixes_samples:
+            raise UserError(
+                "compat: gpt-neox lets rwkv mix over the samples of a batch, which cannot generate; leave it out"
+            )
+        return self._empty_state(batch)
+
+    def _empty_state(self, batch: int) -> RWKVState:
+        like, heads, size = self.channel_mix.value.weight, *self.time_mix.bonus.shape
+        last = like.new_zeros(batch, len(like))
+        wkv = like.new_zeros(batch, heads, size, size, dtype=torch.promote_types(like.dtype, torch.float32))
+        return RWKVState(last, last, wkv, torch.zeros(batch, dtype=torch.int64, device=like.device))
+
+
+def shifted(x: Tensor, last: Tensor, starts: Tensor | None) -> Tensor:
+    """The token before each token, [batch, seq, hidden]: `last` before the first one, zeros where a document starts."""
+    previous = torch.cat((last[:, None], x[:, :-1]), 1)
+    return previous if starts is None else previous.masked_fill(starts[..., None], 0.0)
+
+
+def _starts(documents: Tensor | None, state: RWKVState) -> Tensor | None:
+    """Which tokens are of another document than the one before them, [batch, seq]."""
+    if documents is None:
+        return None
+    before = torch.cat((state.document[:, None], documents[:, :-1]), 1)
+    state.document = documents[:, -1]
+    return documents != before

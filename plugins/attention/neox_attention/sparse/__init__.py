@@ -1,0 +1,1 @@
+"""Attention to some blocks of tokens only: DeepSpeed's layouts as masks."""

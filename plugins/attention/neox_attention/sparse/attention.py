@@ -1,0 +1,55 @@
+"""What all block-sparse attention has in common: a layout of blocks as the pattern of what is seen."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from neox_attention.settings.sparse import SparseSettings, SparsityConfig
+from neox_attention.softmax_attention import SoftmaxAttention
+from neox_core.config import TrainingSettings
+from neox_core.model import LayerContext
+from neox_core.parallel import generator
+
+
+class SparseAttention(SoftmaxAttention):
+    """Tokens see those earlier ones whose block their own block sees.
+
+    The layout is made once, for `max_position_embeddings` tokens; those beyond belong to its last block. Blocks are counted by
+    position, so that each document begins with block 0, wherever it stands in a row.
+    """
+
+    layout: Tensor
+
+    def __init__(self, context: LayerContext) -> None:
+        super().__init__(context)
+        config = context.resolved[SparseSettings].sparsity
+        blocks = -(-context.model.max_position_embeddings // config.block)
+        heads = self.heads if config.different_layout_per_head else 1
+        random = generator(context.resolved[TrainingSettings].seed, "random blocks", context.layer)
+        with torch.device("cpu"):  # where the generator is; a model is also made on the meta device
+            layout = self.make_layout(config, heads, blocks, random)
+        self.register_buffer("layout", layout, persistent=False)
+        self.block = config.block
+        self.pattern, self.pattern_by_head = self.sees, len(layout) > 1
+
+    @staticmethod
+    def make_layout(config: SparsityConfig, heads: int, blocks: int, random: torch.Generator) -> Tensor:
+        """Which blocks see which.
+
+        Args:
+            config: what the settings say.
+            heads: how many may differ.
+            blocks: number of blocks.
+            random: draws random ones; its seed is made of the run's and the layer.
+
+        Returns:
+            [n, blocks, blocks] bool for n <= heads, which heads take in turn. Each block sees itself.
+        """
+        raise NotImplementedError
+
+    def sees(self, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        """Elementwise: whether the block of one position sees that of the other."""
+        last = self.layout.shape[1] - 1
+        row, column = ((position // self.block).clamp(max=last) for position in (query, key))
+        return self.layout[head % len(self.layout), row, column]

@@ -1,0 +1,102 @@
+"""What all converters of Hugging Face's families do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from neox_converters.hugging_face.needs import Need, check
+from neox_converters.mapping import MappedConverter, Rule, renamed
+from neox_core.config import ModelSettings, Resolved
+from neox_core.errors import UserError
+
+
+class HuggingFaceConverter(MappedConverter):
+    """A converter between our weights and the state dict of a `...ForCausalLM` model; each family is a subclass.
+
+    Embedding and head have all rows of ours, the padded ones too: `vocab_size` of their configuration is our padded size. With tied
+    weights their state dict has the head twice; a file may lack it.
+
+    Raises:
+        SettingsError: the family cannot express the architecture.
+    """
+
+    family: ClassVar[str]
+    """How messages call it."""
+
+    embedding: ClassVar[str]
+    """Its name of the embedding's weight."""
+
+    head: ClassVar[str] = "lm_head.weight"
+    """Its name of the head's."""
+
+    older: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Names of weights in earlier versions, and what they are called now."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        check(self.family, resolved, self.needs(resolved))
+        self._vocabulary = resolved.padded_vocab_size
+        self._tied = not resolved[ModelSettings].no_weight_tying
+        super().__init__(f"Hugging Face's {self.family}", self._all_rules(resolved), self.unused(resolved))
+
+    def needs(self, resolved: Resolved) -> Iterable[Need]:
+        """What an architecture must have to be of this family."""
+        raise NotImplementedError
+
+    def rules(self, resolved: Resolved) -> Iterable[Rule]:
+        """A rule for each weight but embedding and head."""
+        raise NotImplementedError
+
+    def unused(self, resolved: Resolved) -> Iterable[str]:
+        """Prefixes of what earlier versions stored and now compute."""
+        return ()
+
+    def _all_rules(self, resolved: Resolved) -> Iterator[Rule]:
+        if self._tied:
+            both = (self.embedding, self.head)
+            yield Rule(both, ("embedding.weight",), lambda theirs: theirs[:1], lambda ours: [ours[0], ours[0]])
+        else:
+            yield renamed(self.embedding, "embedding.weight")
+            yield renamed(self.head, "head.weight")
+        yield from self.rules(resolved)
+
+    def read(self, foreign: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Their weights under our names.
+
+        Raises:
+            UserError: a weight is missing or left over, their vocabulary has another size, or their head is not the embedding
+                though ours is.
+        """
+        found = {self.older.get(name, name): tensor for name, tensor in foreign.items()}
+        embedding = found.get(self.embedding)
+        if embedding is not None:
+            self._check_vocabulary(len(embedding))
+            if self._tied and not torch.equal(found.setdefault(self.head, embedding), embedding):
+                raise UserError(
+                    f"no_weight_tying: false needs '{self.head}' to be the same as '{self.embedding}', which it is not: "
+                    "set no_weight_tying to true"
+                )
+        return super().read(found)
+
+    def write(self, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Our weights under their names.
+
+        Raises:
+            UserError: one of ours has no place there.
+        """
+        left = sorted(ours.keys() - {name for rule in self._rules for name in rule.ours})
+        if left:
+            raise UserError(f"'{left[0]}' has no place in Hugging Face's {self.family}")
+        return super().write(ours)
+
+    def _check_vocabulary(self, rows: int) -> None:
+        if self._vocabulary not in {None, rows}:
+            raise UserError(
+                f"'{self.embedding}' has {rows} rows, and the embedding that the settings describe {self._vocabulary}, and rows "
+                f"that are added would take part in every softmax: set vocab_size to {rows} and "
+                "make_vocab_size_divisible_by to 1"
+            )
