@@ -96,7 +96,9 @@ def loop(precision: str, rounds: int) -> dict[str, Any]:
         neox, plugin = Path(sys.executable).with_name("neox"), Path(__file__).with_name("bare_steps.py")
         words = [str(neox), "-p", str(plugin), "train", "run.yml"]
         environment = {**os.environ, "NEOX_BARE_STEPS": str(place / "seconds.json")}
-        done = subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True, timeout=1800)
+        done = subprocess.run(
+            words, check=False, cwd=place, env=environment, capture_output=True, text=True, timeout=1800
+        )
         if done.returncode:
             sys.exit(done.stdout + done.stderr)
         seconds = json.loads((place / "seconds.json").read_text())

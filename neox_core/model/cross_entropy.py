@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,45 +33,51 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float, z_los
     Returns:
         [tokens] float32.
     """
-    losses: Tensor = _CrossEntropy.apply(logits, targets, label_smoothing, z_loss, dtype)  # type: ignore[no-untyped-call]
+    options = _Options(label_smoothing, z_loss, dtype)
+    losses: Tensor = _CrossEntropy.apply(logits, targets, options)  # type: ignore[no-untyped-call]
     return losses
+
+
+class _Options(NamedTuple):
+    label_smoothing: float
+    z_loss: float
+    dtype: torch.dtype
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, logits: Tensor, targets: Tensor, label_smoothing: float, z_loss: float, dtype: torch.dtype
-    ) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, options: _Options) -> Tensor:
+        smoothing, z_loss, dtype = options
         losses = logits.new_empty(len(logits), dtype=torch.float32)
         normalisers = logits.new_empty(len(logits), dtype=dtype)
         for rows in _blocks(logits, dtype):
             block = logits[rows].to(dtype)
             lse = block.logsumexp(-1)
-            loss = lse - (1 - label_smoothing) * block.gather(-1, targets[rows, None])[:, 0]
-            if label_smoothing:
-                loss -= label_smoothing * block.mean(-1)
+            loss = lse - (1 - smoothing) * block.gather(-1, targets[rows, None])[:, 0]
+            if smoothing:
+                loss -= smoothing * block.mean(-1)
             if z_loss:
                 loss += z_loss * lse.square()
             losses[rows], normalisers[rows] = loss, lse
         ctx.save_for_backward(logits, targets, normalisers)
-        ctx.options = label_smoothing, z_loss, dtype
+        ctx.options = options
         return losses
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
         logits, targets, normalisers = ctx.saved_tensors
-        label_smoothing, z_loss, dtype = ctx.options
+        smoothing, z_loss, dtype = ctx.options
         result = torch.empty_like(logits)
         for rows in _blocks(logits, dtype):
             gradient, lse = gradients[rows, None].to(dtype), normalisers[rows, None]
             block = (logits[rows].to(dtype) - lse).exp_()
             block *= gradient * (1 + 2 * z_loss * lse)
-            block.scatter_add_(-1, targets[rows, None], (label_smoothing - 1) * gradient)
-            if label_smoothing:
-                block -= gradient * (label_smoothing / logits.shape[-1])
+            block.scatter_add_(-1, targets[rows, None], (smoothing - 1) * gradient)
+            if smoothing:
+                block -= gradient * (smoothing / logits.shape[-1])
             result[rows] = block
-        return result, None, None, None, None
+        return result, None, None
 
 
 def _blocks(logits: Tensor, dtype: torch.dtype) -> Iterator[slice]:
