@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -36,6 +37,28 @@ def import_deepspeed(device: Device) -> Any:
     logger.setLevel(logging.WARNING)
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed
+
+
+@contextmanager
+def float32_kept(deepspeed: Any) -> Iterator[None]:
+    """While DeepSpeed makes an engine it casts every parameter; those that are marked `keeps_float32` come back as they were.
+
+    ZeRO flattens each group of parameters into one tensor, so `parameter_groups` has groups for them alone.
+    """
+    engine_class = deepspeed.DeepSpeedEngine
+    cast = engine_class._cast_module_mixed_precision
+
+    def cast_the_others(engine: Any, *args: Any, **kwargs: Any) -> None:
+        kept = [(p, p.data) for p in engine.module.parameters() if getattr(p, "keeps_float32", False)]
+        cast(engine, *args, **kwargs)
+        for parameter, values in kept:
+            parameter.data = values
+
+    engine_class._cast_module_mixed_precision = cast_the_others
+    try:
+        yield
+    finally:
+        engine_class._cast_module_mixed_precision = cast
 
 
 class EngineCore(Protocol):
@@ -222,17 +245,16 @@ def step_without_effect(optimizer: torch.optim.Optimizer) -> None:
 
 
 def parameter_groups(parameters: Parameters, weight_decay: float) -> list[dict[str, Any]]:
-    """Of what is trained, matrices decay; vectors (biases, norms) and what is marked `no_weight_decay` do not."""
-    trained = [parameter for parameter in parameters.values() if parameter.requires_grad]
+    """Of what is trained, matrices decay; vectors (biases, norms) and what is marked `no_weight_decay` do not.
 
-    def exempt(parameter: nn.Parameter) -> bool:
-        return bool(getattr(parameter, "no_weight_decay", parameter.dim() < 2))
-
-    def group(members: Iterable[nn.Parameter], decay: float) -> dict[str, Any]:
-        return {"params": list(members), "weight_decay": decay}
-
-    if weight_decay == 0:
-        return [group(trained, 0.0)]
-    decayed = group((p for p in trained if not exempt(p)), weight_decay)
-    both = [decayed, group((p for p in trained if exempt(p)), 0.0)]
-    return [members for members in both if members["params"]]
+    What is marked `keeps_float32` has groups of its own, after the others, whose dtype DeepSpeed takes for the model's.
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in parameters.values():
+        if parameter.requires_grad:
+            spared = weight_decay == 0 or bool(getattr(parameter, "no_weight_decay", parameter.dim() < 2))
+            groups.setdefault((getattr(parameter, "keeps_float32", False), spared), []).append(parameter)
+    return [
+        {"params": members, "weight_decay": 0.0 if spared else weight_decay}
+        for (_, spared), members in sorted(groups.items(), key=lambda item: item[0])
+    ]

@@ -20,7 +20,7 @@ from neox_core.model import Batch, LanguageModel, LossOutput, Objective, Weighin
 from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.parallel import Fragment
 from neox_core.plugins import PluginManager
-from neox_core.training.deepspeed_internals import import_deepspeed, make_core, parameter_groups
+from neox_core.training.deepspeed_internals import float32_kept, import_deepspeed, make_core, parameter_groups
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
 
 
@@ -91,9 +91,10 @@ class Engine:
         )
         module = TrainingModule(self.model, objective)
         try:
-            self._deepspeed, *_ = deepspeed.initialize(
-                model=module, optimizer=optimizer, config=dict(resolved.deepspeed)
-            )
+            with float32_kept(deepspeed):
+                self._deepspeed, *_ = deepspeed.initialize(
+                    model=module, optimizer=optimizer, config=dict(resolved.deepspeed)
+                )
         except ValidationError as error:
             raise UserError(refusal(error, resolved.deepspeed)) from error
         clipping = resolved[OptimizerSettings].gradient_clipping

@@ -121,3 +121,17 @@ def dtypes(**changes: Any) -> dict[str, str]:
     bench.train(1)
     found = {fragment.role: str(fragment.tensor.dtype) for fragment in bench.engine.fragments()}
     return found | {"computing": str(bench.parameters["layers.0.mlp.up.weight"].dtype)}
+
+
+def computing(steps: int, **changes: Any) -> dict[str, Any]:
+    """After some steps, the number format of each weight that computes, and whether it is its float32 original to the bit."""
+    bench = Bench(**changes)
+    applied = all(result.applied for result in bench.train(steps))
+    originals = [fragment for fragment in bench.engine.fragments() if fragment.role == "weight"]
+    exact = {
+        piece.name: torch.equal(
+            bench.parameters[piece.name].detach().flatten()[slice(*piece.range)].float(), piece.tensor
+        )
+        for piece in originals
+    }
+    return {"applied": applied, "dtypes": {n: p.dtype for n, p in bench.parameters.items()}, "exact": exact}

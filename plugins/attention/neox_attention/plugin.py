@@ -42,7 +42,11 @@ SPARSE = {
 }
 """Block-sparse attention: summary and factory of each layout."""
 
-RULES = ("neox_attention.sparse.rules:problems", "neox_attention.mamba_rules:problems")
+RULES = (
+    "neox_attention.gmlp_rules:problems",
+    "neox_attention.mamba_rules:problems",
+    "neox_attention.sparse.rules:problems",
+)
 """What checks several keys of a variant at once."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from neox_attention.layer_names import mixer_names
 from neox_attention.settings.sparse import SparsityConfig
 from neox_core.config import NeoXArgs
 from neox_core.errors import Problem
@@ -79,7 +80,7 @@ VARIANTS: Mapping[str, Variant] = {
 
 def problems(args: NeoXArgs) -> Iterator[Problem]:
     """What is wrong with `sparsity_config` for the variants that the layers have; nothing where none of them is sparse."""
-    used = sorted(VARIANTS.keys() & set(_names(args.attention_config)))
+    used = sorted(VARIANTS.keys() & set(mixer_names(args.attention_config)))
     given: dict[str, Any] = args.sparsity_config or {}
     read = COMMON.union(*(VARIANTS[name].keys for name in used))
     for key in given if used else ():
@@ -91,11 +92,3 @@ def problems(args: NeoXArgs) -> Iterator[Problem]:
     for name in used:
         for broken in VARIANTS[name].rule(config):
             yield Problem(keys=(KEY,), message=f"{name}: {broken.message}", remedy=broken.remedy)
-
-
-def _names(attention: Any) -> Iterator[str]:
-    """All names in `attention_config`, however deep, without the distribution that offers them."""
-    if isinstance(attention, str):
-        yield attention.rpartition("/")[2].casefold()
-    for part in attention if isinstance(attention, list) else ():
-        yield from _names(part)
