@@ -1,16 +1,17 @@
 """A plugin for `neox train` that takes a bare step of the run's model after each step of the loop, and writes how long both took.
 
-The file is named by NEOX_BARE_STEPS.
+They are in the run's directory, in the file FILE.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+FILE = "bare_steps.json"
 SECONDS: dict[str, list[float]] = {"loop": [], "bare": []}
 SKIPPED = 2
 """First steps, which are slower."""
@@ -34,11 +35,13 @@ def neox_step_end(run: Any, step: Any) -> None:
 
 def neox_train_end(run: Any, error: Any) -> None:
     """Write them."""
-    Path(os.environ["NEOX_BARE_STEPS"]).write_text(json.dumps(SECONDS))
+    (run.directory / FILE).write_text(json.dumps(SECONDS))
 
 
 def _bare_step(run: Any) -> Any:
     import torch
+
+    sys.path.insert(0, str(Path(__file__).parent))  # a plugin that is a file has no neighbours
     from contenders import our_loss, training_step
 
     from neox_core.config import ModelSettings

@@ -92,7 +92,7 @@ def median_ratio(found: list[float], reference: list[float]) -> float:
 
 
 def training_flops(values: Mapping[str, Any]) -> float:
-    """Floating-point operations a token, forwards and backwards: 6 for each weight of a matrix product, 12 x layers x width x sequence.
+    """Floating-point operations a token, forwards and backwards: 6 for each weight that multiplies, 12 x layers x width x sequence.
 
     Chowdhery et al., "PaLM", 2022, appendix B.
     """

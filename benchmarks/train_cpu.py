@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import bare_steps
 import torch
 from contenders import (
     hugging_face_loss,
@@ -93,15 +94,13 @@ def loop(precision: str, rounds: int) -> dict[str, Any]:
             "optimizer": {"type": "adam", "params": {"lr": 1e-4, "betas": [0.9, 0.95]}},
         }
         (place / "run.yml").write_text(dump_yaml(settings))
-        neox, plugin = Path(sys.executable).with_name("neox"), Path(__file__).with_name("bare_steps.py")
+        neox, plugin = Path(sys.executable).with_name("neox"), Path(bare_steps.__file__)
         words = [str(neox), "-p", str(plugin), "train", "run.yml"]
-        environment = {**os.environ, "NEOX_BARE_STEPS": str(place / "seconds.json")}
-        done = subprocess.run(
-            words, check=False, cwd=place, env=environment, capture_output=True, text=True, timeout=1800
-        )
+        done = subprocess.run(words, check=False, cwd=place, capture_output=True, text=True, timeout=1800)
         if done.returncode:
             sys.exit(done.stdout + done.stderr)
-        seconds = json.loads((place / "seconds.json").read_text())
+        (written,) = place.glob(f"runs/*/*/{bare_steps.FILE}")
+        seconds = json.loads(written.read_text())
     tokens = BATCH * MODEL["seq_length"]
     return {
         "tokens_per_second": tokens / statistics.median(seconds["loop"]),

@@ -50,20 +50,34 @@ class LayerContext:
 
 
 class Mixer(Protocol):
-    """A module that lets positions of a sequence see earlier ones. It makes its own masks; none is passed in."""
+    """A `torch.nn.Module` that lets tokens of a sequence see earlier ones. It makes its own masks; none is passed in.
+
+    - Nothing depends on later tokens. Batch and sequence may have any size, and dtype and device those of its weights.
+    - In a block (`replaces="core"`) it gets what the block has normed, and the block adds what it gives to the residual stream;
+      `attention_dropout` is the mixer's affair. In place of a block (`replaces="block"`) it gets the residual stream and gives
+      the next one: norms, residual connection and `hidden_dropout` are its affair too.
+    - Weights made by `LayerContext.linear` and `LayerContext.norm`, or tagged by `neox_core.model.tag`, begin as functions of
+      `seed` and their names; all others keep what the module gave them. Those with `no_weight_decay = True` do not decay.
+    - It may use `LayerContext.positions`, which it does not own: keep them where `torch.nn.Module` does not look, in a list.
+    - Random numbers are torch's own, so that a layer can be computed again.
+
+    `neox_core.testing.mixers` checks what it computes.
+    """
 
     def __call__(self, x: Tensor, *, positions: Tensor, documents: Tensor | None, cache: LayerCache | None) -> Tensor:
         """Mix.
 
         Args:
             x: [batch, seq, hidden].
-            positions: [batch or 1, seq], the position of each token in its document.
-            documents: [batch, seq] index of the document of each token, between which nothing is seen; None for one document.
-            cache: what `new_cache` gave, updated in place; None while training.
+            positions: [batch or 1, seq] int64, the position of each token in its document, from 0.
+            documents: [batch, seq] int64, a number for each document, whose tokens are neighbours and see nothing of others; None
+                for one document, of number 0. Shorter sequences of a batch are padded on the left, the padding being a document.
+            cache: what `new_cache` gave, updated in place: tokens come after those of earlier calls, one or several at a time, and
+                see them where they are of the same document. None: the sequence is all there is.
 
         Returns:
             [batch, seq, hidden].
         """
 
     def new_cache(self, batch: int, length: int) -> LayerCache:
-        """An empty cache for up to `length` tokens of `batch` sequences."""
+        """An empty cache for up to `length` tokens of `batch` sequences. A mixer without this method trains, and cannot generate."""

@@ -45,6 +45,7 @@ class Feature(StrEnum):
     GQA = "gqa"
     """Fewer key/value heads than query heads."""
     DROPOUT = "dropout"
+    """`attention_dropout`; and `hidden_dropout`, of mixers that replace the block."""
     VARLEN = "varlen"
     """Several documents in one row, without attention between them."""
     COMPILE = "compile"

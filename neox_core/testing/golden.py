@@ -17,22 +17,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from neox_core.config import DataSettings, NeoXArgs, Resolved, World
 from neox_core.config.compatibility import GPT_NEOX
 from neox_core.errors import SettingsError, UserError
 from neox_core.model import Batch, WeightConverter
 from neox_core.plugins import PluginManager
+from neox_core.testing.fixture import FinalParameter, Fixture
 from neox_core.testing.processes import solo_process_group
 from neox_core.testing.recorded import absolute_error, array_digest, file_digest, relative_error, rule_weights
 from neox_core.training.data import Batches, open_datasets
 from neox_core.training.engine import Engine
 from neox_core.training.schedule import make_schedule
-
-VOCABULARY = 500
-"""Token ids in the recorded data."""
 
 END_OF_DOCUMENT = 0
 """The one that ends a document there."""
@@ -57,7 +55,7 @@ class Replica:
     """The fixture's run, set up here: rule weights loaded, nothing trained yet."""
 
     path: Path
-    fixture: dict[str, Any]
+    fixture: Fixture
     resolved: Resolved
     plugins: PluginManager
     engine: Engine
@@ -74,24 +72,23 @@ class Replica:
         Raises:
             UserError: the fixture cannot be read, or needs what is not there.
         """
-        fixture = read_fixture(path)
+        fixture = Fixture.read(path)
         plugins = PluginManager()
         config = {
             key: _beside(path, fixture, value) if key.endswith(("data_path", "data_paths")) else value
-            for key, value in fixture["config"].items()
+            for key, value in fixture.config.items()
         }
         args = NeoXArgs.from_dict({"compat": GPT_NEOX, **config}, plugins=plugins)
-        resolved = args.resolve(World.local(), fixture.get("vocabulary", VOCABULARY))
+        resolved = args.resolve(World.local(), fixture.vocabulary)
         if resolved.limitations:
             raise SettingsError(resolved.limitations)
         objective = plugins.make("objective", config.get("train_impl", "normal"), resolved)
         engine = Engine(resolved, plugins, objective)
         converter: WeightConverter = plugins.make("converter", "gpt-neox", resolved)
-        weights = {name: torch.from_numpy(rule_weights(name, shape)) for name, shape in fixture["params"].items()}
-        engine.load_weights(converter.read(weights))
+        engine.load_weights(converter.read(weights_of(fixture)))
         train = open_datasets(resolved).train
         if train is None:
-            raise UserError(f"{path}: its split leaves no document for training")
+            raise UserError("its split leaves no document for training")
         batches = Batches(
             train,
             resolved,
@@ -109,46 +106,35 @@ class Replica:
         """As many steps as were recorded."""
         schedule = make_schedule(self.resolved, self.plugins)
         self.batches.seek(0)
-        for step in range(len(self.fixture["losses"])):
+        for step in range(len(self.fixture.losses)):
             result = self.engine.train_step(self.batches, step=step, learning_rate=schedule(step))
             self.losses.append(result.loss)
             self.norms.append(result.grad_norm)
             self.rates.append(schedule(step + 1))
 
 
-def read_fixture(path: Path) -> dict[str, Any]:
-    """The recorded numbers.
-
-    Raises:
-        UserError: there is no such file, or it is not a fixture.
-    """
-    try:
-        fixture: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a fixture: {error}") from error
-    missing = {"config", "params", "losses", "batches"} - set(fixture)
-    if missing:
-        raise UserError(f"{path}: is not a fixture: it has no {', '.join(sorted(missing))}")
-    return fixture
+def weights_of(fixture: Fixture) -> dict[str, Tensor]:
+    """The weights before the first step, under GPT-NeoX's names."""
+    return {name: torch.from_numpy(rule_weights(name, shape)) for name, shape in fixture.params.items()}
 
 
-def _beside(path: Path, fixture: dict[str, Any], value: Any) -> Any:
+def _beside(path: Path, fixture: Fixture, value: Any) -> Any:
     """Prefixes of token files, which the fixture calls by names of its own."""
     if isinstance(value, list):
         return [_beside(path, fixture, item) for item in value]
-    return str(path.parent / fixture.get("data", {}).get(value, {}).get("file", value))
+    files = fixture.data.get(str(value))
+    return str(path.parent / (str(value) if files is None or files.file is None else files.file))
 
 
 def token_files(replica: Replica) -> Iterator[Check]:
     """That the run reads what was read then, and begins with the same row."""
-    files = [entry for entry in replica.fixture.get("data", {}).values() if "file" in entry]
     different = sum(
-        file_digest(replica.path.parent / f"{entry['file']}.{part}") != entry[f"sha256_{part}"]
-        for entry in files
-        for part in ("bin", "idx")
-        if f"sha256_{part}" in entry
+        digest is not None and file_digest(replica.path.parent / f"{files.file}.{part}") != digest
+        for files in replica.fixture.data.values()
+        if files.file is not None
+        for part, digest in (("bin", files.sha256_bin), ("idx", files.sha256_idx))
     )
-    row = replica.fixture.get("tokens_row0")
+    row = replica.fixture.tokens_row0
     if row is not None:
         different += replica.first_batch()["tokens"][0].tolist() != row
     yield Check("token files that differ", different, 0)
@@ -156,39 +142,37 @@ def token_files(replica: Replica) -> Iterator[Check]:
 
 def logits(replica: Replica) -> Iterator[Check]:
     """Logits of the first batch before any step."""
-    recorded = replica.fixture.get("logits")
+    recorded = replica.fixture.logits
     if recorded is None:
         return
     with torch.no_grad():
         found = replica.engine.model.eval()(replica.first_batch()["tokens"]).logits().float()
-    wanted = torch.tensor(recorded["row0_every16_first8"])
-    sums = torch.tensor(recorded["logsumexp_row0"])
+    first_entries = [entry for row in recorded.row0_every16_first8 for entry in row]
     errors = [
-        (found[0, ::16, :8] - wanted).abs().max(),
-        (found[0].logsumexp(-1) - sums).abs().max(),
-        (found.mean() - recorded["mean"]).abs(),
-        (found.std() - recorded["std"]).abs(),
+        absolute_error(found[0, ::16, :8].flatten().tolist(), first_entries),
+        absolute_error(found[0].logsumexp(-1).tolist(), recorded.logsumexp_row0),
+        absolute_error([float(found.mean()), float(found.std())], [recorded.mean, recorded.std]),
     ]
-    same_shape = list(found.shape) == recorded.get("shape", list(found.shape))
-    yield Check("logits", max(float(error) for error in errors) if same_shape else math.inf, 2e-5)
+    yield Check("logits", max(errors) if list(found.shape) == recorded.shape else math.inf, 2e-5)
 
 
 def evaluation(replica: Replica) -> Iterator[Check]:
     """Loss of the first batch before any step, dropout off."""
-    if "eval_loss" in replica.fixture:
+    wanted = replica.fixture.eval_loss
+    if wanted is not None:
         found = replica.engine.evaluate(replica.batches.seek(0), 1)["loss"]
-        yield Check("eval loss", relative_error([found], [replica.fixture["eval_loss"]]), 2e-5)
+        yield Check("eval loss", relative_error([found], [wanted]), 2e-5)
 
 
 def batches(replica: Replica) -> Iterator[Check]:
     """Every micro-batch: tokens, labels and loss mask."""
     replica.batches.seek(0)
     different = 0
-    for wanted, found in zip(replica.fixture["batches"], replica.batches, strict=False):
+    for wanted, found in zip(replica.fixture.batches, replica.batches, strict=False):
         same = (
-            array_digest(found["tokens"].numpy()) == wanted["tokens"]
-            and array_digest(found["labels"].numpy()) == wanted["labels"]
-            and float(found["loss_mask"].sum()) == wanted["mask_sum"]
+            array_digest(found["tokens"].numpy()) == wanted.tokens
+            and array_digest(found["labels"].numpy()) == wanted.labels
+            and float(found["loss_mask"].sum()) == wanted.mask_sum
         )
         different += not same
     yield Check("batches that differ", different, 0)
@@ -198,10 +182,11 @@ def training(replica: Replica) -> Iterator[Check]:
     """Losses, learning rates and gradient norms of all recorded steps."""
     replica.train()
     fixture = replica.fixture
-    yield Check("losses", relative_error(replica.losses, fixture["losses"]), 2e-5)
-    yield Check("learning rates", absolute_error(replica.rates, fixture["lrs"]), 1e-9)
-    if fixture.get("grad_norms"):
-        yield Check("gradient norms", relative_error(replica.norms, fixture["grad_norms"]), 1e-3)
+    yield Check("losses", relative_error(replica.losses, fixture.losses), 2e-5)
+    if fixture.lrs is not None:
+        yield Check("learning rates", absolute_error(replica.rates, fixture.lrs), 1e-9)
+    if fixture.grad_norms is not None:
+        yield Check("gradient norms", relative_error(replica.norms, fixture.grad_norms), 1e-3)
 
 
 def final_parameters(replica: Replica) -> Iterator[Check]:
@@ -213,26 +198,33 @@ def final_parameters(replica: Replica) -> Iterator[Check]:
     found = replica.converter.write(replica.engine.model.state_dict())
     recorded = {
         name: entry
-        for name, entry in replica.fixture.get("final_params", {}).items()
-        if name in found and not name.endswith("query_key_value.bias") and not _is_untrained(replica, name, entry)
+        for name, entry in replica.fixture.final_params.items()
+        if name in found and not name.endswith("query_key_value.bias") and not _is_unused(replica, name, entry)
     }
     if recorded:
         norms = {name: float(found[name].double().norm()) for name in recorded}
-        wanted = [entry["l2"] for entry in recorded.values()]
+        wanted = [entry.l2 for entry in recorded.values()]
         yield Check("final parameters", relative_error(list(norms.values()), wanted), 1e-3)
         errors = [
-            absolute_error(found[name].flatten()[:4].tolist(), entry["first4"])
+            absolute_error(found[name].flatten()[: len(entry.first4)].tolist(), entry.first4)
             * found[name].numel() ** 0.5
             / norms[name]
             for name, entry in recorded.items()
-            if "first4" in entry
         ]
         yield Check("their first values", max(errors, default=0.0), 1e-2)
 
 
-def _is_untrained(replica: Replica, name: str, entry: dict[str, Any]) -> bool:
-    first = rule_weights(name, replica.fixture["params"][name])
-    return relative_error([float(np.linalg.norm(first.astype(np.float64)))], [entry["l2"]]) < 1e-7
+def _is_unused(replica: Replica, name: str, entry: FinalParameter) -> bool:
+    """Whether a parameter is what it was at the beginning, and is none that a model here is made of."""
+    weights = weights_of(replica.fixture)
+    first = weights.pop(name)
+    if relative_error([float(first.double().norm())], [entry.l2]) > 1e-7:
+        return False
+    try:
+        replica.converter.read(weights)
+    except UserError:
+        return False
+    return True
 
 
 CHECKS: tuple[Callable[[Replica], Iterator[Check]], ...] = (
@@ -262,20 +254,29 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("fixtures", nargs="+", type=Path, metavar="FIXTURE.json")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     options = parser.parse_args(argv)
-    try:
-        with solo_process_group():
-            results = {str(path): compare(path) for path in options.fixtures}
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+    results: dict[str, list[Check]] = {}
+    code = 0
+    with solo_process_group():
+        for path in options.fixtures:
+            try:
+                results[str(path)] = compare(path)
+            except UserError as error:
+                sys.stderr.write(f"error: {path}: {error}\n")
+                code = error.exit_code
     sys.stdout.write(as_json(results) if options.json else as_table(results))
-    return 0 if all(check.passed for checks in results.values() for check in checks) else 1
+    passed = all(check.passed for checks in results.values() for check in checks)
+    return code or (0 if passed else 1)
 
 
 def as_json(results: dict[str, list[Check]]) -> str:
-    """Every comparison as data."""
-    data = {path: [asdict(check) | {"passed": check.passed} for check in checks] for path, checks in results.items()}
-    return json.dumps(data, indent=1) + "\n"
+    """Every comparison as data; an error that is infinite is null."""
+    data = {path: [_as_data(check) for check in checks] for path, checks in results.items()}
+    return json.dumps(data, indent=1, allow_nan=False) + "\n"
+
+
+def _as_data(check: Check) -> dict[str, Any]:
+    finite = check.error if math.isfinite(check.error) else None
+    return asdict(check) | {"error": finite, "passed": check.passed}
 
 
 def as_table(results: dict[str, list[Check]]) -> str:
@@ -286,7 +287,7 @@ def as_table(results: dict[str, list[Check]]) -> str:
         for check in checks:
             verdict = "ok" if check.passed else "FAILED"
             lines.append(f"  {check.name:20} {check.error:10.3g}  allowed {check.tolerance:<8.3g} {verdict}")
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@
     def test_ring(check):
         check(Bench(plugins, "ring"))
 
-A check fails with an AssertionError. Those of a feature are given only where the descriptor claims it; without the code for the
-feature its check fails.
+A check fails with an AssertionError, or with what the mixer raises. Those of a feature are given only where the descriptor
+claims it; without the code for the feature its check fails.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from neox_core.config import NeoXArgs, World
 from neox_core.model import LayerCache, LayerContext, Positions, initialise, make
 from neox_core.parallel import generator
-from neox_core.plugins import Feature, PluginManager
+from neox_core.plugins import Attention, Feature, PluginManager
 
 HIDDEN, HEADS, LENGTH = 16, 4, 64
 TOLERANCE = 1e-5
@@ -41,6 +42,10 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+Bias = Callable[[Tensor, Tensor], Tensor]
+"""(heads, distances) -> what is added to scores, as `Positions.bias`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """A mixer on its own, with random weights.
@@ -55,12 +60,14 @@ class Bench:
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def mixer(self, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
-        """The mixer in evaluation mode, its weights a function of their names."""
+    def mixer(self, dtype: torch.dtype = torch.float32, bias: Bias | None = None, **changes: Any) -> Any:
+        """The mixer in evaluation mode, its weights a function of their names; `bias` takes the place of the positions' own."""
         values = {**SETTINGS, "attention_config": [self.name], **self.settings, **changes}
         resolved = NeoXArgs.from_dict(values, plugins=self.plugins).resolve(World.local())
         bare = LayerContext(0, resolved, Positions(None), self.plugins)  # type: ignore[arg-type]
         positions = make("position", bare.model.pos_emb, self.plugins, bare.model)
+        if bias is not None:
+            positions.bias = bias
         with torch.random.fork_rng():
             torch.manual_seed(0)
             mixer = self.plugins.make("attention", self.name, LayerContext(0, resolved, positions, self.plugins))
@@ -221,10 +228,17 @@ def keeps_documents_apart(bench: Bench) -> None:
 
 @torch.no_grad()
 def remembers_documents(bench: Bench) -> None:
-    """KV_CACHE and VARLEN: piece by piece, too."""
+    """KV_CACHE and VARLEN: piece by piece, too; tokens that come without documents are of document 0."""
     mixer, x = bench.mixer(), bench.inputs(2, 40)
     pieces = in_pieces(mixer, x, [10, 1, 2, 1, 26], *_three_documents())
     close(pieces, mix(mixer, x, *_three_documents()), "documents with a cache")
+    for number in (0, 1):
+        cache = mixer.new_cache(2, 40)
+        mix(mixer, x[:, :13], documents=torch.full((2, 13), number), cache=cache)
+        start = 13 * (1 - number)
+        wanted = mix(mixer, x)[:, 13:] if number == 0 else mix(mixer, x[:, 13:])
+        found = mix(mixer, x[:, 13:], torch.arange(start, start + 27)[None], cache=cache)
+        close(found, wanted, f"tokens without documents after document {number}")
 
 
 CUTS = ((0, 13), (13, 14), (14, 40))
@@ -264,40 +278,66 @@ def turns_by_position(bench: Bench) -> None:
     differs(mix(bench.mixer(), x), found, "pos_emb: rotary")
 
 
-@torch.no_grad()
 def heeds_alibi(bench: Bench) -> None:
     """ALIBI."""
-    differs(mix(bench.mixer(pos_emb="alibi"), bench.inputs(2, 30)), mix(bench.mixer(), bench.inputs(2, 30)), "alibi")
+    _adds_biases(bench, "alibi")
+
+
+def heeds_relative_positions(bench: Bench) -> None:
+    """RPE."""
+    _adds_biases(bench, "rpe")
 
 
 @torch.no_grad()
-def heeds_relative_positions(bench: Bench) -> None:
-    """RPE."""
-    differs(mix(bench.mixer(pos_emb="rpe"), bench.inputs(2, 30)), mix(bench.mixer(), bench.inputs(2, 30)), "rpe")
+def _adds_biases(bench: Bench, pos_emb: str) -> None:
+    """Those of the positions, to the scores of their head: log 2 less for each token of distance is half as many such tokens."""
+    plain, x = bench.mixer(), bench.inputs(2, 4)
+    differs(mix(bench.mixer(pos_emb=pos_emb), x), mix(plain, x), pos_emb)
+    halving = bench.mixer(pos_emb=pos_emb, bias=lambda heads, distances: -math.log(2) * distances + 0 * heads)
+    copies = torch.tensor([1, 2, 4, 8])
+    repeated = mix(plain, x.repeat_interleave(copies, 1), torch.arange(4).repeat_interleave(copies)[None])
+    close(mix(halving, x)[:, -1], repeated[:, -1], f"{pos_emb}: a bias of -log 2 times the distance")
+    for head in range(HEADS):
+        biased = bench.mixer(
+            pos_emb=pos_emb, bias=lambda heads, distances, only=head: -1.0 * distances * (heads == only)
+        )
+        differs(mix(biased, x), mix(plain, x), f"{pos_emb}: the bias of head {head}")
 
 
 @torch.no_grad()
 def shares_keys(bench: Bench) -> None:
     """GQA: fewer key/value heads have fewer weights, and do what else a mixer does."""
-    grouped = Bench(bench.plugins, bench.name, {**bench.settings, "num_kv_heads": 2})
+    grouped = _grouped(bench)
     sizes = [sum(weight.numel() for weight in made.mixer().parameters()) for made in (grouped, bench)]
     assert sizes[0] < sizes[1], f"num_kv_heads 2 has {sizes[0]} weights, {HEADS} has {sizes[1]}"
     is_causal(grouped)
     takes_any_shape(grouped)
 
 
+def remembers_shared_keys(bench: Bench) -> None:
+    """GQA and KV_CACHE."""
+    keeps_caches_apart(_grouped(bench))
+
+
+def _grouped(bench: Bench) -> Bench:
+    return Bench(bench.plugins, bench.name, {**bench.settings, "num_kv_heads": 2})
+
+
 @torch.no_grad()
 def drops(bench: Bench) -> None:
-    """DROPOUT: in training only, by torch's random numbers."""
-    mixer, x = bench.mixer(attention_dropout=0.5), bench.inputs(2, 30)
-    close(mix(mixer, x), mix(bench.mixer(), x), "dropout in evaluation")
-    mixer.train()
-    found = []
-    for seed in (1, 2, 1):
-        torch.manual_seed(seed)
-        found.append(mix(mixer, x))
-    differs(found[0], found[1], "attention_dropout")
-    assert torch.equal(found[0], found[2]), "the same seed drops something else"
+    """DROPOUT: in training only, by torch's random numbers; where the mixer is the whole block, `hidden_dropout` too."""
+    component = bench.plugins.find("attention", bench.name).component
+    whole = isinstance(component, Attention) and component.replaces == "block"
+    for key in ("attention_dropout", *(("hidden_dropout",) if whole else ())):
+        mixer, x = bench.mixer(**{key: 0.5}), bench.inputs(2, 30)
+        close(mix(mixer, x), mix(bench.mixer(), x), f"{key} in evaluation")
+        mixer.train()
+        found = []
+        for seed in (1, 2, 1):
+            torch.manual_seed(seed)
+            found.append(mix(mixer, x))
+        differs(found[0], found[1], key)
+        assert torch.equal(found[0], found[2]), f"{key}: the same seed drops something else"
 
 
 def repeats_itself(bench: Bench) -> None:
@@ -332,6 +372,7 @@ BY_FEATURE: tuple[tuple[frozenset[Feature], Check], ...] = (
     (frozenset({Feature.ALIBI}), heeds_alibi),
     (frozenset({Feature.RPE}), heeds_relative_positions),
     (frozenset({Feature.GQA}), shares_keys),
+    (frozenset({Feature.GQA, Feature.KV_CACHE}), remembers_shared_keys),
     (frozenset({Feature.DROPOUT}), drops),
     (frozenset({Feature.DETERMINISTIC}), repeats_itself),
     (frozenset({Feature.COMPILE}), compiles),

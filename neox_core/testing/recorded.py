@@ -19,7 +19,7 @@ def rule_weights(name: str, shape: Sequence[int]) -> npt.NDArray[np.float32]:
     parent, _, last = name.rpartition(".")
     if last in ("scale", "g") or (last == "weight" and "norm" in parent.rpartition(".")[2]):
         weights = weights + 1.0
-    return weights.astype(np.float32)
+    return np.asarray(weights, dtype=np.float32)
 
 
 def array_digest(array: npt.NDArray[np.int64]) -> str:

@@ -16,7 +16,7 @@ from neox_attention.visibility import Visibility
 from training_models import SETTINGS, context, plugins
 
 from neox_core.config import NeoXArgs, World
-from neox_core.model import LayerContext, Positions, make
+from neox_core.model import LayerContext, Positions, initialise, make
 
 ON_GPU = {"precision": "bfloat16", "attention_config": ["flash", "flash"]}
 
@@ -58,7 +58,9 @@ def gpu_context(**changes):
     values = {**SETTINGS, **ON_GPU, **changes}
     resolved = NeoXArgs.from_dict(values, plugins=manager).resolve(World.local(1, "cuda"))
     bare = LayerContext(0, resolved, Positions(None), manager)
-    return LayerContext(0, resolved, make("position", bare.model.pos_emb, manager, bare.model), manager)
+    positions = make("position", bare.model.pos_emb, manager, bare.model)
+    initialise(positions.named_parameters(), 0)
+    return LayerContext(0, resolved, positions, manager)
 
 
 def forward(before=0, documents=False, dtype=torch.bfloat16, training=False, **changes):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
-from neox_attention.scores import IMPLEMENTATIONS, Softmax
+from neox_attention.scores import IMPLEMENTATIONS, Softmax, eager, flex
 from neox_attention.visibility import Visibility
-from training_models import context
+from training_models import context, resolve
+
+from neox_core.errors import SettingsError, UserError
 
 SIGHTS = {
     "causal": {},
@@ -41,3 +45,35 @@ def test_all_agree_with_eager(case, kv_heads, pos_emb, name):
     key, value = torch.randn(2, 2, kv_heads, 11, 8, dtype=torch.float64)
     expected = IMPLEMENTATIONS["eager"](query, key, value, seen, softmax)
     torch.testing.assert_close(IMPLEMENTATIONS[name](query, key, value, seen, softmax), expected, atol=1e-6, rtol=1e-6)
+
+
+def test_layer_scaling_keeps_float16_from_overflowing():
+    query = torch.full((1, 4, 11, 16), 200.0, dtype=torch.float16)  # products are 640,000; float16 ends at 65,504
+    value = torch.randn(1, 4, 11, 16).half()
+    assert not bool(eager(query, query, value, sight(), Softmax(wide=True)).isfinite().all())
+    means = value.float().cumsum(2) / torch.arange(1, 12)[:, None]
+    mixed = eager(query, query, value, sight(), Softmax(divisor=4))
+    torch.testing.assert_close(mixed, means.half(), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_eager_rounds_scores_once_as_gpt_neox_does(dtype):
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 4, 11, 24).to(dtype)
+    alpha = 1 / (math.sqrt(24) * 3)
+    scores = torch.baddbmm(query.new_zeros(1), query.flatten(0, 1), key.flatten(0, 1).mT, beta=0, alpha=alpha)
+    scores = (scores.float() * 3).masked_fill(torch.ones(11, 11).triu(1).bool(), -torch.inf)
+    expected = torch.softmax(scores, -1).to(dtype) @ value.flatten(0, 1)
+    assert torch.equal(eager(query, key, value, sight(), Softmax(divisor=3)).flatten(0, 1), expected)
+
+
+def test_flex_says_that_it_cannot_train_on_a_cpu():
+    query = torch.randn(1, 4, 11, 8, requires_grad=True)
+    with pytest.raises(UserError, match="attention_implementation: flex has no backward pass on a CPU"):
+        flex(query, query, query, sight(), Softmax())
+
+
+def test_flex_with_dropout_is_refused_rather_than_left_without_dropout():
+    with pytest.raises(SettingsError, match=r"flex cannot drop attention weights, and attention_dropout is 0\.1"):
+        resolve(attention_implementation="flex", attention_dropout=0.1)
+    resolve(attention_implementation="flex")

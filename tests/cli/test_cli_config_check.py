@@ -28,10 +28,6 @@ def test_every_mistake_is_an_error(neox):
 @pytest.mark.parametrize(
     ("override", "key"),
     [
-        ("norm=scalenorm", "norm"),
-        ("pos_emb=alibi", "pos_emb"),
-        ("activation=mish", "activation"),
-        ("attention_config=[[[flash],all]]", "attention_config"),
         ("optimizer={type: Lion, params: {lr: 0.001}}", "optimizer"),
         ("launcher=pdsh", "launcher"),
         ("train_impl=dpo", "train_impl"),

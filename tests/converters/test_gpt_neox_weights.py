@@ -66,8 +66,8 @@ def test_the_names_are_those_that_gpt_neox_recorded(name):
     made = converter(**changes)
     ours = made.read(theirs)
     assert torch.equal(ours["layers.1.mlp.down.weight"], theirs["sequential.3.mlp.linear2.weight"])
-    recorded_once = {name for name in made.write(ours) if "rpe" not in name or name.startswith("sequential.2.")}
-    assert recorded_once == theirs.keys()
+    written = {name for name in made.write(ours) if not name.endswith((".slopes", ".inv_freq"))}
+    assert {name for name in written if "rpe" not in name or name.startswith("sequential.2.")} == theirs.keys()
 
 
 def test_a_weight_that_the_architecture_lacks_is_refused():
@@ -101,6 +101,71 @@ def test_every_layer_has_the_relative_positions_and_the_first_one_is_enough():
         assert torch.equal(theirs[f"sequential.{layer}.attention.rpe.weight"], ours["embedding.positions.weight"])
     del theirs["sequential.3.attention.rpe.weight"]
     assert converter(pos_emb="rpe").read(theirs).keys() == ours.keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "tables"),
+    [
+        ({}, {}),
+        (
+            {"pos_emb": "alibi"},
+            {f"sequential.{layer}.attention.alibi_embed.slopes": [2**-2, 2**-4, 2**-6, 2**-8] for layer in (2, 3)},
+        ),
+        (
+            {"pos_emb": "alibi", "num_attention_heads": 6, "hidden_size": 24, "num_layers": 1},
+            {"sequential.2.attention.alibi_embed.slopes": [2**-2, 2**-4, 2**-6, 2**-8, 2**-1, 2**-3]},
+        ),
+        (
+            {"pos_emb": "sinusoidal"},
+            {"sequential.0.position_embeddings.inv_freq": [10000 ** (-place / 8) for place in range(8)]},
+        ),
+        (
+            {"rotary_save_freqs_buffer": True, "rotary_emb_base": 100, "num_layers": 1},
+            {"sequential.2.attention.rotary_emb.inv_freq": [1, 0.1]},
+        ),
+        (
+            {"pos_emb": "alibi", "attention_config": ["mamba", "global"]},
+            {"sequential.3.attention.alibi_embed.slopes": [2**-2, 2**-4, 2**-6, 2**-8]},
+        ),
+    ],
+)
+def test_tables_that_gpt_neox_stores_are_written_and_read_over(changes, tables):
+    ours = model(**changes).state_dict()
+    theirs = converter(**changes).write(ours)
+    written = {name: tensor for name, tensor in theirs.items() if name.endswith((".slopes", ".inv_freq"))}
+    assert written.keys() == tables.keys()
+    for name, values in tables.items():
+        torch.testing.assert_close(written[name], torch.tensor(values, dtype=torch.float32))
+    without = {name: tensor for name, tensor in theirs.items() if name not in written}
+    assert converter(**changes).read(theirs).keys() == converter(**changes).read(without).keys() == ours.keys()
+
+
+def test_stored_frequencies_are_read_over_whether_the_settings_store_them_or_not():
+    theirs = converter().write(model().state_dict())
+    assert converter().read({**theirs, "sequential.2.attention.rotary_emb.inv_freq": torch.ones(2)})
+
+
+@pytest.mark.parametrize(
+    ("plain", "changes"), [("rmsnorm", {"use_qk_layernorm": True}), ("layernorm", {"gpt_j_residual": True})]
+)
+def test_norms_of_transformer_engine_are_within_a_module(plain, changes):
+    ours = model(norm=plain, **changes).state_dict()
+    theirs = converter(norm=f"te_{plain}", **changes).write(ours)
+    parts = {"rmsnorm": ["weight"], "layernorm": ["bias", "weight"]}[plain]
+    for norm in ("sequential.2.input_layernorm", "sequential.3.post_attention_layernorm", "sequential.5.norm"):
+        assert sorted(name for name in theirs if name.startswith(norm)) == [f"{norm}.norm.{part}" for part in parts]
+    back = converter(norm=f"te_{plain}", **changes).read(theirs)
+    assert all(torch.equal(back[name], ours[name]) for name in ours)
+
+
+def test_a_soft_prompt_has_no_place_there_and_is_not_dropped_in_silence():
+    changes = {"soft_prompt_tuning": {"enabled": True, "num_tokens": 3}}
+    ours = model(**changes).state_dict()
+    with pytest.raises(UserError, match=r"'embedding\.soft_prompt\.weight' has no place in GPT-NeoX"):
+        converter(**changes).write(ours)
+    prompt = ours.pop("embedding.soft_prompt.weight")
+    assert prompt.shape == (3, 16)
+    assert converter(**changes).read(converter(**changes).write(ours)).keys() == ours.keys()
 
 
 @pytest.mark.parametrize("kv_heads", [1, 2])

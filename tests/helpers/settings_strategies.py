@@ -59,8 +59,23 @@ def within(annotation: Any, rules: Iterable[Any]) -> st.SearchStrategy[Any]:
     )
 
 
+MAPPINGS = {
+    "sparsity_config": st.fixed_dictionaries(
+        {},
+        optional={
+            "block": st.integers(1, 64),
+            "num_local_blocks": st.integers(1, 8),
+            "different_layout_per_head": st.booleans(),
+        },
+    )
+}
+"""Of keys whose names and values are checked further than their type says."""
+
+
 def of_key(key: str) -> st.SearchStrategy[Any]:
     """Values that a key takes."""
+    if key in MAPPINGS:
+        return st.none() | MAPPINGS[key]
     field = OWNERSHIP.by_key[key][0].group.model_fields[key]
     return within(field.annotation, field.metadata)
 

@@ -157,7 +157,7 @@ def test_a_plugin_that_was_asked_for_must_load(tmp_path, manager, module, conten
 def test_a_verb_of_a_plugin_runs_with_the_plugins(installed, tmp_path):
     done = neox("acme", cwd=tmp_path, path=[installed.acme])
     assert done.returncode == 0
-    assert "attention 2\n" in done.stdout
+    assert "moe 2\n" in done.stdout
 
 
 def test_a_file_named_on_the_command_line_adds_its_verb(tmp_path):

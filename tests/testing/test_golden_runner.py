@@ -181,7 +181,7 @@ def test_one_altered_weight_is_noticed(workers):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda fixture: fixture.pop("losses"), "is not a fixture: it has no losses"),
+        (lambda fixture: fixture.pop("losses"), "is not a fixture: losses: Field required"),
         (lambda fixture: fixture["config"].update(hidden_siz=3), "hidden_siz"),
         (lambda fixture: fixture["config"].update(data_path="elsewhere"), "elsewhere"),
         (lambda fixture: fixture["params"].popitem(), "is not there"),
@@ -198,6 +198,83 @@ def test_a_fixture_that_cannot_be_run_is_a_sentence_and_exit_code_2(run, altered
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert sentence in err
+
+
+def alter(*path, to):
+    """A change of the value at a path."""
+
+    def change(fixture):
+        for part in path[:-1]:
+            fixture = fixture[part]
+        fixture[path[-1]] = to
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (alter("losses", 1, to=float("nan")), "losses.1: Input should be a finite number"),
+        (alter("losses", to=[]), "losses: List should have at least 1 item"),
+        (alter("logits", "logsumexp_row0", 3, to=float("nan")), "logits.logsumexp_row0.3: Input should be a finite"),
+        (alter("logits", "mean", to=None), "logits.mean: Input should be a valid number"),
+        (alter("logits", to={}), "logits.std: Field required"),
+        (alter("config", to=3), "config: Input should be an object"),
+        (alter("data", "tokens_a", to="tokens_a"), "data.tokens_a: Input should be an object"),
+        (alter("params", "sequential.0.word_embeddings.weight", to=["a", 2]), "word_embeddings.weight.0: Input should"),
+        (alter("params", "sequential.0.word_embeddings.weight", to=[]), "(), in this model (512, 32)"),
+        (alter("batches", 0, "tokens", to=1), "batches.0.tokens: Input should be a valid string"),
+        (alter("final_params", to={"extra": {"l2": 1.0}}), "final_params: 'extra' is not among params"),
+        (lambda fixture: (fixture.pop("config"), fixture.pop("batches")), "config: Field required; batches: Field"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_its_place(run, altered, change, sentence):
+    path = altered(change)
+    code, out, err = run(path)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {path}: ")
+    assert sentence in err
+
+
+def test_fixtures_that_cannot_be_run_take_nothing_from_the_others(run, altered, tmp_path):
+    good, bad = altered(lambda fixture: None), tmp_path / "bad.json"
+    bad.write_text("{}")
+    absent = tmp_path / "absent.json"
+    code, out, err = run("--json", bad, good, absent)
+    assert code == 2
+    assert failed(out) == set()
+    assert [line.partition(": ")[2].partition(": ")[0] for line in err.splitlines()] == [str(bad), str(absent)]
+
+
+def test_fields_that_were_not_recorded_are_not_compared(run, altered):
+    def bare(fixture):
+        for key in fixture.keys() - {"config", "data", "params", "losses", "batches"}:
+            del fixture[key]
+
+    code, out, _ = run("--json", altered(bare))
+    assert code == 0
+    (checks,) = json.loads(out).values()
+    assert [check["name"] for check in checks] == ["token files that differ", "batches that differ", "losses"]
+
+
+def test_an_infinite_error_is_null_in_json(run, altered):
+    code, out, _ = run("--json", altered(alter("logits", "logsumexp_row0", to=[1.0])))
+    assert code == 1
+    (checks,) = json.loads(out, parse_constant=pytest.fail).values()
+    assert [check["error"] for check in checks if not check["passed"]] == [None]
+
+
+def test_a_weight_that_stood_still_in_the_recorded_run_alone_is_noticed(run, altered):
+    name = "sequential.3.mlp.linear1.weight"
+
+    def frozen(fixture):
+        first = rule_weights(name, fixture["params"][name]).astype(np.float64)
+        fixture["final_params"] = {name: {"l2": float(np.linalg.norm(first)), "first4": first.flat[:4].tolist()}}
+        fixture["config"]["optimizer"]["params"]["lr"] = 0.05
+
+    code, out, _ = run("--json", altered(frozen, whole=True))
+    assert code == 1
+    assert "final parameters" in failed(out)
 
 
 @pytest.mark.parametrize("content", [None, "", "[1, 2]", "{"])

@@ -15,6 +15,6 @@ def problems(args: NeoXArgs) -> Iterator[Problem]:
     if used and (args.soft_prompt_tuning or {}).get("enabled"):
         yield Problem(
             keys=("soft_prompt_tuning", "attention_config"),
-            message=f"a prompt before samples of seq_length {args.seq_length} tokens is more than {' and '.join(used)} have weights for",
+            message=f"{' and '.join(used)} have weights for seq_length {args.seq_length} positions, and a prompt takes some of them",
             remedy="tune a prompt for a model with other mixers",
         )

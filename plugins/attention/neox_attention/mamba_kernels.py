@@ -40,12 +40,14 @@ class MambaKernels:
         if device != "cuda":
             return cls()
         interface = "mamba_ssm.ops.selective_scan_interface"
-        kernels = {
-            "mamba_inner_func_fusion": ("mamba-ssm", interface, "mamba_inner_fn"),
-            "mamba_selective_scan_fusion": ("mamba-ssm", interface, "selective_scan_fn"),
-            "mamba_causal_conv_fusion": ("causal-conv1d", "causal_conv1d", "causal_conv1d_fn"),
-        }
-        return cls(*(_kernel(key, *where) if getattr(settings, key) else None for key, where in kernels.items()))
+        inner, scan, convolution = None, None, None
+        if settings.mamba_inner_func_fusion:
+            inner = _kernel("mamba_inner_func_fusion", "mamba-ssm", interface, "mamba_inner_fn")
+        if settings.mamba_selective_scan_fusion:
+            scan = _kernel("mamba_selective_scan_fusion", "mamba-ssm", interface, "selective_scan_fn")
+        if settings.mamba_causal_conv_fusion:
+            convolution = _kernel("mamba_causal_conv_fusion", "causal-conv1d", "causal_conv1d", "causal_conv1d_fn")
+        return cls(inner, scan, convolution)
 
 
 NO_KERNELS = MambaKernels()

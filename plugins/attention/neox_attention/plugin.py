@@ -45,6 +45,7 @@ SPARSE = {
 RULES = (
     "neox_attention.gmlp_rules:problems",
     "neox_attention.mamba_rules:problems",
+    "neox_attention.softmax_rules:problems",
     "neox_attention.sparse.rules:problems",
 )
 """What checks several keys of a variant at once."""

@@ -22,13 +22,13 @@ class RWKVState:
         time: the last token as time mixing saw it, [batch, hidden].
         channel: the same of channel mixing.
         wkv: state of the recurrence, [batch, heads, head_size, head_size].
-        document: of the last token, [batch].
+        document: of the last token, [batch]; None where no token came with one.
     """
 
     time: Tensor
     channel: Tensor
     wkv: Tensor
-    document: Tensor
+    document: Tensor | None = None
 
 
 class RWKV(nn.Module):
@@ -55,7 +55,7 @@ class RWKV(nn.Module):
             samples = x.transpose(0, 1)
             return self._mix(samples, None, self._empty_state(len(samples))).transpose(0, 1)
         state = self._empty_state(len(x)) if cache is None else cache
-        return self._mix(x, _starts(documents, state), state)
+        return self._mix(x, _starts(documents, state, x), state)
 
     def _mix(self, x: Tensor, starts: Tensor | None, state: RWKVState) -> Tensor:
         if self.is_first:
@@ -85,7 +85,7 @@ class RWKV(nn.Module):
         like, heads, size = self.channel_mix.value.weight, *self.time_mix.bonus.shape
         last = like.new_zeros(batch, len(like))
         wkv = like.new_zeros(batch, heads, size, size, dtype=torch.promote_types(like.dtype, torch.float32))
-        return RWKVState(last, last, wkv, torch.zeros(batch, dtype=torch.int64, device=like.device))
+        return RWKVState(last, last, wkv)
 
 
 def shifted(x: Tensor, last: Tensor, starts: Tensor | None) -> Tensor:
@@ -94,10 +94,11 @@ def shifted(x: Tensor, last: Tensor, starts: Tensor | None) -> Tensor:
     return previous if starts is None else previous.masked_fill(starts[..., None], 0.0)
 
 
-def _starts(documents: Tensor | None, state: RWKVState) -> Tensor | None:
-    """Which tokens are of another document than the one before them, [batch, seq]."""
-    if documents is None:
+def _starts(documents: Tensor | None, state: RWKVState, x: Tensor) -> Tensor | None:
+    """Which tokens are of another document than the one before them, [batch, seq]; those that came without are of document 0."""
+    if documents is None and state.document is None:
         return None
-    before = torch.cat((state.document[:, None], documents[:, :-1]), 1)
-    state.document = documents[:, -1]
-    return documents != before
+    new = torch.zeros(x.shape[:2], dtype=torch.int64, device=x.device) if documents is None else documents
+    last = torch.zeros_like(new[:, 0]) if state.document is None else state.document
+    state.document = new[:, -1]
+    return new != torch.cat((last[:, None], new[:, :-1]), 1)

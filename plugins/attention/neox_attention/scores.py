@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from neox_attention.visibility import Visibility
+from neox_core.errors import UserError
 
 Bias = Callable[[Tensor, Tensor], Tensor]
 """(heads, distances) -> what is added to scaled scores; see `neox_core.model.Positions.bias`."""
@@ -60,7 +61,7 @@ def eager(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax:
     """Step by step, with all scores in memory, as GPT-NeoX does on a CPU."""
     repeats = query.shape[1] // key.shape[1]
     key, value = (part.repeat_interleave(repeats, 1) if repeats > 1 else part for part in (key, value))
-    scores = query @ key.transpose(2, 3) / (math.sqrt(query.shape[-1]) * softmax.divisor)
+    scores = _products(query, key, 1 / (math.sqrt(query.shape[-1]) * softmax.divisor))
     bias = dense_bias(softmax, sight)
     if bias is not None:
         scores = scores + (bias / softmax.divisor).to(scores.dtype)  # the softmax multiplies by it again
@@ -69,6 +70,14 @@ def eager(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax:
         scores = scores.float() * softmax.divisor
     weights = torch.softmax(scores, -1).to(query.dtype)
     return functional.dropout(weights, softmax.dropout) @ value
+
+
+def _products(query: Tensor, key: Tensor, factor: float) -> Tensor:
+    """factor * query key^T, scaled before it is rounded, so that float16 overflows where the result does and not before."""
+    flat = torch.baddbmm(
+        query.new_empty(()), query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2), beta=0, alpha=factor
+    )
+    return torch.unflatten(flat, 0, query.shape[:2])
 
 
 def sdpa(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: Softmax) -> Tensor:
@@ -97,8 +106,15 @@ def sdpa(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: 
 def flex(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: Softmax) -> Tensor:
     """torch's FlexAttention: neither mask nor bias is ever in memory, and blocks that nobody sees are not computed.
 
-    On CPUs it has no backward pass; dropout it has nowhere.
+    On CPUs it has no backward pass; dropout it has nowhere, which settings are checked for.
+
+    Raises:
+        UserError: it would train on a CPU.
     """
+    if query.device.type == "cpu" and query.requires_grad:
+        raise UserError(
+            "attention_implementation: flex has no backward pass on a CPU: set it to auto, sdpa or eager to train there"
+        )
     from torch.nn.attention.flex_attention import create_block_mask
 
     def sees(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from neox_converters.attention_rows import AttentionRows
+from neox_converters.gpt_neox_buffers import buffer_rules
 from neox_converters.gpt_neox_gmlp import amlp_block, gmlp_block
 from neox_converters.gpt_neox_mamba import mamba_block
 from neox_converters.gpt_neox_parts import linear_rules, norm_rules
@@ -87,13 +88,11 @@ def _copies(resolved: Resolved) -> Iterator[Rule]:
         for layer in layers:
             theirs = f"sequential.{layer + 2}.post_attention_layernorm"
             yield from norm_rules(model, theirs, f"layers.{layer}.attention_norm")
+    yield from buffer_rules(model, layers)
 
 
 def _unused(model: ModelSettings) -> Iterator[str]:
-    """Prefixes of what GPT-NeoX stores and computes again."""
-    for layer in range(model.num_layers):
-        theirs = f"sequential.{layer + 2}"
-        if model.pos_emb.casefold() == "rotary":
-            yield f"{theirs}.attention.rotary_emb."
-        if model.pos_emb.casefold() == "alibi":
-            yield f"{theirs}.attention.alibi_embed."
+    """Prefixes of the frequencies, which GPT-NeoX stores or not as `rotary_save_freqs_buffer` says."""
+    if model.pos_emb.casefold() == "rotary":
+        for layer in range(model.num_layers):
+            yield f"sequential.{layer + 2}.attention.rotary_emb."

@@ -7,8 +7,14 @@ from collections.abc import Iterator, Sequence
 from neox_converters.mapping import Rule, renamed, stacked
 from neox_core.config import ModelSettings
 
-_NORM_PARTS = {"rmsnorm": {"scale": "weight"}, "scalenorm": {"g": "weight"}, "non_parametric_layernorm": {}}
-"""Parameters of a norm, theirs -> ours, where they are not weight and bias."""
+_NORM_PARTS = {
+    "rmsnorm": {"scale": "weight"},
+    "scalenorm": {"g": "weight"},
+    "non_parametric_layernorm": {},
+    "te_rmsnorm": {"norm.weight": "weight"},
+    "te_layernorm": {"norm.weight": "weight", "norm.bias": "bias"},
+}
+"""Parameters of a norm, theirs -> ours, where they are not weight and bias; those of Transformer Engine are within a module."""
 
 
 def norm_rules(model: ModelSettings, theirs: str, ours: str) -> Iterator[Rule]:

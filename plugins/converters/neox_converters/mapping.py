@@ -80,7 +80,14 @@ class MappedConverter:
         return self._applied(found, [(rule.theirs, rule.ours, rule.read) for rule in self._rules])
 
     def write(self, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Our weights under their names."""
+        """Our weights under their names.
+
+        Raises:
+            UserError: one of ours has no place there.
+        """
+        left = sorted(ours.keys() - {name for rule in self._rules for name in rule.ours})
+        if left:
+            raise UserError(f"'{left[0]}' has no place in {self._family}")
         return self._applied(ours, [(rule.ours, rule.theirs, rule.write) for rule in (*self._rules, *self._copies)])
 
     def _applied(

@@ -82,17 +82,6 @@ class HuggingFaceConverter(MappedConverter):
                 )
         return super().read(found)
 
-    def write(self, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Our weights under their names.
-
-        Raises:
-            UserError: one of ours has no place there.
-        """
-        left = sorted(ours.keys() - {name for rule in self._rules for name in rule.ours})
-        if left:
-            raise UserError(f"'{left[0]}' has no place in Hugging Face's {self.family}")
-        return super().write(ours)
-
     def _check_vocabulary(self, rows: int) -> None:
         if self._vocabulary not in {None, rows}:
             raise UserError(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import MappingProxyType
 
-from neox_converters.gpt_neox_parts import linear_rules, norm_rules
+from neox_converters.gpt_neox_parts import linear_rules
 from neox_converters.hugging_face.family import HuggingFaceConverter
 from neox_converters.hugging_face.needs import ATTENTION, Need
-from neox_converters.mapping import Rule
+from neox_converters.mapping import Rule, renamed
 from neox_core.config import ModelSettings, Resolved
 
 
@@ -38,16 +38,20 @@ class GPTNeoXForCausalLM(HuggingFaceConverter):
         bias = model.use_bias_in_attn_linear
         for layer in range(len(resolved.layers)):
             theirs, ours = f"gpt_neox.layers.{layer}", f"layers.{layer}"
-            yield from norm_rules(model, f"{theirs}.input_layernorm", f"{ours}.attention_norm")
-            yield from norm_rules(model, f"{theirs}.post_attention_layernorm", f"{ours}.mlp_norm")
+            yield from _layer_norm(f"{theirs}.input_layernorm", f"{ours}.attention_norm")
+            yield from _layer_norm(f"{theirs}.post_attention_layernorm", f"{ours}.mlp_norm")
             yield from linear_rules(f"{theirs}.attention.query_key_value", [f"{ours}.attention.query_key_value"], bias)
             yield from linear_rules(f"{theirs}.attention.dense", [f"{ours}.attention.output"], bias)
             yield from linear_rules(f"{theirs}.mlp.dense_h_to_4h", [f"{ours}.mlp.up"], True)
             yield from linear_rules(f"{theirs}.mlp.dense_4h_to_h", [f"{ours}.mlp.down"], True)
-        yield from norm_rules(model, "gpt_neox.final_layer_norm", "norm")
+        yield from _layer_norm("gpt_neox.final_layer_norm", "norm")
 
     def unused(self, resolved: Resolved) -> Iterator[str]:
         """Masks and frequencies."""
         for layer in range(len(resolved.layers)):
             for name in ("bias", "masked_bias", "rotary_emb."):
                 yield f"gpt_neox.layers.{layer}.attention.{name}"
+
+
+def _layer_norm(theirs: str, ours: str) -> Iterator[Rule]:
+    return (renamed(f"{theirs}.{part}", f"{ours}.{part}") for part in ("weight", "bias"))
