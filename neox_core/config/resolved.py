@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 from neox_core.config.compatibility import reproduces
 from neox_core.config.groups import CompatibilitySettings, TrainingSettings
 from neox_core.config.settings import Settings
 from neox_core.config.world import World
 from neox_core.errors import Notice, Origin, Problem
-from neox_core.plugins.components import HeadKind
+
+if TYPE_CHECKING:
+    from neox_core.plugins.components import HeadKind
 
 Precision = Literal["fp32", "fp16", "bf16"]
 

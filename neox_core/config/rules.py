@@ -13,7 +13,7 @@ from neox_core.config.groups.fusions import FUSED, FusionSettings
 from neox_core.config.keys import Key
 from neox_core.config.plain import shown
 from neox_core.config.precision import precisions_asked_for
-from neox_core.config.soft_prompts import soft_prompt_is_described
+from neox_core.config.soft_prompts import prompt_length, soft_prompt_is_described
 from neox_core.config.world import World
 from neox_core.errors import Notice, Problem, SettingsError
 
@@ -88,6 +88,41 @@ def positions_cover_samples(args: NeoXArgs, world: World) -> Iterator[Problem]:
             keys=("max_position_embeddings", "seq_length"),
             message=f"max_position_embeddings {args.max_position_embeddings} is less than seq_length {args.seq_length}",
             remedy="raise the one or lower the other",
+        )
+
+
+def learned_positions_suffice(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """The table has a row for each position of a sample, and for what comes before it."""
+    offset, prompt = args.opt_pos_emb_offset, prompt_length(args.soft_prompt_tuning)
+    rows = offset + prompt + args.seq_length
+    if args.pos_emb.casefold() == "learned" and args.seq_length <= args.max_position_embeddings < rows:
+        before = {"opt_pos_emb_offset": f"opt_pos_emb_offset {offset}" if offset else ""}
+        before["soft_prompt_tuning"] = f"a prompt of {prompt}" if prompt else ""
+        before = {key: words for key, words in before.items() if words}
+        yield Problem(
+            keys=(*before, "seq_length", "max_position_embeddings"),
+            message=f"{', '.join(before.values())} and seq_length {args.seq_length} come to {rows} learned positions, "
+            f"max_position_embeddings is {args.max_position_embeddings}",
+            remedy=f"lower seq_length, or set max_position_embeddings: {rows}",
+        )
+
+
+def sines_and_cosines_pair(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Sinusoidal positions have a sine and a cosine of each frequency."""
+    if args.pos_emb.casefold() == "sinusoidal" and args.hidden_size % 2:
+        message = f"pos_emb: sinusoidal needs an even hidden_size, {args.hidden_size} is odd"
+        yield Problem(keys=("hidden_size", "pos_emb"), message=message, remedy="use an even one, or other positions")
+
+
+def distances_have_classes(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Half of the classes of relative positions are single distances; the others need some room beyond."""
+    single = args.rpe_num_buckets // 2
+    if args.pos_emb.casefold() == "rpe" and args.rpe_max_distance <= single:
+        yield Problem(
+            keys=("rpe_max_distance", "rpe_num_buckets"),
+            message=f"rpe_max_distance {args.rpe_max_distance} is not more than the {single} distances that have a class of their "
+            f"own (half of rpe_num_buckets {args.rpe_num_buckets}), so that none are left for the other classes",
+            remedy=f"raise rpe_max_distance ({4 * args.rpe_num_buckets} is usual for as many), or lower rpe_num_buckets",
         )
 
 
@@ -196,6 +231,9 @@ RULES: tuple[Rule, ...] = (
     heads_divide_width,
     rotary_turns_pairs,
     positions_cover_samples,
+    learned_positions_suffice,
+    sines_and_cosines_pair,
+    distances_have_classes,
     soft_prompt_is_described,
     half_losses_need_halves,
     rates_are_ordered,

@@ -28,7 +28,7 @@ class SoftPromptOptions(BaseModel):
         init_range: without such a text it begins between minus and plus this, uniformly.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
     enabled: bool
     num_tokens: int = Field(10, gt=0)
@@ -51,25 +51,25 @@ def _renamed(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def soft_prompt_is_described(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """A rule: names and values of the mapping are right, and there are positions for the prompt and a sample after it."""
+    """A rule: names and values of the mapping are right."""
     given = args.soft_prompt_tuning or {}
     if "num_tokens" in given and "n_tokens" in given:
         yield _problem("num_tokens", "num_tokens and n_tokens are both given", "they mean the same; keep num_tokens")
         return
     try:
-        prompt = SoftPromptOptions.of(given)
+        SoftPromptOptions.of(given)
     except ValidationError as error:
         names = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors())
         yield from (_refusal(name, given) for name in names)
-        return
-    length = 0 if prompt is None else prompt.num_tokens
-    if args.pos_emb.casefold() == "learned" and length and args.seq_length + length > args.max_position_embeddings:
-        yield Problem(
-            keys=(KEY, "seq_length", "max_position_embeddings"),
-            message=f"a prompt of {length} and seq_length {args.seq_length} come to {args.seq_length + length} learned "
-            f"positions, max_position_embeddings is {args.max_position_embeddings}",
-            remedy="lower num_tokens or seq_length",
-        )
+
+
+def prompt_length(given: Mapping[str, Any] | None) -> int:
+    """Places that the prompt takes; 0 where there is none, or where a mistake in the mapping hides it."""
+    try:
+        prompt = SoftPromptOptions.of(given)
+    except ValidationError:
+        return 0
+    return 0 if prompt is None else prompt.num_tokens
 
 
 def _refusal(name: str, given: Mapping[str, Any]) -> Problem:

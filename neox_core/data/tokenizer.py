@@ -11,11 +11,21 @@ from neox_core.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     import tokenizers
 
+    from neox_core.config import NeoXArgs
+
 END_OF_DOCUMENT = "<|endoftext|>"
 PADDING = "<|padding|>"
 
 NOT_YET = ("GPT2BPETokenizer", "HFGPT2Tokenizer", "SPMTokenizer", "TiktokenTokenizer")
 """GPT-NeoX's tokenizers that are not available here yet."""
+
+
+def describes_tokenizer(args: NeoXArgs) -> bool:
+    """Whether settings name a tokenizer. Samples that are made up need none, unless its file is given."""
+    from neox_core.config import TokenizerSettings
+
+    described = any(key in args for key in TokenizerSettings.model_fields)
+    return described and not (args.mock_data and args.vocab_file is None)
 
 
 class Tokenizer(Protocol):

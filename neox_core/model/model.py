@@ -49,6 +49,7 @@ class LanguageModel(nn.Module):
             raise UserError("the vocabulary is not known: set vocab_file to a tokenizer, or vocab_size")
         self.random = StepRandom(resolved[TrainingSettings].seed)
         positions = make("position", model.pos_emb, plugins, model)
+        self.max_position_embeddings = model.max_position_embeddings
         self.embedding = Embedding(model, vocabulary, positions, self.random)
         contexts = [LayerContext(layer, resolved, positions, plugins) for layer in range(model.num_layers)]
         self.layers = nn.ModuleList(make_block(context) for context in contexts)
@@ -121,17 +122,22 @@ class LanguageModel(nn.Module):
         if self.training and self.drops:
             random.begin_layer(index)
         layer = self.layers[index]
-        further: Carry = (
-            layer(carry) if cache is None else layer.forward(carry, cache)
-        )  # where lengths vary, not compiled
+        # `forward` is the layer as it was before it was compiled: with a cache lengths vary from call to call.
+        further: Carry = layer(carry) if cache is None else layer.forward(carry, cache)
         return further
 
     def new_caches(self, batch: int, length: int) -> Caches:
         """Empty caches of all layers for generating up to `length` tokens of `batch` sequences, beside a soft prompt.
 
         Raises:
-            UserError: a layer's mixer has no cache.
+            UserError: a layer's mixer has no cache, or there are not so many positions.
         """
+        longest = self.embedding.positions.longest
+        if longest is not None and self.prompt_length + length > longest:
+            raise UserError(
+                f"max_position_embeddings: the model has learned {longest} positions, and "
+                f"{self.prompt_length + length} tokens are asked for; generate fewer, or shorten the prompt"
+            )
         mixers = [cast("Block | WholeBlock", block).mixer for block in self.layers]
         for layer, mixer in enumerate(mixers):
             if not hasattr(mixer, "new_cache"):
@@ -142,6 +148,11 @@ class LanguageModel(nn.Module):
     def prompt_length(self) -> int:
         """Places that a soft prompt takes before every sequence."""
         return 0 if self.embedding.soft_prompt is None else self.embedding.soft_prompt.length
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a sequence can have: as many as there are positions, less those that are not used or a soft prompt's."""
+        return self.max_position_embeddings - self.embedding.positions.offset - self.prompt_length
 
     def num_parameters(self) -> int:
         """Number of distinct parameters."""

@@ -15,6 +15,12 @@ class Positions(nn.Module):
     has_bias = False
     """Whether `bias` is anything but zero."""
 
+    longest: int | None = None
+    """How many positions there are; None where any sequence has one for each token."""
+
+    offset = 0
+    """How many of the first positions are not used."""
+
     def __init__(self, model: ModelSettings) -> None:
         super().__init__()
 
@@ -49,6 +55,7 @@ class LearnedPositions(Positions):
         table = nn.Parameter(torch.empty(model.max_position_embeddings, model.hidden_size))
         self.weight = tag(table, initialiser(model, "input"))
         self.offset = model.opt_pos_emb_offset
+        self.longest = model.max_position_embeddings - self.offset
 
     def embed(self, positions: Tensor) -> Tensor:
         """The rows of the positions."""

@@ -5,6 +5,7 @@ The tables hold references, so that names can be checked without importing torch
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from neox_core.errors import UserError, did_you_mean
@@ -42,6 +43,18 @@ TABLES: dict[str, dict[str, str]] = {
     },
 }
 """kind -> name -> reference to a factory, with the arguments that the component class of that kind documents."""
+
+TRANSFORMER_ENGINE = {"te_layernorm": "layernorm", "te_rmsnorm": "rmsnorm"}
+"""Norms by Transformer Engine, which is installed apart, and those that compute the same without it."""
+
+
+def lack(kind: str, name: str) -> tuple[str, str] | None:
+    """What is not installed here and the core's `name` needs, and how to go on; None where it has everything."""
+    same = TRANSFORMER_ENGINE.get(name.casefold()) if kind == "norm" else None
+    if same is None or find_spec("transformer_engine") is not None:
+        return None
+    remedy = f"pip install 'transformer-engine[pytorch]' where there is an NVIDIA GPU, or norm: {same}, which computes the same"
+    return f"{name} needs Transformer Engine, which is not installed here", remedy
 
 
 def check(kind: str, name: str, plugins: PluginManager) -> None:

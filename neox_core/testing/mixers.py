@@ -14,117 +14,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from neox_core.config import NeoXArgs, World
-from neox_core.model import LayerCache, LayerContext, Positions, initialise, make
-from neox_core.parallel import generator
 from neox_core.plugins import Attention, Feature, PluginManager
-
-HIDDEN, HEADS, LENGTH = 16, 4, 64
-TOLERANCE = 1e-5
-"""Between two ways to compute the same in float32."""
-
-SETTINGS: dict[str, Any] = {
-    "num_layers": 1,
-    "hidden_size": HIDDEN,
-    "num_attention_heads": HEADS,
-    "seq_length": LENGTH,
-    "max_position_embeddings": LENGTH,
-    "pos_emb": "none",
-    "vocab_size": 8,
-    "train_iters": 1,
-    "train_batch_size": 1,
-}
-
-
-Bias = Callable[[Tensor, Tensor], Tensor]
-"""(heads, distances) -> what is added to scores, as `Positions.bias`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """A mixer on its own, with random weights.
-
-    Args:
-        plugins: where it is looked up.
-        name: of the attention component.
-        settings: keys that all checks are run with, beside the small model's.
-    """
-
-    plugins: PluginManager
-    name: str
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def mixer(self, dtype: torch.dtype = torch.float32, bias: Bias | None = None, **changes: Any) -> Any:
-        """The mixer in evaluation mode, its weights a function of their names; `bias` takes the place of the positions' own."""
-        values = {**SETTINGS, "attention_config": [self.name], **self.settings, **changes}
-        resolved = NeoXArgs.from_dict(values, plugins=self.plugins).resolve(World.local())
-        bare = LayerContext(0, resolved, Positions(None), self.plugins)  # type: ignore[arg-type]
-        positions = make("position", bare.model.pos_emb, self.plugins, bare.model)
-        if bias is not None:
-            positions.bias = bias
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            mixer = self.plugins.make("attention", self.name, LayerContext(0, resolved, positions, self.plugins))
-        _randomise(mixer)
-        _randomise(positions)
-        return mixer.to(dtype).eval()
-
-    def inputs(self, batch: int, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """[batch, length, hidden], random."""
-        return torch.randn(batch, length, HIDDEN, generator=generator(0, "inputs"), dtype=torch.float64).to(dtype)
-
-
-@torch.no_grad()
-def _randomise(module: nn.Module) -> None:
-    initialise(module.named_parameters(), 0)
-    for name, parameter in module.named_parameters():
-        parameter.copy_(parameter + 0.4 * torch.randn(parameter.shape, generator=generator(0, name)))
-
-
-def mix(
-    mixer: Any,
-    x: Tensor,
-    positions: Tensor | None = None,
-    documents: Tensor | None = None,
-    cache: LayerCache | None = None,
-) -> Tensor:
-    """Call a mixer; positions count from 0 unless they are given."""
-    if positions is None:
-        positions = torch.arange(x.shape[1])[None]
-    mixed: Tensor = mixer(x, positions=positions, documents=documents, cache=cache)
-    return mixed
-
-
-def in_pieces(
-    mixer: Any, x: Tensor, sizes: Sequence[int], positions: Tensor | None = None, documents: Tensor | None = None
-) -> Tensor:
-    """The same, with a cache, some tokens at a time."""
-    positions = torch.arange(x.shape[1])[None] if positions is None else positions
-    cache, mixed, start = mixer.new_cache(*x.shape[:2]), [], 0
-    for size in sizes:
-        part = slice(start, start + size)
-        there = None if documents is None else documents[:, part]
-        mixed.append(mix(mixer, x[:, part], positions[:, part], there, cache))
-        start += size
-    return torch.cat(mixed, 1)
-
-
-def close(found: Tensor, wanted: Tensor, what: str, tolerance: float = TOLERANCE) -> None:
-    """Within tolerance of each other, relative to the largest number where that is beyond 1."""
-    error = float((found - wanted).abs().max() / wanted.abs().max().clamp(min=1))
-    assert error <= tolerance, f"{what}: differs by {error:.3g}, allowed {tolerance:.3g}"
-
-
-def differs(found: Tensor, other: Tensor, what: str) -> None:
-    """By more than rounding."""
-    assert found.shape != other.shape or float((found - other).abs().max()) > 1e-3, f"{what} makes no difference"
-
+from neox_core.testing.mixer_bench import (
+    HEADS,
+    HIDDEN,
+    LENGTH,
+    Bench as Bench,  # noqa: PLC0414
+    Bias,
+    close,
+    differs,
+    in_pieces,
+    mix,
+)
 
 # What every mixer must do
 
@@ -293,15 +199,19 @@ def _adds_biases(bench: Bench, pos_emb: str) -> None:
     """Those of the positions, to the scores of their head: log 2 less for each token of distance is half as many such tokens."""
     plain, x = bench.mixer(), bench.inputs(2, 4)
     differs(mix(bench.mixer(pos_emb=pos_emb), x), mix(plain, x), pos_emb)
-    halving = bench.mixer(pos_emb=pos_emb, bias=lambda heads, distances: -math.log(2) * distances + 0 * heads)
+    halving = bench.mixer(pos_emb=pos_emb, bias=_falling(range(HEADS)))
     copies = torch.tensor([1, 2, 4, 8])
     repeated = mix(plain, x.repeat_interleave(copies, 1), torch.arange(4).repeat_interleave(copies)[None])
     close(mix(halving, x)[:, -1], repeated[:, -1], f"{pos_emb}: a bias of -log 2 times the distance")
     for head in range(HEADS):
-        biased = bench.mixer(
-            pos_emb=pos_emb, bias=lambda heads, distances, only=head: -1.0 * distances * (heads == only)
-        )
+        biased = bench.mixer(pos_emb=pos_emb, bias=_falling([head]))
         differs(mix(biased, x), mix(plain, x), f"{pos_emb}: the bias of head {head}")
+
+
+def _falling(which: Sequence[int]) -> Bias:
+    """-log 2 times the distance, of these heads only."""
+    factors = torch.tensor([-math.log(2) if head in which else 0.0 for head in range(HEADS)])
+    return lambda heads, distances: factors[heads] * distances
 
 
 @torch.no_grad()
@@ -329,7 +239,8 @@ def drops(bench: Bench) -> None:
     component = bench.plugins.find("attention", bench.name).component
     whole = isinstance(component, Attention) and component.replaces == "block"
     for key in ("attention_dropout", *(("hidden_dropout",) if whole else ())):
-        mixer, x = bench.mixer(**{key: 0.5}), bench.inputs(2, 30)
+        changes: dict[str, Any] = {key: 0.5}
+        mixer, x = bench.mixer(**changes), bench.inputs(2, 30)
         close(mix(mixer, x), mix(bench.mixer(), x), f"{key} in evaluation")
         mixer.train()
         found = []

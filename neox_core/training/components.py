@@ -79,6 +79,9 @@ def _named(key: str, kind: str, name: str, resolved: Resolved, plugins: PluginMa
             yield Problem(keys=(key,), message=message, remedy=remedy, origin=origin)
         else:
             yield Problem(keys=(key,), message=str(error), origin=origin, limitation=limitation)
+    else:
+        if lack := tables.lack(kind, name):
+            yield Problem(keys=(key,), message=lack[0], remedy=lack[1], origin=origin, limitation=True)
 
 
 def component_names(kind: str, plugins: PluginManager) -> list[str]:

@@ -13,13 +13,12 @@ from neox_core.config import (
     NeoXArgs,
     Resolved,
     SoftPromptOptions,
-    TokenizerSettings,
     World,
 )
 from neox_core.data.blend import normalised_weights
 from neox_core.data.split import split_boundaries
 from neox_core.data.token_file import TokenFile
-from neox_core.data.tokenizer import Tokenizer, load_tokenizer
+from neox_core.data.tokenizer import Tokenizer, describes_tokenizer, load_tokenizer
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.compilers import compiler_problems
@@ -39,7 +38,7 @@ def open_tokenizer(args: NeoXArgs) -> Tokenizer | None:
     Raises:
         SettingsError: it cannot be opened, or has more entries than `vocab_size`.
     """
-    described = any(key in args for key in TokenizerSettings.model_fields)
+    described = describes_tokenizer(args)
     if not described and args.vocab_size is not None:
         return None
     try:

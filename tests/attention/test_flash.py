@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 import torch
 from neox_attention import flash
-from neox_attention.cache import Keys
 from neox_attention.scores import Softmax, eager
+from neox_attention.token_cache import Tokens
 from neox_attention.visibility import Visibility
 from training_models import SETTINGS, context, plugins
 
@@ -70,7 +70,7 @@ def forward(before=0, documents=False, dtype=torch.bfloat16, training=False, **c
     cache = made.new_cache(2, 10) if before else None
     if before:
         keys, values = torch.randn(2, 2, made.kv_heads, before, made.head_dim, dtype=dtype)
-        cache.append(Keys(keys, values, positions[:, :before], None))
+        cache.append(Tokens((keys, values), positions[:, :before], None))
     numbers = torch.tensor([[0] * 5 + [1] * 5] * 2) if documents else None
     return made(x[:, before:], positions=positions[:, before:], documents=numbers, cache=cache)
 

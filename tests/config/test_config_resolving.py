@@ -416,6 +416,41 @@ def test_rotary_positions_turn_an_even_number_of_dimensions(changes, message):
     assert message in problem
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pos_emb": "learned", "opt_pos_emb_offset": 2}, "opt_pos_emb_offset 2 and seq_length 8 come to 10 learned"),
+        (
+            {"pos_emb": "Learned", "opt_pos_emb_offset": 1, "soft_prompt_tuning": {"enabled": True, "num_tokens": 3}},
+            "opt_pos_emb_offset 1, a prompt of 3 and seq_length 8 come to 12 learned positions, "
+            "max_position_embeddings is 8 (lower seq_length, or set max_position_embeddings: 12)",
+        ),
+        ({"pos_emb": "sinusoidal", "hidden_size": 15, "num_attention_heads": 1}, "an even hidden_size, 15 is odd"),
+        (
+            {"pos_emb": "rpe", "rpe_num_buckets": 32, "rpe_max_distance": 16},
+            "rpe_max_distance 16 is not more than the 16 distances that have a class of their own",
+        ),
+        ({"pos_emb": "rpe", "rpe_num_buckets": 3, "rpe_max_distance": 1}, "not more than the 1 distances"),
+    ],
+)
+def test_positions_that_cannot_be_computed_are_refused(changes, message):
+    (problem,) = problems(**changes)
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pos_emb": "learned", "opt_pos_emb_offset": 2, "max_position_embeddings": 10},
+        {"pos_emb": "rotary", "opt_pos_emb_offset": 2},
+        {"pos_emb": "rpe", "rpe_num_buckets": 32, "rpe_max_distance": 17},
+        {"pos_emb": "none", "rpe_num_buckets": 32, "rpe_max_distance": 1, "hidden_size": 15, "num_attention_heads": 1},
+    ],
+)
+def test_positions_that_can_be_computed_are_not(changes):
+    assert resolve(**changes)
+
+
 @pytest.mark.parametrize("head_dim", [100, 180, 200, 20_050])
 def test_a_rotary_share_that_is_proposed_turns_as_many_as_it_says(head_dim):
     args = NeoXArgs.from_dict({**RUN, "pos_emb": "rotary", "num_attention_heads": 1, "hidden_size": head_dim})

@@ -29,6 +29,11 @@ def converter(name, **changes):
         ("hf-llama", {"use_qk_layernorm": True}, "use_qk_layernorm: true cannot .* which needs false"),
         ("hf-llama", {"sliding_window_width": 4}, "sliding_window_width: 4 cannot .* which needs none"),
         ("hf-llama", {"attention_config": ["global", "mamba"]}, "attention_config: mamba cannot .* needs global or"),
+        (
+            "hf-mistral",
+            {"sliding_window_width": 4, "compat": "gpt-neox"},
+            "compat: gpt-neox cannot .* Mistral, which needs none",
+        ),
         ("hf-mistral", {"use_bias_in_mlp": True}, "use_bias_in_mlp: true cannot .* Mistral, which needs false"),
         ("hf-mistral", {"use_bias_in_attn_linear": True}, "use_bias_in_attn_linear: true cannot .* which needs false"),
         ("hf-gpt-neox", {"norm": "rmsnorm"}, "norm: rmsnorm cannot .* GPTNeoX, which needs layernorm"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 import training_formulas as formula
 from hypothesis import given, settings, strategies as st
+from neox_commands.sampling import Sampling, generate
 from training_models import model
 
 HEAD_DIM = 4
@@ -61,6 +62,29 @@ def test_learned_positions_are_added_to_the_embedding():
     assert table.shape == (64, 16)
     hidden = network.embedding(torch.tensor([[5, 5]]), torch.tensor([[0, 9]]))
     torch.testing.assert_close(hidden[0], network.embedding.weight[5] + table[[0, 9]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "length"),
+    [
+        ({"pos_emb": "learned"}, 64),
+        ({"pos_emb": "learned", "opt_pos_emb_offset": 2}, 62),
+        ({"pos_emb": "learned", "opt_pos_emb_offset": 2, "soft_prompt_tuning": {"enabled": True, "num_tokens": 5}}, 57),
+        ({"pos_emb": "rotary", "opt_pos_emb_offset": 2}, 64),
+    ],
+)
+def test_a_sequence_is_as_long_as_there_are_positions_for_tokens(changes, length):
+    network = model(**changes)
+    assert network.context_length == length
+    continued = list(generate(network, [1], count=99, sampling=Sampling(), vocabulary=61, limit=length))
+    assert len(continued) == length - 1
+
+
+def test_the_first_learned_positions_may_be_unused():
+    network = model(pos_emb="learned", opt_pos_emb_offset=2)
+    hidden = network.embedding(torch.tensor([[5, 5]]), torch.tensor([[0, 9]]))
+    rows = network.embedding.positions.weight[[2, 11]]
+    torch.testing.assert_close(hidden[0], network.embedding.weight[5] + rows)
 
 
 def test_rotary_positions_have_no_weights_and_add_nothing():

@@ -270,7 +270,6 @@ def test_a_weight_that_stood_still_in_the_recorded_run_alone_is_noticed(run, alt
     def frozen(fixture):
         first = rule_weights(name, fixture["params"][name]).astype(np.float64)
         fixture["final_params"] = {name: {"l2": float(np.linalg.norm(first)), "first4": first.flat[:4].tolist()}}
-        fixture["config"]["optimizer"]["params"]["lr"] = 0.05
 
     code, out, _ = run("--json", altered(frozen, whole=True))
     assert code == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from importlib.machinery import ModuleSpec
 
 import pytest
 
@@ -106,3 +107,17 @@ def test_a_logger_that_is_listed_twice_is_refused(plugins):
     assert problems(plugins, loggers=["console", "console"]) == [
         "dictionary: loggers: 'console' is listed 2 times (list it once)"
     ]
+
+
+@pytest.mark.parametrize(("norm", "same"), [("te_layernorm", "layernorm"), ("TE_RMSNorm", "rmsnorm")])
+def test_what_transformer_engine_is_for_is_said_before_a_launch_where_it_is_missing(plugins, monkeypatch, norm, same):
+    monkeypatch.setitem(sys.modules, "transformer_engine", None)
+    resolved = NeoXArgs.from_dict({**SETTINGS, "norm": norm}, plugins=plugins).resolve(World.local(), 10)
+    (problem,) = component_problems(resolved, plugins)
+    assert problem.limitation
+    assert f"norm: {norm} needs Transformer Engine, which is not installed here" in str(problem)
+    assert f"or norm: {same}, which computes the same" in str(problem)
+    engine = types.ModuleType("transformer_engine")
+    engine.__spec__ = ModuleSpec("transformer_engine", None)
+    monkeypatch.setitem(sys.modules, "transformer_engine", engine)
+    assert component_problems(resolved, plugins) == []

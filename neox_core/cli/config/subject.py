@@ -10,7 +10,7 @@ from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.given import read_given
 from neox_core.cli.report import print_notes
 from neox_core.cli.words import positive, ranks_in_words
-from neox_core.config import Entry, NeoXArgs, TokenizerSettings, World
+from neox_core.config import Entry, NeoXArgs, World
 from neox_core.config.command_line import Parser, settings_from
 from neox_core.config.loading import read_file
 from neox_core.errors import Notice, Origin, Problem, SettingsError
@@ -120,14 +120,14 @@ def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
 
 
 def _tokenizer_problems(args: NeoXArgs) -> Iterator[Problem]:
-    from neox_core.data.tokenizer import NOT_YET
+    from neox_core.data.tokenizer import NOT_YET, describes_tokenizer
 
-    described = any(key in args for key in TokenizerSettings.model_fields)
-    if args.tokenizer_type in NOT_YET and (described or args.vocab_size is None):
+    if args.tokenizer_type in NOT_YET and (describes_tokenizer(args) or args.vocab_size is None):
         yield Problem(
             keys=("tokenizer_type",),
             message=f"{args.tokenizer_type!r}: this version does not have it yet",
-            remedy="use HFTokenizer with its tokenizer.json, or give vocab_size where the data is tokenized already",
+            remedy="use HFTokenizer with its tokenizer.json; where the data is tokenized already, give vocab_size and take "
+            "vocab_file and merge_file away",
             origin=args.origin("tokenizer_type"),
             limitation=True,
         )

@@ -68,9 +68,9 @@ class GMLP(nn.Module):
             UserError: they would be longer than `seq_length`.
         """
         self.spatial.check(length)
-        widths = [self.down.in_features]
+        widths = [(self.down.in_features,)]
         if self.attention is not None:
-            widths.append(self.attention.query_key_value.out_features)
+            widths.append((self.attention.query_key_value.out_features,))
         return TokenCache(batch, length, widths, self.down.weight)
 
 

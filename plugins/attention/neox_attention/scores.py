@@ -156,9 +156,11 @@ def _compiled_flex() -> Any:
 
 
 def auto(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: Softmax) -> Tensor:
-    """`flex` on GPUs in training where a mask would have to be made, else `sdpa`."""
+    """`flex` on GPUs where a mask would have to be made for sequences without a cached past, else `sdpa`."""
     plain = sight.is_causal and softmax.bias is None
-    on_gpu = query.device.type == "cuda" and sight.before == 0
+    on_gpu = (
+        query.device.type == "cuda" and query.requires_grad
+    )  # elsewhere lengths vary, for each of which it is compiled
     return (flex if on_gpu and not plain and softmax.dropout == 0 else sdpa)(query, key, value, sight, softmax)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from neox_attention.cache import Keys, KeyValueCache
 from neox_attention.scores import IMPLEMENTATIONS, Softmax
 from neox_attention.settings.softmax import SoftmaxSettings
 from neox_attention.settings.window import WindowSettings
+from neox_attention.token_cache import TokenCache, Tokens
 from neox_attention.visibility import Pattern, Visibility
 from neox_core.model import LayerContext
 
@@ -43,17 +43,18 @@ class SoftmaxAttention(nn.Module):
             bias_after=context.resolved.reproduces("layer-scaling-of-biases"),
         )
 
-    def forward(self, x: Tensor, *, positions: Tensor, documents: Tensor | None, cache: KeyValueCache | None) -> Tensor:
+    def forward(self, x: Tensor, *, positions: Tensor, documents: Tensor | None, cache: TokenCache | None) -> Tensor:
         """[batch, seq, hidden] -> the same shape."""
         query, key, value = self.project(x)
         query, key = self.positions[0].rotate(query, key, positions)
-        known = Keys(key, value, positions, documents)
+        known = Tokens((key, value), positions, documents)
         if cache is not None:
             known = cache.append(known)
+        key, value = known.vectors
         sight = Visibility(
             known.positions, known.documents, x.shape[1], self.heads, self.window, self.pattern, self.pattern_by_head
         )
-        mixed = self.attend(query, known.keys, known.values, sight, self.softmax.with_dropout(self._rate()))
+        mixed = self.attend(query, key, value, sight, self.softmax.with_dropout(self._rate()))
         out: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -78,7 +79,7 @@ class SoftmaxAttention(nn.Module):
     def _rate(self) -> float:
         return self.dropout if self.training else 0.0
 
-    def new_cache(self, batch: int, length: int) -> KeyValueCache:
+    def new_cache(self, batch: int, length: int) -> TokenCache:
         """An empty cache for `length` tokens of `batch` sequences."""
         heads = self.kv_heads if self.norm is None else self.heads
-        return KeyValueCache(batch, heads, length, self.head_dim, self.output.weight)
+        return TokenCache(batch, length, [(heads, self.head_dim)] * 2, self.output.weight)

@@ -77,7 +77,6 @@ def continuations(
     import torch
 
     from neox_commands.sampling import generate
-    from neox_core.config import ModelSettings
     from neox_core.training import load_trained
 
     trained = load_trained(options.checkpoint, context.switches, iteration=options.iteration, device=device_kind())
@@ -98,7 +97,7 @@ def continuations(
                 count=options.maximum_tokens,
                 sampling=sampling,
                 vocabulary=vocabulary,
-                limit=trained.resolved[ModelSettings].max_position_embeddings - trained.model.prompt_length,
+                limit=trained.model.context_length,
                 stop=tokenizer.eod_id,
                 random=random,
             )

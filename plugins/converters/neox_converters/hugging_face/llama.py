@@ -9,7 +9,7 @@ from neox_converters.gpt_neox_parts import linear_rules
 from neox_converters.hugging_face.family import HuggingFaceConverter
 from neox_converters.hugging_face.needs import ATTENTION, Need
 from neox_converters.mapping import Rule, renamed
-from neox_core.config import GATED, ModelSettings, Resolved
+from neox_core.config import GATED, ModelSettings, ParallelismSettings, Resolved
 
 _EVERY_NEED = (
     *ATTENTION,
@@ -57,8 +57,11 @@ class MistralForCausalLM(LlamaForCausalLM):
     family = "Mistral"
 
     def needs(self, resolved: Resolved) -> Iterator[Need]:
-        """Those of Llama; any window or none."""
+        """Those of Llama; any window or none, which `compat: gpt-neox` does not forget on the way."""
         yield from _EVERY_NEED
+        windowed = resolved.all_values().get("sliding_window_width") is not None and "global" in resolved.layers
+        if windowed and resolved.reproduces("window-lost") and resolved[ParallelismSettings].pipe_parallel_size == 0:
+            yield Need("compat", (None,))
         yield Need("use_bias_in_attn_linear", (False,))
         yield Need("use_bias_in_mlp", (False,))
 
