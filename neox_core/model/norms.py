@@ -12,7 +12,7 @@ Size = int | tuple[int, ...]
 
 
 class RMSNorm(nn.Module):
-    """x / sqrt(mean(x^2) + eps) * weight over the last dimension, computed in float32 (Zhang and Sennrich, 2019)."""
+    """x / sqrt(mean(x^2) + eps) * weight over the last dimension, computed in float32 at least (Zhang and Sennrich, 2019)."""
 
     def __init__(self, size: Size, eps: float) -> None:
         super().__init__()
@@ -21,9 +21,9 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., size] -> the same shape and dtype."""
-        wide = x.float()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
         wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return (wide * self.weight.float()).to(x.dtype)
+        return (wide * self.weight.to(wide.dtype)).to(x.dtype)
 
 
 class ScaleNorm(nn.Module):

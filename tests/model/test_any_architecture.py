@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from training_models import model, plugins, resolve, tokens
+from whole_matrix import WHOLE
 
 from neox_core.config import GATED
 from neox_core.errors import UserError
@@ -93,10 +94,10 @@ def check_generating(network):
     caches = network.new_caches(2, LENGTH)
     cuts = [(0, 9), (9, 10), (10, 11), (11, LENGTH)]
     pieces = [network(text[:, a:b], torch.arange(a, b)[None], caches=caches).logits() for a, b in cuts]
-    torch.testing.assert_close(torch.cat(pieces, 1), network(text).logits(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(torch.cat(pieces, 1), network(text).logits(), atol=1e-6, rtol=0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=600 if WHOLE else 40)
 @given(ARCHITECTURES.map(sized))
 def test_any_architecture_is_refused_or_works(changes):
     if not accepted(changes):
@@ -106,7 +107,7 @@ def test_any_architecture_is_refused_or_works(changes):
     if changes.get("compat") and {"rwkv"} & set(changes["attention_config"]):
         return  # it mixes over the samples there
     check_causality(network)
-    check_generating(network)
+    check_generating(network.double())  # layers of random weights multiply what float32 rounds
 
 
 @pytest.mark.parametrize("name", plugins().names("attention"))

@@ -43,6 +43,44 @@ def test_without_biases_there_are_none():
     assert not [name for name in names if name.endswith("bias") and "norm" not in name]
 
 
+def share_of_zeros(branch, **changes):
+    """Of what one branch alone adds to the residual stream in training with half of the units dropped."""
+    block = model(hidden_dropout=0.5, hidden_size=64, **changes).layers[1].train()
+    silent = block.mlp.down if branch == "attention" else block.attention.output
+    for parameter in silent.parameters():
+        torch.nn.init.zeros_(parameter)
+    x = torch.randn(1, 64, 64, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        out, *_ = block((x, torch.arange(64)[None], None, torch.zeros(())))
+    return float((out == x).float().mean())
+
+
+@pytest.mark.parametrize(
+    ("parallel", "attention_bias", "mlp_bias", "attention", "mlp"),
+    [
+        (False, True, True, 0.5, 0.5),
+        (False, False, True, 0.5, 0.5),
+        (False, True, False, 0.5, 0.0),
+        (True, True, True, 0.5, 0.5),
+        (True, False, True, 0.0, 0.5),
+        (True, True, False, 1.0, 0.0),
+    ],
+)
+def test_with_compat_what_has_no_bias_is_not_dropped_and_may_leave_out_attention(
+    parallel, attention_bias, mlp_bias, attention, mlp
+):
+    changes = {
+        "gpt_j_residual": parallel,
+        "use_bias_in_attn_linear": attention_bias,
+        "use_bias_in_mlp": mlp_bias,
+    }
+    assert share_of_zeros("attention", **changes, compat="gpt-neox") == pytest.approx(attention, abs=0.03)
+    assert share_of_zeros("mlp", **changes, compat="gpt-neox") == pytest.approx(mlp, abs=0.03)
+    assert share_of_zeros("attention", **changes) == pytest.approx(0.5, abs=0.03)
+    assert share_of_zeros("mlp", **changes) == pytest.approx(0.5, abs=0.03)
+
+
 @pytest.mark.parametrize("name", ["gelu", "GELU"])
 def test_the_fused_gelu_is_the_tanh_approximation(name):
     x = torch.linspace(-3, 3, 50, dtype=torch.float64)
