@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -57,7 +58,7 @@ class _CrossEntropy(torch.autograd.Function):
             if smoothing:
                 loss -= smoothing * block.mean(-1)
             if z_loss:
-                loss += z_loss * lse.square()
+                loss += (math.sqrt(z_loss) * lse).square()  # float16 ends at 65504, which lse^2 may be beyond
             losses[rows], normalisers[rows] = loss, lse
         ctx.save_for_backward(logits, targets, normalisers)
         ctx.options = options

@@ -162,7 +162,8 @@ class LanguageModel(nn.Module):
         """Floating-point operations of a forward and backward pass for one token.
 
         6 for each weight that multiplies (all but the embedding's rows that are looked up) and 12 x layers x width x sequence for
-        attention scores and values, as counted by Chowdhery et al., "PaLM", 2022, appendix B.
+        attention scores and values, as counted by Chowdhery et al., "PaLM", 2022, appendix B. It is the same for every mixer: more
+        than is computed by one that sees a part of the sequence or has no scores, and for a model that is trained in part.
         """
         tied = self.head.weight is None
         weights = self.num_parameters() - sum(parameter.numel() for parameter in self.embedding.parameters())

@@ -123,6 +123,11 @@ def dtypes(**changes: Any) -> dict[str, str]:
     return found | {"computing": str(bench.parameters["layers.0.mlp.up.weight"].dtype)}
 
 
+def at_the_beginning(**changes: Any) -> dict[str, torch.Tensor]:
+    """The weights that compute before the first step, by name."""
+    return {name: parameter.detach() for name, parameter in Bench(**changes).parameters.items()}
+
+
 def computing(steps: int, **changes: Any) -> dict[str, Any]:
     """After some steps, the number format of each weight that computes, and whether it is its float32 original to the bit."""
     bench = Bench(**changes)

@@ -56,6 +56,13 @@ def test_bfloat16_is_widened_once(scale):
     torch.testing.assert_close(gradient, wanted_gradient.bfloat16(), atol=1e-4, rtol=1e-2)
 
 
+def test_the_z_loss_of_large_logits_fits_into_float16():
+    x = (logits(torch.float16) + 300).detach().requires_grad_()  # 300^2 does not
+    losses, gradient = ours(x, (0.0, 1e-4), torch.float16)
+    torch.testing.assert_close(losses, by_torch(x.detach().float().requires_grad_(), (0.0, 1e-4))[0], atol=0.3, rtol=0)
+    assert gradient.isfinite().all()
+
+
 def test_nothing_of_the_size_of_the_logits_is_kept_but_themselves():
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):

@@ -28,3 +28,9 @@ def test_layernorm_has_the_epsilon_of_the_settings(epsilon):
     centred = x - x.mean(-1, keepdim=True)
     expected = centred / (centred.square().mean(-1, keepdim=True) + epsilon).sqrt()
     torch.testing.assert_close(norm.double()(x), expected)
+
+
+def test_scalenorm_divides_by_no_less_than_its_epsilon():
+    norm = model(norm="scalenorm", scalenorm_epsilon=0.5).norm
+    x = torch.tensor([[0.0, 0.0], [0.3, 0.0], [3.0, 4.0]])
+    torch.testing.assert_close(norm(x), torch.tensor([[0.0, 0.0], [0.6, 0.0], [0.6, 0.8]]))

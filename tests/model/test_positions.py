@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import training_formulas as formula
 from hypothesis import given, settings, strategies as st
 from neox_commands.sampling import Sampling, generate
-from training_models import model
+from training_models import context, model
+
+from neox_core.model.tables import TABLES
 
 HEAD_DIM = 4
 
@@ -78,6 +82,48 @@ def test_a_sequence_is_as_long_as_there_are_positions_for_tokens(changes, length
     assert network.context_length == length
     continued = list(generate(network, [1], count=99, sampling=Sampling(), vocabulary=61, limit=length))
     assert len(continued) == length - 1
+
+
+@pytest.mark.parametrize(("heads", "power"), [(1, 1), (4, 4), (12, 8), (20, 16), (40, 32)])
+def test_slopes_of_alibi(heads, power):
+    positions = context(hidden_size=2 * heads, num_attention_heads=heads, pos_emb="alibi").positions
+    slopes = [2 ** (-8 * k / power) for k in range(1, power + 1)]
+    between = [2 ** (-8 * k / (2 * power)) for k in range(1, 2 * power, 2)]
+    expected = torch.tensor((slopes + between)[:heads])
+    torch.testing.assert_close(positions.slope(torch.arange(heads)), expected)
+    torch.testing.assert_close(positions.bias(torch.arange(heads), torch.tensor(7)), -7 * expected)
+
+
+@pytest.mark.parametrize(("buckets", "farthest"), [(32, 128), (32, 17), (5, 9), (2, 2)])
+def test_classes_of_relative_positions(buckets, farthest):
+    positions = context(pos_emb="rpe", rpe_num_buckets=buckets, rpe_max_distance=farthest).positions
+    single = buckets // 2
+
+    def row(distance):
+        if distance < single:
+            return distance
+        share = math.log(distance / single) / math.log(farthest / single)
+        return min(single + int(share * (buckets - single) + 1e-6), buckets - 1)
+
+    distances = torch.arange(300)
+    rows = torch.tensor([row(int(distance)) for distance in distances])
+    head_dim = 16 // 4
+    expected = positions.weight[rows, 1] * math.sqrt(head_dim)
+    torch.testing.assert_close(positions.bias(torch.tensor(1), distances), expected)
+
+
+def test_sinusoidal_positions_are_all_sines_before_all_cosines():
+    found = context(pos_emb="sinusoidal").positions.embed(torch.tensor([[0, 7]]))[0, 1]
+    angles = torch.tensor([7 / 10000 ** (2 * i / 16) for i in range(8)])
+    torch.testing.assert_close(found, torch.cat((angles.sin(), angles.cos())))
+
+
+@pytest.mark.parametrize("pos_emb", TABLES["position"])
+def test_in_bfloat16_they_leave_the_residual_stream_so(pos_emb):
+    network = model(torch.bfloat16, pos_emb=pos_emb)
+    text = torch.tensor([[5, 6, 7]])
+    assert network.embedding(text, torch.arange(3)[None]).dtype == torch.bfloat16
+    assert network(text).logits().isfinite().all()
 
 
 def test_the_first_learned_positions_may_be_unused():

@@ -152,6 +152,16 @@ def test_nothing_is_computed_again_outside_of_training(of, monkeypatch):
     assert len(calls) == 1
 
 
+def test_a_gpu_is_waited_for_before_and_after_each_group(monkeypatch):
+    events = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: events.append("wait"))
+    for waits in (False, True):
+        recompute = network(checkpoint_activations=True, synchronize_each_layer=waits).recompute
+        with recompute._synchronized(on_gpu=True):
+            events.append("layers")
+    assert events == ["layers", "wait", "layers", "wait"]
+
+
 def test_it_is_off_by_default(monkeypatch):
     monkeypatch.setattr(recomputation, "checkpoint", None)
     network()(tokens()).token_losses(tokens()).sum().backward()

@@ -24,6 +24,13 @@ def test_they_compute_in_float32(workers, ranks, keep):
         assert not all(found["exact"].values())
 
 
+def test_they_begin_unrounded(workers):
+    name, changes = "layers.0.mixer.A_log", {**MAMBA, "precision": "bfloat16"}
+    expected = dict(model(**MAMBA).named_parameters())[name].detach()
+    assert not torch.equal(expected, expected.bfloat16().float())
+    assert torch.equal(workers(1).run(steps.at_the_beginning, **changes)[0][name], expected)
+
+
 def test_they_are_saved_and_loaded(workers, tmp_path):
     changes = {**MAMBA, "precision": "bfloat16", "train_micro_batch_size_per_gpu": 1}
     saved = workers(2).run(steps.save_and_go_on, tmp_path, **changes)[0]
