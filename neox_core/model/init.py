@@ -36,10 +36,30 @@ def orthogonal(gain: float) -> Initialiser:
     return lambda tensor, random: nn.init.orthogonal_(tensor, gain, generator=random)
 
 
-def initialiser(model: ModelSettings, role: Role) -> Initialiser:
-    """The method that the settings name for weights of this role."""
-    method = model.init_method if role == "input" else model.output_layer_init_method
-    return METHODS[method](model)
+def initialiser(model: ModelSettings, role: Role, parts: int = 1) -> Initialiser:
+    """The method that the settings name for weights of this role.
+
+    Args:
+        model: the settings.
+        role: of the weight.
+        parts: how many matrices of this shape, one below the other, the method is for. GPT-NeoX has value and gate of a gated MLP
+            in one, whose shape decides how large its numbers are.
+    """
+    name = model.init_method if role == "input" else model.output_layer_init_method
+    method = METHODS[name](model)
+    if parts == 1 or name not in SHAPED:
+        return method
+
+    def fill(tensor: torch.Tensor, random: torch.Generator) -> None:
+        whole = tensor.new_empty(parts * len(tensor), *tensor.shape[1:])
+        method(whole, random)
+        tensor.copy_(whole[: len(tensor)])
+
+    return fill
+
+
+SHAPED = frozenset({"orthogonal", "scaled_orthogonal", "xavier_uniform", "xavier_normal"})
+"""Methods whose numbers depend on the shape of the matrix."""
 
 
 METHODS: dict[str, Callable[[ModelSettings], Initialiser]] = {

@@ -39,9 +39,9 @@ class LayerContext:
         """The architecture."""
         return self.resolved[ModelSettings]
 
-    def linear(self, inputs: int, outputs: int, *, bias: bool, role: Role) -> nn.Linear:
-        """A linear layer, initialised as the settings say for its role."""
-        return linear(inputs, outputs, bias=bias, method=initialiser(self.model, role))
+    def linear(self, inputs: int, outputs: int, *, bias: bool, role: Role, parts: int = 1) -> nn.Linear:
+        """A linear layer, initialised as the settings say for its role; as one of `parts`, see `initialiser`."""
+        return linear(inputs, outputs, bias=bias, method=initialiser(self.model, role, parts))
 
     def norm(self, size: Size) -> nn.Module:
         """The normalisation that the settings name, of vectors of this size."""

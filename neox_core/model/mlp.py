@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -21,9 +22,10 @@ class MLP(nn.Module):
         self.activation: Any = (
             gelu(approximate=True) if fused_gelu else make("activation", model.activation, context.plugins)
         )
-        self.up = context.linear(model.hidden_size, width, bias=bias, role="input")
         gated = isinstance(self.activation, Gated)
-        self.gate = context.linear(model.hidden_size, width, bias=bias, role="input") if gated else None
+        into = partial(context.linear, model.hidden_size, width, bias=bias, role="input", parts=2 if gated else 1)
+        self.up = into()
+        self.gate = into() if gated else None
         self.down = context.linear(width, model.hidden_size, bias=bias, role="output")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -127,3 +127,19 @@ def test_the_output_method_is_for_weights_that_write_to_the_residual_stream_alon
     differing = {name for name, weight in of_inputs.items() if not torch.equal(weight, other[name])}
     matrices = {name for name, weight in other.items() if weight.dim() == 2}
     assert differing == {name for name in matrices if not name.endswith(writing)}
+
+
+@pytest.mark.parametrize(
+    ("method", "deviation"),
+    [
+        ("xavier_normal", math.sqrt(2 / (HIDDEN + 2 * 4 * HIDDEN))),
+        ("orthogonal", math.sqrt(2 / (2 * 4 * HIDDEN))),
+        ("normal", STD),
+    ],
+)
+def test_value_and_gate_have_the_size_that_they_have_as_one_matrix(method, deviation):
+    settings = {"hidden_size": HIDDEN, "num_layers": LAYERS, "init_method_std": STD, "init_method": method}
+    network = model(**settings, activation="swiglu", intermediate_size=12 * HIDDEN).requires_grad_(False)
+    for part in (network.layers[0].mlp.up, network.layers[0].mlp.gate):
+        assert len(part.weight) == 4 * HIDDEN
+        assert float(part.weight.std()) == pytest.approx(deviation, rel=0.03)
