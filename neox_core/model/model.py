@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neox_core.config import ActivationCheckpointingSettings, ModelSettings, Resolved, TrainingSettings
+from neox_core.config.groups import CompilationSettings
 from neox_core.errors import UserError
 from neox_core.model.block import Block, Carry, WholeBlock, make_block
 from neox_core.model.compilation import compile_layer
@@ -57,11 +58,13 @@ class LanguageModel(nn.Module):
         self.norm = make("norm", model.norm, plugins, model.hidden_size, model)
         self.head = Head(model, vocabulary, resolved.head)
         initialise(self.named_parameters(), resolved[TrainingSettings].seed)
-        for layer in self.layers:
-            compile_layer(layer, resolved)
         self.recompute = Recomputation(
-            resolved[ActivationCheckpointingSettings], attention_drops=model.attention_dropout > 0
+            resolved[ActivationCheckpointingSettings],
+            attention_drops=model.attention_dropout > 0,
+            compiled=resolved[CompilationSettings].torch_compile,
         )
+        for layer in self.layers:
+            compile_layer(layer, resolved, self.recompute)
         if self.embedding.soft_prompt is not None:
             self.requires_grad_(False)
             self.embedding.soft_prompt.requires_grad_(True)

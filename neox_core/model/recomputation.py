@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 from torch.autograd.graph import save_on_cpu
 from torch.utils.checkpoint import (
     CheckpointPolicy,
@@ -17,6 +20,7 @@ from torch.utils.checkpoint import (
 
 from neox_core.config import ActivationCheckpointingSettings
 from neox_core.model.block import Carry
+from neox_core.model.mixer import LayerCache
 
 _aten = torch.ops.aten
 PRODUCTS = {_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.baddbmm.default}
@@ -36,13 +40,17 @@ class Recomputation:
         settings: what is kept, and where.
         attention_drops: whether attention draws random numbers. A kernel that is not run again would not move the generator on, so
             that what is dropped after it would be other units than in the forward pass; it is run again then.
+        compiled: whether layers are compiled.
     """
 
-    def __init__(self, settings: ActivationCheckpointingSettings, *, attention_drops: bool) -> None:
+    def __init__(
+        self, settings: ActivationCheckpointingSettings, *, attention_drops: bool, compiled: bool = False
+    ) -> None:
         self.enabled = settings.checkpoint_activations
         self._group, self._selective = settings.checkpoint_num_layers, settings.checkpoint_policy == "selective"
         self._in_cpu, self._synchronize = settings.checkpoint_in_cpu, settings.synchronize_each_layer
         self._kept = PRODUCTS if attention_drops else PRODUCTS | ATTENTION
+        self._within_layers = self.enabled and self._selective and compiled
 
     def groups(self, layers: int) -> Iterator[range]:
         """Indices of the layers of each group."""
@@ -55,18 +63,41 @@ class Recomputation:
             with self._synchronized(carry[0].is_cuda):
                 return group(carry)
 
-        contexts = self._selective_contexts if self._selective else noop_context_fn
         with save_on_cpu(pin_memory=carry[0].is_cuda) if self._in_cpu else contextlib.nullcontext():
-            # The carry comes as several arguments since tensors within a tuple would be held as they are, not saved.
-            further: Carry = checkpoint(run, *carry, use_reentrant=False, context_fn=contexts)
+            return run(*carry) if self._within_layers else self._checkpointed(run, carry)
+
+    def put_into(self, layer: nn.Module) -> None:
+        """Make recomputation a part of a layer that will be compiled, where it is selective.
+
+        The policy is about operators, and of those of a compiled layer it would see none: here it is compiled with the layer.
+        Each layer then keeps its own input, whatever the group.
+        """
+        if not self._within_layers:
+            return
+        logging.getLogger("torch._higher_order_ops.wrap").addFilter(_is_not_about_contexts)
+        forward: Callable[..., Carry] = layer.forward
+
+        def recomputed(carry: Carry, cache: LayerCache | None = None) -> Carry:
+            if cache is not None or not (layer.training and torch.is_grad_enabled()):
+                return forward(carry, cache)
+            return self._checkpointed(lambda *carry: forward(carry), carry)
+
+        layer.forward = recomputed
+
+    def _checkpointed(self, run: Callable[..., Carry], carry: Carry) -> Carry:
+        contexts = self._selective_contexts if self._selective else noop_context_fn
+        # The carry comes as several arguments since tensors within a tuple would be held as they are, not saved.
+        further: Carry = checkpoint(run, *carry, use_reentrant=False, context_fn=contexts)
         return further
 
-    def _selective_contexts(self) -> Any:
-        contexts: Any = create_selective_checkpoint_contexts
-        return contexts(self._policy)
+    @property
+    def _selective_contexts(self) -> Callable[[], Any]:
+        kept = self._kept
 
-    def _policy(self, context: Any, operator: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
-        return CheckpointPolicy.MUST_SAVE if operator in self._kept else CheckpointPolicy.PREFER_RECOMPUTE
+        def policy(context: Any, operator: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+            return CheckpointPolicy.MUST_SAVE if operator in kept else CheckpointPolicy.PREFER_RECOMPUTE
+
+        return partial(create_selective_checkpoint_contexts, policy)
 
     @contextlib.contextmanager
     def _synchronized(self, on_gpu: bool) -> Iterator[None]:
@@ -76,3 +107,8 @@ class Recomputation:
         torch.cuda.synchronize()
         yield
         torch.cuda.synchronize()
+
+
+def _is_not_about_contexts(record: logging.LogRecord) -> bool:
+    """Not torch's advice to have no in-place operations in what is recomputed by a policy: layers have none."""
+    return "context_fn" not in record.getMessage()

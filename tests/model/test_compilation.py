@@ -60,3 +60,36 @@ def test_generating_compiles_nothing():
         for place in range(4):
             network(tokens(1, 1), torch.tensor([[place]]), caches=caches)
     assert counters["stats"]["unique_graphs"] == 0
+
+
+SELECTIVE = {"checkpoint_activations": True, "checkpoint_policy": "selective", "hidden_dropout": 0.1}
+
+
+def kept_bytes(network):
+    """What one step holds for the backward pass, beside weights, and its loss and gradients."""
+    held = {}
+
+    def pack(tensor):
+        if not isinstance(tensor, torch.nn.Parameter):
+            held[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    network.random.step = 3
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = network(tokens(2, 48)).token_losses(tokens(2, 48, seed=1)).mean()
+    loss.backward()
+    return sum(held.values()), loss.detach(), {name: weight.grad for name, weight in network.named_parameters()}
+
+
+def test_a_compiled_layer_recomputes_what_is_between_products():
+    networks = [
+        model(**SIZE, torch_compile=True, **{**SELECTIVE, "checkpoint_activations": on}).train() for on in (False, True)
+    ]
+    (most, wanted_loss, wanted), (least, loss, gradients) = (kept_bytes(network) for network in networks)
+    assert least < 0.75 * most
+    assert counters["stats"]["unique_graphs"] == 2, "one for all layers of each network"
+    assert torch.equal(loss, wanted_loss)
+    assert max(relative(gradients[name], wanted[name]) for name in wanted) < 1e-5
+    assert networks[0].state_dict().keys() == networks[1].state_dict().keys()
+    with torch.no_grad():
+        networks[1].eval()(tokens(1, 4), caches=networks[1].new_caches(1, 8))

@@ -84,10 +84,9 @@ class ModelSettings(Settings, group="model"):
     )
     rotary_save_freqs_buffer: bool = setting(
         False,
-        "Store the rotary frequencies in checkpoints",
+        "Whether weights in GPT-NeoX's layout have the rotary frequencies too; they are computed from rotary_pct and rotary_emb_base",
         origin="gpt-neox",
         changes="nothing",
-        unused="they are computed again from rotary_pct and rotary_emb_base",
     )
     rpe_num_buckets: int = setting(
         32,
