@@ -126,7 +126,7 @@ def main() -> None:
                 f"{found['ratio_to_hugging_face']:.2f} x Hugging Face"
             )
     for precision in ("fp32",):
-        figures[precision]["neox train"] = found = loop(precision, options.rounds)
+        figures[precision]["neox train"] = found = loop(precision, 4 * options.rounds)
         print(
             f"{precision}  {'neox train':16} {found['tokens_per_second']:8.0f} tokens/s  "
             f"{found['ratio_to_bare_step']:.3f} of the bare step"
