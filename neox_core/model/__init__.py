@@ -16,10 +16,12 @@ if TYPE_CHECKING:
         initialise as initialise,
         initialiser as initialiser,
         tag as tag,
+        uniform as uniform,
     )
     from neox_core.model.mixer import LayerCache as LayerCache, LayerContext as LayerContext, Mixer as Mixer
     from neox_core.model.mlp import MLP as MLP
     from neox_core.model.model import LanguageModel as LanguageModel
+    from neox_core.model.norms import without_decay as without_decay
     from neox_core.model.objective import (
         Batch as Batch,
         LossOutput as LossOutput,
@@ -36,10 +38,11 @@ __getattr__ = lazy_names(
         "block": ("Block", "Carry"),
         "converter": ("WeightConverter",),
         "head": ("Head", "HeadOutput"),
-        "init": ("Initialiser", "initialise", "initialiser", "tag"),
+        "init": ("Initialiser", "initialise", "initialiser", "tag", "uniform"),
         "mixer": ("LayerCache", "LayerContext", "Mixer"),
         "mlp": ("MLP",),
         "model": ("LanguageModel",),
+        "norms": ("without_decay",),
         "objective": ("Batch", "LossOutput", "Objective", "WeighingObjective"),
         "positions": ("Positions",),
         "tables": ("make",),

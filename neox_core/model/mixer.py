@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from neox_core.config import ModelSettings, Resolved
+from neox_core.model.activations import Activation, Gated, gelu
 from neox_core.model.init import Role, initialiser, linear
 from neox_core.model.norms import Size
 from neox_core.model.positions import Positions
@@ -42,6 +43,14 @@ class LayerContext:
     def linear(self, inputs: int, outputs: int, *, bias: bool, role: Role, parts: int = 1) -> nn.Linear:
         """A linear layer, initialised as the settings say for its role; as one of `parts`, see `initialiser`."""
         return linear(inputs, outputs, bias=bias, method=initialiser(self.model, role, parts))
+
+    def activation(self) -> Activation | Gated:
+        """The activation that the settings name; `bias_gelu_fusion` makes gelu that of GPT-NeoX's fused kernel."""
+        name = self.model.activation
+        if name.casefold() == "gelu" and self.model.bias_gelu_fusion:
+            return gelu(approximate=True)
+        activation: Activation | Gated = make("activation", name, self.plugins)
+        return activation
 
     def norm(self, size: Size) -> nn.Module:
         """The normalisation that the settings name, of vectors of this size."""

@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from neox_core.model.activations import Gated, gelu
+from neox_core.model.activations import Gated
 from neox_core.model.mixer import LayerContext
-from neox_core.model.tables import make
 
 
 class MLP(nn.Module):
@@ -18,10 +17,8 @@ class MLP(nn.Module):
     def __init__(self, context: LayerContext) -> None:
         super().__init__()
         model, width = context.model, context.resolved.mlp_width
-        bias, fused_gelu = model.use_bias_in_mlp, model.activation.casefold() == "gelu" and model.bias_gelu_fusion
-        self.activation: Any = (
-            gelu(approximate=True) if fused_gelu else make("activation", model.activation, context.plugins)
-        )
+        bias = model.use_bias_in_mlp
+        self.activation: Any = context.activation()
         gated = isinstance(self.activation, Gated)
         into = partial(context.linear, model.hidden_size, width, bias=bias, role="input", parts=2 if gated else 1)
         self.up = into()

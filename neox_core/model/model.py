@@ -55,7 +55,7 @@ class LanguageModel(nn.Module):
         contexts = [LayerContext(layer, resolved, positions, plugins) for layer in range(model.num_layers)]
         self.layers = nn.ModuleList(make_block(context) for context in contexts)
         self.drops = model.hidden_dropout > 0 or model.attention_dropout > 0
-        self.norm = make("norm", model.norm, plugins, model.hidden_size, model)
+        self.norm = contexts[0].norm(model.hidden_size)
         self.head = Head(model, vocabulary, resolved.head)
         initialise(self.named_parameters(), resolved[TrainingSettings].seed)
         self.recompute = Recomputation(
@@ -155,7 +155,7 @@ class LanguageModel(nn.Module):
     @property
     def context_length(self) -> int:
         """Tokens that a sequence can have: as many as there are positions, less those that are not used or a soft prompt's."""
-        return self.max_position_embeddings - self.embedding.positions.offset - self.prompt_length
+        return (self.embedding.positions.longest or self.max_position_embeddings) - self.prompt_length
 
     def num_parameters(self) -> int:
         """Number of distinct parameters."""

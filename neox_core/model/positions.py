@@ -18,9 +18,6 @@ class Positions(nn.Module):
     longest: int | None = None
     """How many positions there are; None where any sequence has one for each token."""
 
-    offset = 0
-    """How many of the first positions are not used."""
-
     def __init__(self, model: ModelSettings) -> None:
         super().__init__()
 

@@ -94,9 +94,8 @@ class PlainCore:
         self._engine, self._parameters, self._clipping = engine, parameters, clipping
         self._rank, self._world_size = rank, world_size
         engine.clip_fp32_gradients = lambda: None  # clipped in `step`, with the norm that is computed there anyway
-        engine.enable_backward_allreduce = (
-            world_size > 1
-        )  # else all gradients would be copied together and apart for nothing
+        # Of a single rank all gradients would be copied together and apart for nothing.
+        engine.enable_backward_allreduce = world_size > 1
 
     def step(self) -> tuple[float, bool]:
         """Clip and step, or drop the gradients when they are not finite."""

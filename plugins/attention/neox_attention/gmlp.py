@@ -13,8 +13,7 @@ from neox_attention.tiny_attention import TinyAttention
 from neox_attention.token_cache import TokenCache, Tokens
 from neox_attention.visibility import Visibility
 from neox_core.errors import UserError
-from neox_core.model import Gated, LayerContext, make
-from neox_core.model.activations import gelu
+from neox_core.model import Gated, LayerContext
 
 EXPANSION = 4
 """Width of value and gate as a multiple of hidden_size, whatever the MLPs of other layers have."""
@@ -113,8 +112,5 @@ class SpatialMix(nn.Module):
 
 def _activation(context: LayerContext) -> Any:
     """The function that the settings name; of a gated activation its function, since the block has a gate of its own."""
-    name = context.model.activation
-    if name.casefold() == "gelu" and context.model.bias_gelu_fusion:
-        return gelu(approximate=True)
-    made = make("activation", name, context.plugins)
+    made = context.activation()
     return made.function if isinstance(made, Gated) else made

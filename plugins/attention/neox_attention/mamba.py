@@ -14,7 +14,7 @@ from neox_attention.mamba_cache import MambaCache
 from neox_attention.mamba_kernels import NO_KERNELS, Kernel, MambaKernels
 from neox_attention.mamba_scan import Tokens, causal_convolution, selective_scan
 from neox_attention.settings.mamba import MambaSettings
-from neox_core.model import Initialiser, LayerContext, tag
+from neox_core.model import LayerContext, tag, uniform, without_decay
 
 STATES, TAPS = 16, 4
 """States of each channel, and tokens that the convolution sees."""
@@ -37,8 +37,9 @@ class MambaBlock(nn.Module):
         self.width = model.intermediate_size or int((model.expansion_factor or 2) * hidden)
         self.rank = math.ceil(hidden / 16)
         self.norm = context.norm(hidden)
-        self.in_proj = context.linear(hidden, self.width, bias=bias, role="input")
-        self.gate_proj = context.linear(hidden, self.width, bias=bias, role="input")
+        self.in_proj, self.gate_proj = (
+            context.linear(hidden, self.width, bias=bias, role="input", parts=2) for _ in range(2)
+        )
         self.conv1d = nn.Conv1d(self.width, self.width, TAPS, groups=self.width, bias=settings.mamba_use_bias_in_conv)
         for parameter in self.conv1d.parameters():
             tag(parameter, uniform(TAPS**-0.5))
@@ -51,8 +52,7 @@ class MambaBlock(nn.Module):
         self.D = nn.Parameter(torch.ones(self.width))
         self.keeps_float32 = settings.mamba_selective_fp32_params
         for parameter in (self.A_log, self.D):
-            parameter.no_weight_decay = True  # type: ignore[attr-defined]
-            parameter.keeps_float32 = self.keeps_float32  # type: ignore[attr-defined]
+            without_decay(parameter).keeps_float32 = self.keeps_float32  # type: ignore[attr-defined]
         self.out_proj = context.linear(self.width, hidden, bias=bias, role="output")
         self.kernels = MambaKernels.chosen(settings, context.resolved.world.device)
 
@@ -135,11 +135,6 @@ class MambaBlock(nn.Module):
 def wide(tensor: Tensor) -> Tensor:
     """In float32 at least."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-
-
-def uniform(bound: float) -> Initialiser:
-    """Uniform between `-bound` and `bound`."""
-    return lambda values, random: values.uniform_(-bound, bound, generator=random)
 
 
 def steps(values: Tensor, random: torch.Generator) -> None:

@@ -9,8 +9,7 @@ from torch.nn import functional
 from neox_attention.settings.rwkv import RWKVSettings
 from neox_attention.wkv import Steps, wkv
 from neox_core.errors import UserError
-from neox_core.model import LayerContext, tag
-from neox_core.model.norms import without_decay
+from neox_core.model import LayerContext, tag, uniform, without_decay
 
 MIXED = 5
 """What a token is mixed with the one before it for: decay, key, value, receptance and gate, in this order."""
@@ -87,7 +86,7 @@ def falling(hidden: int, power: float) -> Tensor:
 
 
 def _small(*shape: int) -> nn.Parameter:
-    return tag(nn.Parameter(torch.zeros(shape)), lambda tensor, random: tensor.uniform_(-1e-4, 1e-4, generator=random))
+    return tag(nn.Parameter(torch.zeros(shape)), uniform(1e-4))
 
 
 def _heads(context: LayerContext) -> tuple[int, int]:
