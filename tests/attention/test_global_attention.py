@@ -5,24 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import training_formulas as formula
-from training_models import context, plugins
+from random_mixers import inputs, mix, random_mixer
 
 
 def attention(**changes):
-    """The mixer in float64, with random weights and biases."""
-    torch.manual_seed(0)
-    made = plugins().make("attention", "global", context(**changes)).double()
-    for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, 0.0, 0.5)
-    return made
-
-
-def mix(mixer, x, documents=None):
-    return mixer(x, positions=torch.arange(x.shape[1])[None], documents=documents, cache=None)
-
-
-def inputs(batch=1, seq=6, hidden=16):
-    return torch.randn(batch, seq, hidden, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    return random_mixer("global", **changes)
 
 
 @pytest.mark.parametrize("kv_heads", [None, 2, 1])

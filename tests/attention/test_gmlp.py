@@ -7,27 +7,14 @@ import math
 import pytest
 import torch
 import training_formulas as formula
+from random_mixers import inputs, mix, random_mixer
 from training_models import context, plugins
 
 from neox_core.errors import UserError
 
 
 def block(name="gmlp", **changes):
-    """The mixer in float64, with random weights."""
-    torch.manual_seed(0)
-    made = plugins().make("attention", name, context(**changes)).double().eval()
-    for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, 0.0, 0.5)
-    return made
-
-
-def mix(mixer, x, positions=None, documents=None):
-    positions = torch.arange(x.shape[1])[None] if positions is None else positions
-    return mixer(x, positions=positions, documents=documents, cache=None)
-
-
-def inputs(batch=1, seq=6, hidden=16):
-    return torch.randn(batch, seq, hidden, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    return random_mixer(name, **changes)
 
 
 def gelu(x):
@@ -71,7 +58,7 @@ def test_amlp_without_a_width_of_its_attention_is_gmlp():
 def test_rows_and_columns_of_the_weight_are_positions(name):
     mixer, x = block(name), inputs(seq=5)
     documents = torch.tensor([[0, 0, 1, 1, 1]])
-    found = mix(mixer, x, torch.tensor([[0, 1, 0, 1, 2]]), documents)
+    found = mix(mixer, x, documents, positions=torch.tensor([[0, 1, 0, 1, 2]]))
     weights = dict(mixer.named_parameters())
     expected = torch.cat((naive(x[0, :2], weights), naive(x[0, 2:], weights)))
     torch.testing.assert_close(found[0], expected, atol=1e-9, rtol=1e-9)

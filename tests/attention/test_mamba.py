@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from random_mixers import inputs, mix
 from training_models import SETTINGS, context, model, plugins
 
 from neox_core.config import NeoXArgs, World
@@ -23,14 +24,6 @@ def block(seed=0, **changes):
             around = parameter if name in {"A_log", "D", "norm.weight"} else 0
             parameter.copy_(around + 0.4 * torch.randn_like(parameter))
     return mixer
-
-
-def mix(mixer, x, documents=None, cache=None):
-    return mixer(x, positions=torch.arange(x.shape[1])[None], documents=documents, cache=cache)
-
-
-def inputs(batch=2, seq=11, seed=3):
-    return torch.randn(batch, seq, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def softplus(x):
@@ -75,7 +68,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize("changes", VARIANTS)
 def test_it_is_the_selective_recurrence(changes):
-    mixer, x = block(**changes), inputs()
+    mixer, x = block(**changes), inputs(2, 11)
     weights = {name: parameter.detach() for name, parameter in mixer.named_parameters()}
     expected = torch.stack([written_out(row, weights) for row in x])
     assert (expected - x).abs().max() > 1

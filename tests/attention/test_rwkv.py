@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import training_formulas as formula
+from random_mixers import inputs, mix, random_mixer
 from training_models import context, model, plugins
 
 from neox_core.errors import UserError
@@ -14,20 +15,7 @@ HEADS = 4
 
 
 def block(layer=1, **changes):
-    """The mixer in float64, with random weights."""
-    torch.manual_seed(0)
-    made = plugins().make("attention", "rwkv", context(layer, num_layers=3, **changes)).double().eval()
-    for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, 0.0, 0.5)
-    return made
-
-
-def mix(mixer, x, documents=None):
-    return mixer(x, positions=torch.arange(x.shape[1])[None], documents=documents, cache=None)
-
-
-def inputs(batch=1, seq=6, hidden=16):
-    return torch.randn(batch, seq, hidden, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    return random_mixer("rwkv", layer, num_layers=3, **changes)
 
 
 def naive(x, weights, *, first=False):

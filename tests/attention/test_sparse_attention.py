@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from random_mixers import inputs, mix, random_mixer
 from training_formulas import linear
 from training_models import context, model, plugins, tokens
 
@@ -29,19 +30,7 @@ def config(name):
 def attention(name, **changes):
     """The mixer in float64, with random weights and biases."""
     changes = {"sparsity_config": config(name), "attention_config": [name, name], **changes}
-    torch.manual_seed(0)
-    made = plugins().make("attention", name, context(**changes)).double()
-    for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, 0.0, 0.5)
-    return made.eval()
-
-
-def mix(mixer, x):
-    return mixer(x, positions=torch.arange(x.shape[1])[None], documents=None, cache=None)
-
-
-def inputs(seq, batch=1, hidden=16):
-    return torch.randn(batch, seq, hidden, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    return random_mixer(name, **changes)
 
 
 def formula(x, mixer, layout, block, kv_heads=4):
@@ -64,7 +53,7 @@ def formula(x, mixer, layout, block, kv_heads=4):
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_softmax_attention_to_the_blocks_of_the_layout(name, implementation, kv_heads):
     mixer = attention(name, num_kv_heads=kv_heads, pos_emb="none", attention_implementation=implementation)
-    x = inputs(40)
+    x = inputs(seq=40)
     layout, expected = mixer.layout, formula(x[0], mixer, mixer.layout, 3, kv_heads or 4)
     assert len({tuple(table.flatten().tolist()) for table in layout}) > 1 or name in ("local", "bslongformer")
     with torch.no_grad():
@@ -85,7 +74,7 @@ def test_tokens_beyond_the_layout_belong_to_its_last_block(name):
     assert mixer.layout.shape[1] == 4
     last = mixer.layout[:, -1]
     assert bool(last[:, -1].all())
-    x = inputs(40)
+    x = inputs(seq=40)
     layout = mixer.layout[:, torch.arange(14).clamp(max=3)][:, :, torch.arange(14).clamp(max=3)]
     torch.testing.assert_close(mix(mixer, x)[0].detach(), formula(x[0], mixer, layout, 3))
 
@@ -138,5 +127,5 @@ def test_a_layout_that_heads_share_is_one_table_and_one_mask():
     masks = []
     for mixer in (one, four):
         mixer.compute = lambda query, key, value, sight, softmax: masks.append(sight.mask()) or query
-        mix(mixer, inputs(9).float())
+        mix(mixer, inputs(seq=9).float())
     assert [tuple(mask.shape) for mask in masks] == [(1, 1, 9, 9), (1, 4, 9, 9)]
