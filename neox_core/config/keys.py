@@ -29,6 +29,7 @@ class Key(NamedTuple):
     changes: Changes
     unused: str | None
     pending: bool | Literal["refused"]
+    asks: str | None
     aliases: tuple[str, ...]
 
     @classmethod
@@ -37,7 +38,7 @@ class Key(NamedTuple):
         field = group.model_fields[name]
         facts = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         given: dict[str, Any] = {"from_checkpoint": "keep", "origin": "neox", "changes": "numerics", "unused": None}
-        given |= {"pending": False, "aliases": ()} | facts
+        given |= {"pending": False, "asks": None, "aliases": ()} | facts
         return cls(
             name=name,
             group=group,
@@ -49,9 +50,14 @@ class Key(NamedTuple):
             changes=given["changes"],
             unused=given["unused"],
             pending=given["pending"],
+            asks=given["asks"],
             aliases=tuple(given["aliases"]),
         )
 
     def is_default(self, value: Any) -> bool:
         """Whether a value says what the default does: an empty list or mapping is as good as none."""
         return value == self.default or (self.default is None and value in ([], {}))
+
+
+DECLARED = frozenset(Key._fields) - {"name", "group", "provider", "default", "description"}
+"""What `setting` says of a key beside what pydantic knows."""

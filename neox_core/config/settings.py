@@ -56,6 +56,7 @@ def setting(
     changes: Changes = "numerics",
     unused: str | None = None,
     pending: bool | Literal["refused"] = False,
+    asks: str | None = None,
     aliases: tuple[str, ...] = (),
     **constraints: Any,
 ) -> Any:
@@ -70,6 +71,8 @@ def setting(
         unused: why it has no effect, for a key that is accepted only so that files which have it go on working.
         pending: whether this version does not heed it yet. Another value than the default is then told where it would change
             speed or nothing, and refused by `neox train` where it would change numerics, or where this says "refused".
+        asks: the feature (`neox_core.plugins.Feature`) that another value than the default asks of the run's sequence mixers: a
+            run none of whose mixers supports it is refused.
         aliases: earlier spellings of the key, which are read with a notice.
         constraints: pydantic's (`gt`, `ge`, `le`, ...).
     """
@@ -79,6 +82,7 @@ def setting(
         "changes": changes,
         "unused": unused,
         "pending": pending,
+        "asks": asks,
         "aliases": list(aliases),
     }
     return Field(default, description=description, json_schema_extra=facts, **constraints)

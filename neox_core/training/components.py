@@ -15,6 +15,7 @@ from neox_core.config import (
     ScheduleSettings,
     TrainingSettings,
 )
+from neox_core.config.keys import Key
 from neox_core.config.plain import shown
 from neox_core.config.validation import allowed
 from neox_core.errors import Problem, UserError, did_you_mean, nearest
@@ -111,16 +112,20 @@ POSITION_FEATURES = {"rotary": Feature.ROPE, "alibi": Feature.ALIBI, "rpe": Feat
 """What positions ask of sequence mixers, by name of the positions."""
 
 
-def asked_features(resolved: Resolved) -> dict[str, Feature]:
-    """Features of sequence mixers that settings ask for, by key."""
-    model, window = resolved[ModelSettings], resolved.all_values().get("sliding_window_width")
-    asked = {
-        "sliding_window_width": None if window is None else Feature.SLIDING_WINDOW,
-        "pos_emb": POSITION_FEATURES.get(model.pos_emb.casefold()),
-        "num_kv_heads": Feature.GQA if model.num_kv_heads not in (None, model.num_attention_heads) else None,
-        "attention_dropout": Feature.DROPOUT if model.attention_dropout > 0 else None,
-    }
-    return {key: feature for key, feature in asked.items() if feature is not None}
+def asked_features(resolved: Resolved) -> dict[str, str]:
+    """Features of sequence mixers that settings ask for, by key: what their values mean, and what their declarations say."""
+    model = resolved[ModelSettings]
+    asked: dict[str, str] = {}
+    if model.pos_emb.casefold() in POSITION_FEATURES:
+        asked["pos_emb"] = POSITION_FEATURES[model.pos_emb.casefold()]
+    if model.num_kv_heads not in (None, model.num_attention_heads):
+        asked["num_kv_heads"] = Feature.GQA
+    for group in resolved.groups:
+        for name in sorted(group.model_fields.keys() & resolved.values.keys()):
+            key = Key.of(group, name, "")
+            if key.asks is not None and not key.is_default(resolved.values[name]):
+                asked[name] = key.asks
+    return asked
 
 
 def feature_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:

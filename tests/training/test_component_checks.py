@@ -8,7 +8,7 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from neox_core.config import NeoXArgs, World
+from neox_core.config import NeoXArgs, Settings, World, setting
 from neox_core.errors import UserError
 from neox_core.plugins import Attention, Feature, Launcher, Objective, PluginManager, Switches
 from neox_core.training.components import component_problems
@@ -24,6 +24,13 @@ SETTINGS = {
     "train_batch_size": 1,
     "data_path": "x",
 }
+
+
+class Near(Settings, group="near"):
+    """Keys of a plugin that ask something of mixers."""
+
+    near_window: int | None = setting(None, "How near", asks="sliding_window")
+    near_colour: str = setting("red", "What colour", asks="colour")
 
 
 @pytest.fixture
@@ -46,6 +53,7 @@ def plugins(monkeypatch):
             Objective(name="leaving", summary="exits", factory="claims:leave"),
         ]
 
+    module.Near, module.neox_settings = Near, lambda: ["claims:Near"]
     module.fail, module.leave, module.neox_components, module.neox_step_end = (
         fail,
         leave,
@@ -78,6 +86,17 @@ def test_a_setting_that_no_mixer_heeds_is_refused(plugins, changes, words):
     assert "attention 'plain' does not support" in problem
     assert problems(plugins, attention_config=["plain", "global"], **changes) == []
     assert problems(plugins, **changes) == []
+
+
+def test_a_key_of_a_plugin_says_itself_what_it_asks(plugins):
+    plain = ["plain", "plain"]
+    assert problems(plugins, attention_config=plain, near_colour="red", near_window=None) == []
+    assert problems(plugins, near_window=3) == []
+    (window, colour) = sorted(
+        problems(plugins, attention_config=plain, near_window=3, near_colour="blue"), reverse=True
+    )
+    assert "near_window: 3 asks for sliding_window, which attention 'plain' does not support" in window
+    assert "near_colour: 'blue' asks for colour, which attention 'plain' does not support" in colour
 
 
 def test_a_claim_is_enough_for_its_feature_only(plugins):

@@ -15,7 +15,7 @@ from neox_core.cli.config.values import CHANGES, heeded, provider, whose
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS, Options
 from neox_core.config.derived import DERIVED, RUNTIME
-from neox_core.config.keys import REQUIRED, Key
+from neox_core.config.keys import DECLARED, REQUIRED, Key
 from neox_core.config.older import OLDER
 from neox_core.config.ownership import Ownership
 from neox_core.config.parser import RaisingParser
@@ -91,7 +91,7 @@ def _group_schema(group: type[Settings]) -> dict[str, Any]:
 def _of_group(key: Key) -> dict[str, Any]:
     """Type and range of a key, with the names in dictionaries of DeepSpeed's."""
     whole = _group_schema(key.group)
-    apart = {"title", "description", "default", "from_checkpoint", "origin", "changes", "unused", "pending", "aliases"}
+    apart = {"title", "description", "default", *DECLARED}
     declared = {name: value for name, value in whole["properties"][key.name].items() if name not in apart}
     found: dict[str, Any] = _spelt_out(declared, whole.get("$defs", {}))
     if key.name in DEEPSPEED_OPTIONS:

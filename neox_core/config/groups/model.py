@@ -168,7 +168,9 @@ class ModelSettings(Settings, group="model"):
         from_checkpoint="match",
         origin="gpt-neox",
     )
-    attention_dropout: float = setting(0.0, "Dropout of attention weights", origin="megatron", ge=0, lt=1)
+    attention_dropout: float = setting(
+        0.0, "Dropout of attention weights", origin="megatron", asks="dropout", ge=0, lt=1
+    )
     hidden_dropout: float = setting(
         0.0, "Dropout on the residual branches and the embedding", origin="megatron", ge=0, lt=1
     )

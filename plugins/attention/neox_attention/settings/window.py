@@ -11,5 +11,6 @@ class WindowSettings(Settings, group="window"):
         "Tokens before its own that a token sees; none: all",
         from_checkpoint="take",
         origin="gpt-neox",
+        asks="sliding_window",
         gt=0,
     )
