@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Objective as Objective,
         WeighingObjective as WeighingObjective,
     )
+    from neox_core.model.operations import flops_per_token as flops_per_token, of_weights as of_weights
     from neox_core.model.positions import Positions as Positions
     from neox_core.model.tables import make as make
 
@@ -44,6 +45,7 @@ __getattr__ = lazy_names(
         "model": ("LanguageModel",),
         "norms": ("without_decay",),
         "objective": ("Batch", "LossOutput", "Objective", "WeighingObjective"),
+        "operations": ("flops_per_token", "of_weights"),
         "positions": ("Positions",),
         "tables": ("make",),
     },

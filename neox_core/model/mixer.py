@@ -69,6 +69,8 @@ class Mixer(Protocol):
       `seed` and their names; all others keep what the module gave them. Those with `no_weight_decay = True` do not decay.
     - It may use `LayerContext.positions`, which it does not own: keep them where `torch.nn.Module` does not look, in a list.
     - Random numbers are torch's own, so that a layer can be computed again.
+    - What it computes counts as 6 operations a token for each of its weights, forwards and backwards, unless it has a method
+      `flops_per_token(length) -> float` that says better; see `neox_core.model.flops_per_token`.
 
     `neox_core.testing.mixers` checks what it computes.
     """

@@ -18,6 +18,7 @@ from neox_core.model.embedding import Embedding
 from neox_core.model.head import Head, HeadOutput
 from neox_core.model.init import initialise
 from neox_core.model.mixer import LayerCache, LayerContext
+from neox_core.model.operations import flops_per_token
 from neox_core.model.recomputation import Recomputation
 from neox_core.model.tables import make
 from neox_core.parallel import StepRandom
@@ -162,13 +163,12 @@ class LanguageModel(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def flops_per_token(self, seq_length: int) -> float:
-        """Floating-point operations of a forward and backward pass for one token.
+        """Floating-point operations of a forward and backward pass for one token of a sequence.
 
-        6 for each weight that multiplies (all but the embedding's rows that are looked up) and 12 x layers x width x sequence for
-        attention scores and values, as counted by Chowdhery et al., "PaLM", 2022, appendix B. It is the same for every mixer: more
-        than is computed by one that sees a part of the sequence or has no scores, and for a model that is trained in part.
+        6 for each weight that multiplies (all but the embedding's rows, which are looked up), and what mixers say of themselves;
+        full attention counts 12 x width x sequence a layer. So count Chowdhery et al., "PaLM", 2022, appendix B. Weights that are
+        frozen count as if they were trained.
         """
+        parts = sum(flops_per_token(part, seq_length) for part in (*self.layers, self.norm, self.head))
         tied = self.head.weight is None
-        weights = self.num_parameters() - sum(parameter.numel() for parameter in self.embedding.parameters())
-        weights += self.embedding.weight.numel() if tied else 0
-        return 6.0 * weights + 12.0 * len(self.layers) * self.embedding.weight.shape[1] * seq_length
+        return parts + (6.0 * self.embedding.weight.numel() if tied else 0.0)

@@ -112,6 +112,8 @@ def test_a_layout_is_no_weight_and_goes_where_the_model_goes():
         unmade = plugins().make("attention", "bigbird", context(attention_config=["bigbird"] * 2))
     assert unmade.query_key_value.weight.is_meta
     assert not unmade.layout.is_meta
+    x = torch.empty(1, 9, 16, device="meta")
+    assert unmade(x, positions=torch.arange(9, device="meta")[None], documents=None, cache=None).shape == x.shape
     twin = copy.deepcopy(attention("bigbird"))
     assert twin.pattern.__self__ is twin
 

@@ -13,7 +13,7 @@ from neox_attention.tiny_attention import TinyAttention
 from neox_attention.token_cache import TokenCache, Tokens
 from neox_attention.visibility import Visibility
 from neox_core.errors import UserError
-from neox_core.model import Gated, LayerContext
+from neox_core.model import Gated, LayerContext, of_weights
 
 EXPANSION = 4
 """Width of value and gate as a multiple of hidden_size, whatever the MLPs of other layers have."""
@@ -59,6 +59,11 @@ class GMLP(nn.Module):
             gate = gate + self.attention(known.vectors[1], sight)
         out: Tensor = functional.dropout(self.down(value * gate), self.dropout, self.training)
         return x + out if self.residual else out
+
+    def flops_per_token(self, length: int) -> float:
+        """Operations of a forward and backward pass: a weight by position multiplies once a sequence, not once a token."""
+        width = self.down.in_features + 2 * (0 if self.attention is None else self.attention.output.in_features)
+        return of_weights(self) - of_weights(self.spatial) + 6.0 * width * length
 
     def new_cache(self, batch: int, length: int) -> TokenCache:
         """An empty cache for `length` tokens of `batch` sequences.

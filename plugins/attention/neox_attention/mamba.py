@@ -14,7 +14,7 @@ from neox_attention.mamba_cache import MambaCache
 from neox_attention.mamba_kernels import NO_KERNELS, Kernel, MambaKernels
 from neox_attention.mamba_scan import Tokens, causal_convolution, selective_scan
 from neox_attention.settings.mamba import MambaSettings
-from neox_core.model import LayerContext, tag, uniform, without_decay
+from neox_core.model import LayerContext, of_weights, tag, uniform, without_decay
 
 STATES, TAPS = 16, 4
 """States of each channel, and tokens that the convolution sees."""
@@ -114,6 +114,14 @@ class MambaBlock(nn.Module):
             delta_softplus=True,
         )
         return out
+
+    def flops_per_token(self, length: int) -> float:
+        """Operations of a forward and backward pass, of any length.
+
+        7 for each state of each channel: step times rate, its exponential, input times B, decay, sum, state times C, sum; 3 times
+        as many with gradients.
+        """
+        return of_weights(self) + 3 * 7.0 * self.width * STATES
 
     def new_cache(self, batch: int, length: int) -> MambaCache:
         """An empty cache; it is as large for any length."""

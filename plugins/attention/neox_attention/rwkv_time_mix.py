@@ -9,7 +9,7 @@ from torch.nn import functional
 from neox_attention.settings.rwkv import RWKVSettings
 from neox_attention.wkv import Steps, wkv
 from neox_core.errors import UserError
-from neox_core.model import LayerContext, tag, uniform, without_decay
+from neox_core.model import LayerContext, of_weights, tag, uniform, without_decay
 
 MIXED = 5
 """What a token is mixed with the one before it for: decay, key, value, receptance and gate, in this order."""
@@ -64,6 +64,13 @@ class TimeMix(nn.Module):
         output, state = wkv(steps, self.bonus, state, starts)
         normed = self.norm(output.flatten(0, 1).flatten(1).to(x.dtype)).view(*x.shape[:2], -1)
         return self.output(normed * functional.silu(self.gate(for_gate))), state
+
+    def flops_per_token(self, length: int) -> float:
+        """Operations of a forward and backward pass, of any length.
+
+        5 for each number of the states: key times value, decay, sum, receptance times state, sum; 3 times as many with gradients.
+        """
+        return of_weights(self) + 3 * 5.0 * self.bonus.numel() * self.bonus.shape[1]
 
     def mixed(self, x: Tensor, previous: Tensor) -> tuple[Tensor, ...]:
         """Tokens on their way to those before them, for each use; how far says a weight of each channel, and the data."""

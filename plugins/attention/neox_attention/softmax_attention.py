@@ -9,7 +9,7 @@ from neox_attention.settings.softmax import SoftmaxSettings
 from neox_attention.settings.window import WindowSettings
 from neox_attention.token_cache import TokenCache, Tokens
 from neox_attention.visibility import Pattern, Visibility
-from neox_core.model import LayerContext
+from neox_core.model import LayerContext, of_weights
 
 
 class SoftmaxAttention(nn.Module):
@@ -75,6 +75,15 @@ class SoftmaxAttention(nn.Module):
     def attend(self, query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: Softmax) -> Tensor:
         """[batch, heads, queries, head_dim] -> the same shape."""
         return self.compute(query, key, value, sight, softmax)
+
+    def flops_per_token(self, length: int) -> float:
+        """Operations of a forward and backward pass; of full attention the half that causality takes away is counted, as usual."""
+        return of_weights(self) + 12.0 * self.heads * self.head_dim * length * self.share_seen(length)
+
+    def share_seen(self, length: int) -> float:
+        """How much of what causality leaves of `length` x `length` tokens is seen."""
+        beyond = 0 if self.window is None else max(length - self.window - 1, 0)
+        return 1 - beyond * (beyond + 1) / (length * (length + 1))
 
     def _rate(self) -> float:
         return self.dropout if self.training else 0.0

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from neox_core.config import MixtureSettings
-from neox_core.model import MLP, LayerContext
+from neox_core.model import MLP, LayerContext, of_weights
 from neox_moe.settings import MoESettings
 
 
@@ -36,6 +36,10 @@ class TorchMixture(nn.Module):
             rows, slots = (chosen == index).nonzero(as_tuple=True)
             out = out.index_add(0, rows, expert(tokens[rows]) * weights[rows, slots, None])
         return out.view_as(x), self._balance(probabilities, chosen)
+
+    def flops_per_token(self, length: int) -> float:
+        """Operations of a forward and backward pass: a token meets `moe_top_k` of the experts."""
+        return of_weights(self.router) + of_weights(self.experts) * self.top_k / self.num_experts
 
     def _balance(self, probabilities: Tensor, chosen: Tensor) -> Tensor:
         load = torch.zeros(self.num_experts, device=chosen.device)

@@ -50,6 +50,12 @@ class SparseAttention(SoftmaxAttention):
 
     def sees(self, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         """Elementwise: whether the block of one position sees that of the other."""
-        last = self.layout.shape[1] - 1
-        row, column = ((position // self.block).clamp(max=last) for position in (query, key))
-        return self.layout[head % len(self.layout), row, column]
+        layout = self.layout.to(query.device)  # elsewhere where a model made on the meta device is run, or got its weights apart
+        row, column = ((position // self.block).clamp(max=layout.shape[1] - 1) for position in (query, key))
+        return layout[head % len(layout), row, column]
+
+    def share_seen(self, length: int) -> float:
+        """By blocks, or by the window, whichever lets less be seen."""
+        blocks = min(-(-length // self.block), self.layout.shape[1])
+        seen = float(self.layout[:, :blocks, :blocks].float().mean(0).sum()) / (blocks * (blocks + 1) / 2)
+        return min(seen, super().share_seen(length))
