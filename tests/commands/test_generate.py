@@ -51,9 +51,21 @@ def test_a_text_ends_with_its_document_and_at_the_last_position(trained_director
     options = {"sampling": Sampling(), "vocabulary": trained.resolved.vocabulary}
     prompt = trained.tokenizer.encode("a bird in the hand")
     assert list(generate(trained.model, prompt, count=9, limit=32, stop=trained.tokenizer.eod_id, **options)) == []
-    long = prompt * 20
-    assert len(list(generate(trained.model, long, count=10, limit=32, **options))) == 10
+    assert len(list(generate(trained.model, prompt[:1] * 30, count=10, limit=32, **options))) == 2
     assert len(list(generate(trained.model, prompt[:1], count=100, limit=32, **options))) == 31
+
+
+def test_a_prompt_is_read_whole_or_refused(trained_directory):
+    words = ["generate", "checkpoints", "--maximum-tokens", "40", "--temperature", "0", "--prompt"]
+    trained = load_trained(trained_directory / "checkpoints", Switches())
+    room = 32 - len(trained.tokenizer.encode("a bird"))
+    done = neox(*words, "a bird", cwd=trained_directory)
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"note: --prompt: {room} of the 40 tokens of --maximum-tokens have room")
+    done = neox(*words, "a bird", "--prompt", "a bird in the hand " * 20, cwd=trained_directory)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: --prompt 2: has " in done.stderr
+    assert "the model reads and writes 32 in all (max_position_embeddings); shorten it by " in done.stderr
 
 
 def test_a_terminal_that_lacks_a_letter_gets_another(trained_directory):

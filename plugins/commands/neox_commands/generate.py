@@ -9,7 +9,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neox_core.errors import UserError
+from neox_core.cli.report import print_notes
+from neox_core.errors import Notice, UserError
 from neox_core.launch import device_kind
 from neox_core.plugins import CommandContext
 
@@ -87,8 +88,10 @@ def continuations(
         )
     if trained.resolved.head == "reward":
         raise UserError(f"{trained.path}: is a reward model, which scores texts and cannot write any")
-    for prompt in prompts:
-        ids = tokenizer.encode(prompt) or ([tokenizer.eod_id] if tokenizer.eod_id is not None else [0])
+    limit = trained.model.context_length
+    encoded = [tokenizer.encode(prompt) or [0 if tokenizer.eod_id is None else tokenizer.eod_id] for prompt in prompts]
+    require_room(encoded, options.maximum_tokens, limit)
+    for prompt, ids in zip(prompts, encoded, strict=True):
         for sample in range(options.num_samples):
             random = torch.Generator(next(trained.model.parameters()).device).manual_seed(options.seed + sample)
             drawn = generate(
@@ -97,8 +100,26 @@ def continuations(
                 count=options.maximum_tokens,
                 sampling=sampling,
                 vocabulary=vocabulary,
-                limit=trained.model.context_length,
+                limit=limit,
                 stop=tokenizer.eod_id,
                 random=random,
             )
             yield prompt + tokenizer.decode(list(drawn))
+
+
+def require_room(prompts: list[list[int]], wanted: int, limit: int) -> None:
+    """Refuse prompts, as token ids, that leave no room to write in; say where less can be written than is wanted.
+
+    Raises:
+        UserError: a prompt has as many tokens as the model can read, or more.
+    """
+    for number, ids in enumerate(prompts, 1):
+        which = "--prompt" if len(prompts) == 1 else f"--prompt {number}"
+        if len(ids) >= limit:
+            raise UserError(
+                f"{which}: has {len(ids)} tokens, and the model reads and writes {limit} in all (max_position_embeddings); "
+                f"shorten it by {len(ids) - limit + 1} tokens or more"
+            )
+        if len(ids) + wanted > limit:
+            room = f"{limit - len(ids)} of the {wanted} tokens of --maximum-tokens have room after its {len(ids)}"
+            print_notes([Notice(message=f"{which}: {room}: the model reads and writes {limit} in all")])

@@ -77,17 +77,16 @@ def generate(
         count: tokens to draw at most.
         sampling: how.
         vocabulary: only ids below this are drawn; the embedding has more rows.
-        limit: tokens of prompt and continuation together at most; a longer prompt loses its beginning.
+        limit: tokens of prompt and continuation together at most; more than the prompt has.
         stop: the token that ends the text; it is not given.
         random: for reproducible draws.
     """
     device = next(model.parameters()).device
     random = random or torch.Generator(device)
-    seen = prompt[-max(limit - count, 1) :]
-    total = min(len(seen) + count, limit)
+    total = min(len(prompt) + count, limit)
     caches = model.new_caches(1, total)
-    tokens, position = torch.tensor([seen], device=device), 0
-    for _ in range(total - len(seen)):
+    tokens, position = torch.tensor([prompt], device=device), 0
+    for _ in range(total - len(prompt)):
         positions = torch.arange(position, position + tokens.shape[1], device=device)[None]
         output = model(tokens, positions, caches=caches)
         position += tokens.shape[1]

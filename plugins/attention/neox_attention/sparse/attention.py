@@ -50,7 +50,9 @@ class SparseAttention(SoftmaxAttention):
 
     def sees(self, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         """Elementwise: whether the block of one position sees that of the other."""
-        layout = self.layout.to(query.device)  # elsewhere where a model made on the meta device is run, or got its weights apart
+        layout = self.layout.to(
+            query.device
+        )  # elsewhere where a model made on the meta device is run, or got its weights apart
         row, column = ((position // self.block).clamp(max=layout.shape[1] - 1) for position in (query, key))
         return layout[head % len(layout), row, column]
 
