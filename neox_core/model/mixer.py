@@ -66,7 +66,8 @@ class Mixer(Protocol):
       `attention_dropout` is the mixer's affair. In place of a block (`replaces="block"`) it gets the residual stream and gives
       the next one: norms, residual connection and `hidden_dropout` are its affair too.
     - Weights made by `LayerContext.linear` and `LayerContext.norm`, or tagged by `neox_core.model.tag`, begin as functions of
-      `seed` and their names; all others keep what the module gave them. Those with `no_weight_decay = True` do not decay.
+      `seed` and their names; all others keep what the module gave them. Those with `no_weight_decay = True` do not decay;
+      those with `keeps_float32 = True` stay in float32 in a model of another number format.
     - It may use `LayerContext.positions`, which it does not own: keep them where `torch.nn.Module` does not look, in a list.
     - Random numbers are torch's own, so that a layer can be computed again.
     - What it computes counts as 6 operations a token for each of its weights, forwards and backwards, unless it has a method

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -129,6 +130,15 @@ class LanguageModel(nn.Module):
         # `forward` is the layer as it was before it was compiled: with a cache lengths vary from call to call.
         further: Carry = layer(carry) if cache is None else layer.forward(carry, cache)
         return further
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What `to`, `bfloat16`, `cuda` and the like come to; parameters that are marked `keeps_float32` are not made narrower."""
+        kept = [(p, p.data) for p in self.parameters() if getattr(p, "keeps_float32", False)]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for parameter, values in kept:
+            if parameter.dtype in {torch.float16, torch.bfloat16}:
+                parameter.data = values.to(parameter.device, torch.float32)
+        return self
 
     def new_caches(self, batch: int, length: int) -> Caches:
         """Empty caches of all layers for generating up to `length` tokens of `batch` sequences, beside a soft prompt.

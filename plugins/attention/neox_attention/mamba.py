@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Self, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -50,9 +49,8 @@ class MambaBlock(nn.Module):
         # States begin to decay at the rates 1, 2, ... (S4D-Real of Gu et al., 2022).
         self.A_log = nn.Parameter(torch.arange(1.0, STATES + 1).log().repeat(self.width, 1))
         self.D = nn.Parameter(torch.ones(self.width))
-        self.keeps_float32 = settings.mamba_selective_fp32_params
         for parameter in (self.A_log, self.D):
-            without_decay(parameter).keeps_float32 = self.keeps_float32  # type: ignore[attr-defined]
+            without_decay(parameter).keeps_float32 = settings.mamba_selective_fp32_params  # type: ignore[attr-defined]
         self.out_proj = context.linear(self.width, hidden, bias=bias, role="output")
         self.kernels = MambaKernels.chosen(settings, context.resolved.world.device)
 
@@ -128,16 +126,6 @@ class MambaBlock(nn.Module):
         weight = self.in_proj.weight
         state = torch.zeros(batch, self.width, STATES, dtype=wide(weight[0]).dtype, device=weight.device)
         return MambaCache(weight.new_zeros(batch, TAPS - 1, self.width), state)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """What `to`, `bfloat16`, `cuda` and the like come to; A and D are not made narrower where the settings say so."""
-        before = {name: getattr(self, name).data for name in ("A_log", "D") if self.keeps_float32}
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, values in before.items():
-            parameter = getattr(self, name)
-            if parameter.dtype in {torch.float16, torch.bfloat16}:
-                parameter.data = values.to(parameter.device, torch.float32)
-        return self
 
 
 def wide(tensor: Tensor) -> Tensor:
