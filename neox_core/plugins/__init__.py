@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Position as Position,
         Recipe as Recipe,
         Schedule as Schedule,
+        StateShape as StateShape,
     )
     from neox_core.plugins.discovery import (
         API as API,
@@ -70,6 +71,7 @@ __getattr__ = lazy_names(
             "Position",
             "Recipe",
             "Schedule",
+            "StateShape",
         ),
         "discovery": ("API", "Plugin", "describe", "installed_plugins"),
         "hooks": ("NeoxHooks",),

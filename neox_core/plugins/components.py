@@ -7,13 +7,17 @@ never imports torch. A new kind of component is one subclass of `Component`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Literal
 
 from neox_core.plugins.reference import check_form
 
 Status = Literal["stable", "beta", "provisional", "deprecated"]
+
+StateShape = Literal["element", "axis", "scalar"]
+"""What an optimizer remembers one number for: each element of a parameter, each index along one axis, or all of it."""
 
 HeadKind = Literal["logits", "reward"]
 """What a model gives at each position: a logit for each token, or one score."""
@@ -115,13 +119,26 @@ class Attention(Component):
 class Optimizer(Component):
     """`factory(groups: list[dict[str, Any]], params: <params model>) -> torch.optim.Optimizer`.
 
+    A group has "params", "names" (the canonical name of each), "weight_decay", and where rates differ "lr_scale", a factor of the
+    rate. The optimizer may cut groups further; in each step every group's "lr" is the schedule's rate times its "lr_scale".
+
     Args:
-        zero: stages of ZeRO at which a test proved that it computes the same as without. ZeRO hands an optimizer flat pieces of
-            parameters; at other stages a run has to ask for it by `zero_allow_untested_optimizer`.
+        zero: stages of ZeRO at which a test proved that it computes the same as without; at other stages a run has to ask for it
+            by `zero_allow_untested_optimizer`.
+        state: what it remembers of a parameter, by name in torch's `state`: something of each element, of each index along one
+            axis, or one number. Checkpoints keep all of it.
+        whole: whether it has to see a parameter as a whole. ZeRO cuts parameters into flat pieces, which do for an optimizer that
+            treats each element by itself; one that does not is given whole parameters, gathered where they are cut.
+        local: whether it averages gradients over ranks itself; see `neox_core.training.LocalGradients`.
+        mup: by which rules muP scales its learning rates: those of Adam, those of SGD, or none, so that it is refused with muP.
     """
 
     kind: ClassVar[str] = "optimizer"
     zero: frozenset[int] = frozenset()
+    state: Mapping[str, StateShape] = field(default_factory=dict, hash=False)
+    whole: bool = False
+    local: bool = False
+    mup: Literal["adam", "sgd"] | None = None
 
 
 class MoE(Component):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -61,11 +61,21 @@ def float32_kept(deepspeed: Any) -> Iterator[None]:
         engine_class._cast_module_mixed_precision = cast
 
 
+Observer = Callable[[Iterator[Fragment]], None]
+"""Shown the gradients of a step that is about to be applied."""
+
+
 class EngineCore(Protocol):
     """What depends on how DeepSpeed keeps gradients and optimizer state."""
 
-    def step(self) -> tuple[float, bool]:
-        """Finish a step whose gradients are complete: (norm of the gradient before clipping, whether it was applied)."""
+    def step(self, observe: Observer | None = None) -> tuple[float, bool]:
+        """Finish a step whose gradients are complete: (norm of the gradient before clipping, whether it was applied).
+
+        Args:
+            observe: shown the averaged gradients, not clipped, as fragments of the role "gradient" in float32, before the optimizer
+                sees them. Each element of each parameter is in one rank's fragments, or in those of every rank: then each rank
+                shows its share, so that sums over ranks count everything once.
+        """
 
     def fragments(self) -> Iterator[Fragment]:
         """The authoritative weights and the optimizer's state that this rank has to save."""
@@ -244,19 +254,3 @@ def step_without_effect(optimizer: torch.optim.Optimizer) -> None:
         group["lr"] = rate
         if decay is not None:
             group["weight_decay"] = decay
-
-
-def parameter_groups(parameters: Parameters, weight_decay: float) -> list[dict[str, Any]]:
-    """Of what is trained, matrices decay; vectors (biases, norms) and what is marked `no_weight_decay` do not.
-
-    What is marked `keeps_float32` has groups of its own, after the others, whose dtype DeepSpeed takes for the model's.
-    """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in parameters.values():
-        if parameter.requires_grad:
-            spared = weight_decay == 0 or bool(getattr(parameter, "no_weight_decay", parameter.dim() < 2))
-            groups.setdefault((getattr(parameter, "keeps_float32", False), spared), []).append(parameter)
-    return [
-        {"params": members, "weight_decay": 0.0 if spared else weight_decay}
-        for (_, spared), members in sorted(groups.items(), key=lambda item: item[0])
-    ]

@@ -20,8 +20,9 @@ from neox_core.model import Batch, LanguageModel, LossOutput, Objective, Weighin
 from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.parallel import Fragment
 from neox_core.plugins import PluginManager
-from neox_core.training.deepspeed_internals import float32_kept, import_deepspeed, make_core, parameter_groups
+from neox_core.training.deepspeed_internals import float32_kept, import_deepspeed, make_core
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
+from neox_core.training.parameter_groups import parameter_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Engine:
         """
         self._deepspeed.train()
         for group in self._deepspeed.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group.get("lr_scale", 1.0)
         sums = Averages(self.device)
         norm, applied = 0.0, True
         for micro_batch, (batch, share) in enumerate(self._shares(batches)):

@@ -7,7 +7,7 @@ import torch
 import training_steps as steps
 from training_models import model
 
-from neox_core.training.deepspeed_internals import parameter_groups
+from neox_core.training.parameter_groups import parameter_groups
 
 MAMBA = {"attention_config": ["mamba", "global"], "pos_emb": "none", "weight_decay": 0.1}
 

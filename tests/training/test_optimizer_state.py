@@ -8,7 +8,8 @@ from training_models import model
 
 from neox_core.errors import UserError
 from neox_core.parallel import ShardSpec
-from neox_core.training.deepspeed_internals import parameter_groups, state_fragment, step_without_effect
+from neox_core.training.deepspeed_internals import state_fragment, step_without_effect
+from neox_core.training.parameter_groups import parameter_groups
 
 SPEC = ShardSpec.complete("layers.0.mlp.up.weight", (2, 3))
 
