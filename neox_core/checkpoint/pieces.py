@@ -127,8 +127,7 @@ class Index:
         Raises:
             UserError: there is no such parameter.
         """
-        roles = self.roles(name)
-        _, piece = self._find(name, roles[0] if roles else "weight")[0]
+        _, piece = self._find(name, "weight")[0]
         return piece.spec.global_shape
 
     def dtype(self, name: str, role: str) -> torch.dtype:

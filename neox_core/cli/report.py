@@ -15,12 +15,16 @@ _WIDTH = 110  # of a quoted line
 _WORD = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s,:]+")
 
 
+def has_colours(stream: TextIO) -> bool:
+    """Whether a stream is a terminal with colours, and NO_COLOR does not say to do without."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 class Paint:
     """Colours for a stream: those of a terminal, unless NO_COLOR says something or the terminal has none."""
 
     def __init__(self, stream: TextIO) -> None:
-        environment = os.environ
-        self._on = stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+        self._on = has_colours(stream)
 
     def __call__(self, style: str, text: str) -> str:
         """The text in a style of the report."""

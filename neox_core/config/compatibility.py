@@ -189,6 +189,17 @@ _TABLE = (
     ),
     Defect(name="mamba-bfloat16", upstream="mamba fails in bfloat16", ours="works"),
     Defect(name="soft-prompts", upstream="soft prompts fail", ours="work"),
+    Defect(
+        name="mup",
+        upstream="with `use_mup` attention, embedding and logits are computed without their factors, `mup_attn_temp` and "
+        "`mup_output_temp` are not read, and `mup_embedding_mult` is left out of gradients",
+        ours="all of muP works; `neox mup coord-check` shows it",
+    ),
+    Defect(
+        name="mup-ends-in-failure",
+        upstream="`save_base_shapes` and `coord_check` end with exit code 1, and leave a file for each rank",
+        ours="one file and exit code 0; `neox mup coord-check` in place of the switch",
+    ),
     Defect(name="orthogonal", upstream="`init_method: orthogonal` fails", ours="works"),
     Defect(
         name="fp8",

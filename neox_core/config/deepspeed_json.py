@@ -51,7 +51,7 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision, optimizer
     if args.gradient_clipping == 1.0 and reproduces(args.compat, "clipping-left-out"):
         del json["gradient_clipping"]
     if optimizer.name == "onebitadam":
-        json["scheduler"] = _one_bit_schedule(args, optimizer)
+        json["scheduler"] = one_bit_schedule(args.train_iters or 0, args.warmup, args.lr_decay_iters, optimizer.lr)
     if args.get("autotuning_run") is not None:  # the autotuner looks for it, and each rank that it starts too
         json["autotuning"] = {"enabled": True, **(args.autotuning or {})}
     return json | _extra(args)
@@ -90,13 +90,12 @@ def _precision(args: NeoXArgs, precision: Precision) -> dict[str, Any]:
     return {precision: {**known, "enabled": True}}
 
 
-def _one_bit_schedule(args: NeoXArgs, optimizer: OptimizerChoice) -> dict[str, Any]:
+def one_bit_schedule(train_iters: int, warmup: float, lr_decay_iters: int | None, lr: float) -> dict[str, Any]:
     """DeepSpeed's schedule for its 1-bit Adam, as GPT-NeoX sets it."""
-    steps = args.train_iters or 0
     params = {
         "warmup_min_lr": 0,
-        "warmup_max_lr": optimizer.lr,
-        "warmup_num_steps": int(steps * args.warmup),
-        "total_num_steps": args.lr_decay_iters or steps,
+        "warmup_max_lr": lr,
+        "warmup_num_steps": max(int(train_iters * warmup), 1),  # DeepSpeed refuses none
+        "total_num_steps": lr_decay_iters or train_iters,
     }
     return {"type": "WarmupDecayLR", "params": params}

@@ -46,17 +46,6 @@ def zero_has_a_stage(args: NeoXArgs, world: World) -> Iterator[Problem]:
         yield Problem(keys=keys, message=message, remedy="set stage: 1", limitation=True, path="stage")
 
 
-def precision_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """DeepSpeed has no fp16 on CPUs. Where other number formats are asked for too, that is told first."""
-    if precisions_asked_for(args) == {"fp16"} and world.device == "cpu":
-        yield Problem(
-            keys=("precision" if args.precision == "fp16" else "fp16",),
-            message="fp16 cannot be trained on a CPU: DeepSpeed refuses it",
-            remedy="use precision: bfloat16 or fp32, such as `neox train ... precision=bfloat16 fp16=null`",
-            limitation=True,
-        )
-
-
 def dictionaries_hold_options(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """DeepSpeed has each option of the dictionaries that are handed to it, and reads its value."""
     for key, options in DEEPSPEED_OPTIONS.items():
@@ -133,6 +122,15 @@ def reduced_precision_needs_zero(args: NeoXArgs, world: World) -> Iterator[Notic
         )
 
 
+def fp16_is_slow_on_cpus(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """Few processors have instructions for it."""
+    if precisions_asked_for(args) == {"fp16"} and world.device == "cpu":
+        yield Notice(
+            keys=("precision" if args.precision == "fp16" else "fp16",),
+            message="fp16 is slow on CPUs; `neox train ... precision=fp32 fp16=null` trains faster there",
+        )
+
+
 def one_bit_adam_has_its_schedule(args: NeoXArgs, world: World) -> Iterator[Notice]:
     """DeepSpeed's 1-bit Adam comes with DeepSpeed's schedule, see `deepspeed_json`."""
     name = (args.optimizer or {}).get("type")
@@ -143,7 +141,6 @@ def one_bit_adam_has_its_schedule(args: NeoXArgs, world: World) -> Iterator[Noti
 
 DEEPSPEED_RULES = (
     zero_has_a_stage,
-    precision_is_available,
     precisions_are_switched,
     fp16_is_fp16,
     overflow_is_checked,
@@ -155,6 +152,7 @@ DEEPSPEED_RULES = (
 DEEPSPEED_NOTICES = (
     names_of_gpt_neox_say_nothing,
     reduced_precision_needs_zero,
+    fp16_is_slow_on_cpus,
     one_bit_adam_has_its_schedule,
     *EXTRA_NOTICES,
 )

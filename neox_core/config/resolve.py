@@ -209,4 +209,5 @@ def resolve_optimizer(args: NeoXArgs) -> OptimizerChoice:
     if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
         message, remedy = f"params.lr: {lr!r} is not a number > 0", "it is the largest learning rate, such as 0.001"
         raise SettingsError([Problem(keys=("optimizer",), message=message, remedy=remedy, path="params.lr")])
-    return OptimizerChoice(name.casefold(), params, float(lr))
+    in_8_bits = args.use_bnb_optimizer and name.casefold() in ("adam", "adamw")
+    return OptimizerChoice("adam8bit" if in_8_bits else name.casefold(), params, float(lr))

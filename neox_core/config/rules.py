@@ -11,8 +11,10 @@ from neox_core.config.data_rules import DATA_RULES
 from neox_core.config.deepspeed_rules import DEEPSPEED_NOTICES, DEEPSPEED_RULES
 from neox_core.config.groups.fusions import FUSED, FusionSettings
 from neox_core.config.keys import Key
+from neox_core.config.mup_rules import MUP_NOTICES, MUP_RULES
 from neox_core.config.plain import shown
 from neox_core.config.precision import precisions_asked_for
+from neox_core.config.schedule_rules import SCHEDULE_NOTICES, SCHEDULE_RULES
 from neox_core.config.soft_prompts import prompt_length, soft_prompt_is_described
 from neox_core.config.world import World
 from neox_core.errors import Notice, Problem, SettingsError
@@ -237,9 +239,11 @@ RULES: tuple[Rule, ...] = (
     soft_prompt_is_described,
     half_losses_need_halves,
     rates_are_ordered,
+    *SCHEDULE_RULES,
     length_is_given_once,
     checkpoints_are_spaced,
     *DATA_RULES,
+    *MUP_RULES,
     parallelism_is_available,
     pending_keys_are_told,
     *DEEPSPEED_RULES,
@@ -275,12 +279,6 @@ def backend_fits_the_device(args: NeoXArgs, world: World) -> Iterator[Notice]:
         yield Notice(keys=("distributed_backend",), message="there is no GPU here: gloo in place of nccl")
 
 
-def decay_is_said_once(args: NeoXArgs, world: World) -> Iterator[Notice]:
-    """A number of steps goes before a share of them."""
-    if args.lr_decay_iters is not None and args.lr_decay_fraction is not None:
-        yield Notice(keys=("lr_decay_fraction",), message=f"is not used: lr_decay_iters is {args.lr_decay_iters}")
-
-
 def every_layer_is_meant(args: NeoXArgs, world: World) -> Iterator[Notice]:
     """A pattern that is repeated for all layers leaves no room for those before and after it."""
     for pattern in left_out(args.attention_config or []):
@@ -291,9 +289,10 @@ def every_layer_is_meant(args: NeoXArgs, world: World) -> Iterator[Notice]:
 NOTICES: tuple[NoticeRule, ...] = (
     pending_keys_without_numbers,
     fused_kernels_are_torchs,
-    decay_is_said_once,
+    *SCHEDULE_NOTICES,
     every_layer_is_meant,
     saving_has_a_place,
     backend_fits_the_device,
+    *MUP_NOTICES,
     *DEEPSPEED_NOTICES,
 )

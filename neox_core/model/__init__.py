@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from neox_core.model.mixer import LayerCache as LayerCache, LayerContext as LayerContext, Mixer as Mixer
     from neox_core.model.mlp import MLP as MLP
     from neox_core.model.model import LanguageModel as LanguageModel
+    from neox_core.model.mup import MuP as MuP
     from neox_core.model.norms import without_decay as without_decay
     from neox_core.model.objective import (
         Batch as Batch,
@@ -43,6 +44,7 @@ __getattr__ = lazy_names(
         "mixer": ("LayerCache", "LayerContext", "Mixer"),
         "mlp": ("MLP",),
         "model": ("LanguageModel",),
+        "mup": ("MuP",),
         "norms": ("without_decay",),
         "objective": ("Batch", "LossOutput", "Objective", "WeighingObjective"),
         "operations": ("flops_per_token", "of_weights"),

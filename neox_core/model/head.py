@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from neox_core.config import ModelSettings
 from neox_core.model.cross_entropy import cross_entropy
+from neox_core.model.embedding import scaled
 from neox_core.model.init import initialiser, tag
 from neox_core.plugins import HeadKind
 
@@ -24,7 +25,7 @@ class HeadOutput:
     """The model's output, of which only what is asked for is computed.
 
     Args:
-        hidden: last hidden states, normed, [batch, seq, hidden].
+        hidden: last hidden states, normed, times the head's factor, [batch, seq, hidden].
         weight: the head's weight, [padded vocabulary, hidden]; of a reward model [1, hidden].
         aux: sum of the auxiliary losses of all layers, a scalar.
         training: whether the model is trained, rather than evaluated: what only regularises is left out of losses otherwise.
@@ -80,11 +81,14 @@ def _losses(
 class Head(nn.Module):
     """The last layer: the unembedding, or the single row of a reward model.
 
-    An unembedding with tied weights has none of its own and is called with the embedding's.
+    An unembedding with tied weights has none of its own and is called with the embedding's. What it gives is multiplied by `factor`.
     """
 
-    def __init__(self, model: ModelSettings, vocabulary: int, kind: HeadKind = "logits") -> None:
+    def __init__(
+        self, model: ModelSettings, vocabulary: int, kind: HeadKind = "logits", *, factor: float = 1.0
+    ) -> None:
         super().__init__()
+        self.factor = factor
         self.weight: nn.Parameter | None = None
         if kind == "reward" or model.no_weight_tying:
             rows = 1 if kind == "reward" else vocabulary
@@ -95,4 +99,4 @@ class Head(nn.Module):
         weight = self.weight if self.weight is not None else tied_weight
         if weight is None:
             raise ValueError("a head with tied weights must be called with the embedding's")
-        return HeadOutput(hidden, weight, aux, self.training)
+        return HeadOutput(scaled(hidden, self.factor), weight, aux, self.training)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Literal, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -19,6 +21,14 @@ Role = Literal["input", "output"]
 """Whether a weight reads from the residual stream or writes to it."""
 
 _TAG = "neox_initialiser"
+
+
+class Tag(NamedTuple):
+    """What `tag` says of a parameter."""
+
+    method: Initialiser | None = None
+    fan_in: int | None = None
+    scaled: bool = False
 
 
 def normal(std: float) -> Initialiser:
@@ -36,30 +46,53 @@ def orthogonal(gain: float) -> Initialiser:
     return lambda tensor, random: nn.init.orthogonal_(tensor, gain, generator=random)
 
 
-def initialiser(model: ModelSettings, role: Role, parts: int = 1) -> Initialiser:
-    """The method that the settings name for weights of this role.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A method that the settings name.
 
     Args:
+        name: of the method, see `METHODS`.
         model: the settings.
-        role: of the weight.
-        parts: how many matrices of this shape, one below the other, the method is for. GPT-NeoX has value and gate of a gated MLP
-            in one, whose shape decides how large its numbers are.
+        parts: how many matrices of the parameter's shape, one below the other, the method is for. GPT-NeoX has value and gate of a
+            gated MLP in one, whose shape decides how large its numbers are.
     """
-    name = model.init_method if role == "input" else model.output_layer_init_method
-    method = METHODS[name](model)
-    if parts == 1 or name not in SHAPED:
-        return method
 
-    def fill(tensor: torch.Tensor, random: torch.Generator) -> None:
-        whole = tensor.new_empty(parts * len(tensor), *tensor.shape[1:])
+    name: str
+    model: ModelSettings
+    parts: int = 1
+
+    def __call__(self, tensor: torch.Tensor, random: torch.Generator) -> None:
+        """Fill a tensor."""
+        method = METHODS[self.name](self.model)
+        if self.parts == 1 or self.name not in SHAPED:
+            method(tensor, random)
+            return
+        whole = tensor.new_empty(self.parts * len(tensor), *tensor.shape[1:])
         method(whole, random)
         tensor.copy_(whole[: len(tensor)])
 
-    return fill
+    def scale(self, shape: Sequence[int], hidden_size: int) -> float:
+        """How large numbers it makes for a parameter of this shape in a model of this width; a root mean square."""
+        rows, columns = self.parts * shape[0], shape[1]
+        match SHAPED.get(self.name):
+            case "both":
+                return math.sqrt(2 / (rows + columns))
+            case "larger":
+                return 1 / math.sqrt(max(rows, columns))
+            case _:
+                return math.pow(hidden_size, WIDTH_POWERS.get(self.name, 0.0))
 
 
-SHAPED = frozenset({"orthogonal", "scaled_orthogonal", "xavier_uniform", "xavier_normal"})
-"""Methods whose numbers depend on the shape of the matrix."""
+def initialiser(model: ModelSettings, role: Role, parts: int = 1) -> Initialiser:
+    """The method that the settings name for weights of this role; `parts` as `Named` has it."""
+    return Named(model.init_method if role == "input" else model.output_layer_init_method, model, parts)
+
+
+SHAPED = {"orthogonal": "larger", "scaled_orthogonal": "larger", "xavier_uniform": "both", "xavier_normal": "both"}
+"""Methods whose numbers depend on the shape of the matrix, and on which of its two sizes."""
+
+WIDTH_POWERS = {"small_init": -0.5, "wang_init": -0.5}
+"""Methods whose numbers depend on the width of the model, and the power of it that they are proportional to."""
 
 
 METHODS: dict[str, Callable[[ModelSettings], Initialiser]] = {
@@ -78,10 +111,26 @@ METHODS: dict[str, Callable[[ModelSettings], Initialiser]] = {
 }
 
 
-def tag(parameter: nn.Parameter, method: Initialiser) -> nn.Parameter:
-    """Say how a parameter is to be filled; untagged ones keep what their module gave them."""
-    setattr(parameter, _TAG, method)
+def tag(
+    parameter: nn.Parameter, method: Initialiser, *, fan_in: int | None = None, scaled: bool = False
+) -> nn.Parameter:
+    """Say how a parameter is to be filled; untagged ones keep what their module gave them.
+
+    Args:
+        parameter: what is to be filled.
+        method: fills it.
+        fan_in: the dimension that is summed over when the parameter multiplies, which muP asks for. None: that of torch's linear
+            layers in such a layer, else none, as in biases, norms and tables of vectors.
+        scaled: whether the method itself makes numbers smaller in a wider model, so that muP leaves them as they are.
+    """
+    setattr(parameter, _TAG, Tag(method, fan_in, scaled))
     return parameter
+
+
+def tag_of(parameter: nn.Parameter) -> Tag:
+    """What was said of a parameter."""
+    found: Tag = getattr(parameter, _TAG, Tag())
+    return found
 
 
 def linear(inputs: int, outputs: int, *, bias: bool, method: Initialiser) -> nn.Linear:
@@ -94,11 +143,19 @@ def linear(inputs: int, outputs: int, *, bias: bool, method: Initialiser) -> nn.
 
 
 @torch.no_grad()
-def initialise(parameters: Iterable[tuple[str, nn.Parameter]], seed: int) -> None:
-    """Fill every tagged parameter from the generator of (seed, canonical name), unless it is on the meta device and holds nothing."""
+def initialise(
+    parameters: Iterable[tuple[str, nn.Parameter]], seed: int, factors: Mapping[str, float] = MappingProxyType({})
+) -> None:
+    """Fill every tagged parameter from the generator of (seed, canonical name), unless it is on the meta device and holds nothing.
+
+    Args:
+        parameters: by canonical name.
+        seed: the run's.
+        factors: what the numbers of a parameter are multiplied by, where that is not 1.
+    """
     for name, parameter in parameters:
-        method: Initialiser | None = getattr(parameter, _TAG, None)
+        method = tag_of(parameter).method
         if method is not None and not parameter.is_meta:
             values = torch.empty(parameter.shape, dtype=torch.float32)
             method(values, generator(seed, name))
-            parameter.copy_(values)
+            parameter.copy_(values.mul_(factors.get(name, 1.0)))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from neox_core.config import ModelSettings, Resolved
 from neox_core.model.activations import Activation, Gated, gelu
 from neox_core.model.init import Role, initialiser, linear
+from neox_core.model.mup import MuP
 from neox_core.model.norms import Size
 from neox_core.model.positions import Positions
 from neox_core.model.tables import make
@@ -44,6 +45,17 @@ class LayerContext:
         """A linear layer, initialised as the settings say for its role; as one of `parts`, see `initialiser`."""
         return linear(inputs, outputs, bias=bias, method=initialiser(self.model, role, parts))
 
+    def attention_scale(self, head_size: int, base_head_size: int | None = None) -> float | None:
+        """What products of queries and keys are multiplied by; None for 1 / sqrt(head_size).
+
+        With muP scores fall with the size of a head rather than with its root (Yang et al., 2022, definition 4.1).
+
+        Args:
+            head_size: of the mixer's heads.
+            base_head_size: of the same heads in muP's base model; None: as the base shapes say.
+        """
+        return MuP.of(self.resolved).attention(head_size, base_head_size)
+
     def activation(self) -> Activation | Gated:
         """The activation that the settings name; `bias_gelu_fusion` makes gelu that of GPT-NeoX's fused kernel."""
         name = self.model.activation
@@ -67,7 +79,10 @@ class Mixer(Protocol):
       the next one: norms, residual connection and `hidden_dropout` are its affair too.
     - Weights made by `LayerContext.linear` and `LayerContext.norm`, or tagged by `neox_core.model.tag`, begin as functions of
       `seed` and their names; all others keep what the module gave them. Those with `no_weight_decay = True` do not decay;
-      those with `keeps_float32 = True` stay in float32 in a model of another number format.
+      those with `keeps_float32 = True` stay in float32 in a model of another number format. One with `row_parts = [sizes]` is several
+      matrices, whose rows take turns in pieces of these sizes; an optimizer for matrices takes them apart.
+    - muP scales weights by their shapes: a parameter that multiplies and is not a torch.nn.Linear's says by `tag` which dimension
+      is summed over, and products of queries and keys are multiplied by `LayerContext.attention_scale`.
     - It may use `LayerContext.positions`, which it does not own: keep them where `torch.nn.Module` does not look, in a list.
     - Random numbers are torch's own, so that a layer can be computed again.
     - What it computes counts as 6 operations a token for each of its weights, forwards and backwards, unless it has a method

@@ -19,6 +19,7 @@ from neox_core.model.embedding import Embedding
 from neox_core.model.head import Head, HeadOutput
 from neox_core.model.init import initialise
 from neox_core.model.mixer import LayerCache, LayerContext
+from neox_core.model.mup import MuP
 from neox_core.model.operations import flops_per_token
 from neox_core.model.recomputation import Recomputation
 from neox_core.model.tables import make
@@ -51,15 +52,23 @@ class LanguageModel(nn.Module):
         if vocabulary is None:
             raise UserError("the vocabulary is not known: set vocab_file to a tokenizer, or vocab_size")
         self.random = StepRandom(resolved[TrainingSettings].seed)
+        self.mup = MuP.of(resolved)
         positions = make("position", model.pos_emb, plugins, model)
         self.max_position_embeddings = model.max_position_embeddings
-        self.embedding = Embedding(model, vocabulary, positions, self.random)
+        self.embedding = Embedding(
+            model,
+            vocabulary,
+            positions,
+            self.random,
+            factor=self.mup.embedding,
+            positions_factor=self.mup.positions,
+        )
         contexts = [LayerContext(layer, resolved, positions, plugins) for layer in range(model.num_layers)]
         self.layers = nn.ModuleList(make_block(context) for context in contexts)
         self.drops = model.hidden_dropout > 0 or model.attention_dropout > 0
         self.norm = contexts[0].norm(model.hidden_size)
-        self.head = Head(model, vocabulary, resolved.head)
-        initialise(self.named_parameters(), resolved[TrainingSettings].seed)
+        self.head = Head(model, vocabulary, resolved.head, factor=self.mup.output)
+        initialise(self.named_parameters(), resolved[TrainingSettings].seed, self.mup.initial_factors(self))
         self.recompute = Recomputation(
             resolved[ActivationCheckpointingSettings],
             attention_drops=model.attention_dropout > 0,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neox_core.config import ModelSettings
-from neox_core.model.init import METHODS, tag
+from neox_core.model.init import Named, tag
 from neox_core.model.positions import Positions
 
 
@@ -47,7 +47,7 @@ class RelativePositions(Positions):
         self.buckets, self.farthest = model.rpe_num_buckets, model.rpe_max_distance
         self.scale = math.sqrt(model.hidden_size // model.num_attention_heads)
         table = nn.Parameter(torch.empty(self.buckets, model.num_attention_heads))
-        self.weight = tag(table, METHODS["xavier_normal"](model))
+        self.weight = tag(table, Named("xavier_normal", model))
 
     def bias(self, heads: Tensor, distances: Tensor) -> Tensor:
         """In the dtype of the weight."""

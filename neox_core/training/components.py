@@ -22,7 +22,8 @@ from neox_core.errors import Problem, UserError, did_you_mean, nearest
 from neox_core.model import tables
 from neox_core.plugins import Feature, Logger, PluginManager, State
 from neox_core.training.gpt_neox_names import GPT_NEOX_NAMES, is_gpt_neox_name
-from neox_core.training.schedule import DECAYS, check_schedule
+from neox_core.training.mup import optimizer_problems
+from neox_core.training.schedule import DECAYS, check_schedule, scheduler_problems
 from neox_core.training.zero_admission import admission_problems
 
 
@@ -50,10 +51,11 @@ def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Probl
         for name in dict.fromkeys(names)
         for problem in _named(key, kind, name, resolved, plugins)
     ]
-    problems += logger_problems(resolved, plugins)
+    problems += [*logger_problems(resolved, plugins), *scheduler_problems(resolved)]
     if not any("optimizer" in problem.keys for problem in problems):
         problems += option_problems(resolved, plugins)
         problems += admission_problems(resolved, plugins)
+        problems += optimizer_problems(resolved, plugins)
     if not problems:
         problems += feature_problems(resolved, plugins)
     return problems

@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from neox_core.config import Device
-from neox_core.errors import UserError
 from neox_core.parallel import Fragment, ShardSpec
+from neox_core.training.fragments import share, state_fragment, step_without_effect, whole
+from neox_core.training.loss_scale import LossScale
+from neox_core.training.whole_parameters import Part, WholeParameters
 
 Parameters = Mapping[str, nn.Parameter]
 """Canonical name -> live parameter."""
@@ -36,6 +39,8 @@ def import_deepspeed(device: Device) -> Any:
 
     logger.setLevel(logging.WARNING)
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    if device == "cpu":  # DeepSpeed wants a processor with instructions for fp16; torch computes it on any
+        deepspeed.accelerator.get_accelerator().is_fp16_supported = lambda: True
     return deepspeed
 
 
@@ -61,20 +66,28 @@ def float32_kept(deepspeed: Any) -> Iterator[None]:
         engine_class._cast_module_mixed_precision = cast
 
 
-Observer = Callable[[Iterator[Fragment]], None]
-"""Shown the gradients of a step that is about to be applied."""
+Observer = Callable[[Iterable[Fragment]], None]
+"""Shown gradients of a step that is about to be applied."""
+
+TRAINED = "trained"
+"""Role of the weights that an optimizer moves, where it is others that are evaluated, saved and used."""
 
 
 class EngineCore(Protocol):
-    """What depends on how DeepSpeed keeps gradients and optimizer state."""
+    """What depends on how DeepSpeed keeps gradients and optimizer state.
+
+    Args:
+        loss_scale: the factor of the loss in fp16, which is to be told of each step when it is over.
+    """
+
+    loss_scale: LossScale | None
 
     def step(self, observe: Observer | None = None) -> tuple[float, bool]:
         """Finish a step whose gradients are complete: (norm of the gradient before clipping, whether it was applied).
 
         Args:
-            observe: shown the averaged gradients, not clipped, as fragments of the role "gradient" in float32, before the optimizer
-                sees them. Each element of each parameter is in one rank's fragments, or in those of every rank: then each rank
-                shows its share, so that sums over ranks count everything once.
+            observe: shown the averaged gradients before they are clipped, as fragments of the role "gradient" in float32, some at a
+                time. Each element of each parameter is in the fragments of one rank.
         """
 
     def fragments(self) -> Iterator[Fragment]:
@@ -84,14 +97,41 @@ class EngineCore(Protocol):
         """Every place on this rank where weights are kept."""
 
     def targets(self) -> Iterator[Fragment]:
-        """Everything that loading a checkpoint has to fill on this rank: those, and the optimizer's state."""
+        """Everything that loading a checkpoint has to fill on this rank, in this order: those, and the optimizer's state."""
+
+    def rank_fragments(self) -> Iterable[Fragment]:
+        """What each rank has to save of its own, for itself: with other ranks it begins anew."""
+
+    def refresh(self) -> None:
+        """Make the weights that compute from the authoritative ones; every rank has to call it at once."""
+
+    def optimized(self) -> Iterable[Tensor]:
+        """What the optimizer moves: the parameters, or what stands for them."""
 
 
-def make_core(engine: Any, parameters: Parameters, clipping: float, rank: int, world_size: int) -> EngineCore:
+def make_core(engine: Any, parameters: Parameters, clipping: float) -> EngineCore:
     """The core for the engine's ZeRO stage."""
     if engine.zero_optimization():
-        return PartitionedCore(engine, parameters, rank, world_size)
-    return PlainCore(engine, parameters, clipping, rank, world_size)
+        return PartitionedCore(engine, parameters, clipping)
+    return PlainCore(engine, parameters, clipping)
+
+
+@contextmanager
+def weights_of_use(core: EngineCore, optimizer: Any) -> Iterator[None]:
+    """Let the model compute with the weights to be used, where the optimizer moves others, which come back as they were."""
+    if not hasattr(optimizer, "weight_of_use"):
+        yield
+        return
+    kept = [(weight, weight.detach().clone()) for weight in core.optimized()]
+    try:
+        for weight, _ in kept:
+            weight.data.copy_(optimizer.weight_of_use(weight))
+        core.refresh()
+        yield
+    finally:
+        for weight, trained in kept:
+            weight.data.copy_(trained)
+        core.refresh()
 
 
 class PlainCore:
@@ -100,29 +140,55 @@ class PlainCore:
     DeepSpeed neither reports the gradient's norm here nor looks whether it is finite, so both are done before its step.
     """
 
-    def __init__(self, engine: Any, parameters: Parameters, clipping: float, rank: int, world_size: int) -> None:
-        self._engine, self._parameters, self._clipping = engine, parameters, clipping
-        self._rank, self._world_size = rank, world_size
-        engine.clip_fp32_gradients = lambda: None  # clipped in `step`, with the norm that is computed there anyway
-        # Of a single rank all gradients would be copied together and apart for nothing.
-        engine.enable_backward_allreduce = world_size > 1
+    loss_scale: LossScale | None = None
 
-    def step(self) -> tuple[float, bool]:
-        """Clip and step, or drop the gradients when they are not finite."""
-        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
+    def __init__(self, engine: Any, parameters: Parameters, clipping: float) -> None:
+        self._engine, self._parameters, self._clipping = engine, parameters, clipping
+        self._rank, self._world_size = dist.get_rank(), dist.get_world_size()
+        engine.clip_fp32_gradients = lambda: None  # clipped in `step`, with the norm that is computed there anyway
+        self._choose_reduction()
+
+    def _choose_reduction(self) -> None:
+        """Whether DeepSpeed averages the gradients of the next step.
+
+        Of a single rank it would copy all of them together and apart for nothing; an optimizer may do it by itself.
+        """
+        self._stay_local = bool(getattr(self._engine.optimizer, "gradients_stay_local", False))
+        self._engine.enable_backward_allreduce = self._world_size > 1 and not self._stay_local
+
+    def step(self, observe: Observer | None = None) -> tuple[float, bool]:
+        """Clip and step, or drop the gradients when they are not finite.
+
+        Of gradients that stay on their ranks the norm is the root of the mean square over ranks (that of their average, which is no
+        larger, is not known), and there are none to show.
+        """
+        gradients = {name: p.grad for name, p in self._parameters.items() if p.grad is not None}
+        norm = torch.nn.utils.get_total_norm(list(gradients.values()))
+        if self._stay_local and self._world_size > 1:
+            dist.all_reduce(norm.square_())
+            norm = (norm / self._world_size).sqrt_()
         finite = bool(torch.isfinite(norm))
         if not finite:
             self._engine.module.zero_grad(set_to_none=True)  # torch's optimizers leave alone what has no gradient
-        elif self._clipping > 0:
+        elif observe is not None and not self._stay_local:
+            own = share(self._parameters.items(), self._rank, self._world_size)
+            observe(whole(name, gradients[name], "gradient") for name, _ in own if name in gradients)
+        if finite and self._clipping > 0:
             torch.nn.utils.clip_grads_with_norm_(self._parameters.values(), self._clipping, norm)
         self._engine.step()
+        self._choose_reduction()
         return float(norm), finite
 
     def fragments(self) -> Iterator[Fragment]:
         """This rank's share: ranks take the parameters in turn."""
+        optimizer = self._engine.optimizer
         for name, parameter in share(self._parameters.items(), self._rank, self._world_size):
-            yield from self._of(name, parameter)
+            if hasattr(optimizer, "weight_of_use") and parameter in optimizer.state:
+                yield whole(name, optimizer.weight_of_use(parameter))
+                yield whole(name, parameter, TRAINED)
+            else:
+                yield whole(name, parameter)
+            yield from self._state(name, parameter)
 
     def weight_targets(self) -> Iterator[Fragment]:
         """The parameters themselves."""
@@ -132,12 +198,28 @@ class PlainCore:
         """All parameters and their state."""
         self._make_state()
         for name, parameter in self._parameters.items():
-            yield from self._of(name, parameter)
+            yield whole(name, parameter)
+            if hasattr(self._engine.optimizer, "weight_of_use") and parameter.requires_grad:
+                yield whole(name, parameter, TRAINED)
+            yield from self._state(name, parameter)
 
-    def _of(self, name: str, parameter: nn.Parameter) -> Iterator[Fragment]:
-        yield (weight := whole(name, parameter))
+    def rank_fragments(self) -> Iterable[Fragment]:
+        """Of an optimizer that averages gradients itself."""
+        optimizer = self._engine.optimizer
+        return optimizer.rank_fragments() if hasattr(optimizer, "rank_fragments") else ()
+
+    def refresh(self) -> None:
+        """They are the same."""
+        self._choose_reduction()
+
+    def optimized(self) -> Iterable[Tensor]:
+        """The parameters that are trained, once they have a state."""
+        return [p for p in self._parameters.values() if p in self._engine.optimizer.state]
+
+    def _state(self, name: str, parameter: nn.Parameter) -> Iterator[Fragment]:
+        spec = ShardSpec.complete(name, tuple(parameter.shape))
         for role, value in self._engine.optimizer.state.get(parameter, {}).items():
-            yield state_fragment(weight.spec, role, value, weight.range)
+            yield state_fragment(spec, role, value, (0, parameter.numel()))
 
     def _make_state(self) -> None:
         for parameter in self._parameters.values():
@@ -152,18 +234,50 @@ class PartitionedCore:
     Frozen parameters have no pieces: every rank has the weights that compute, and nothing else.
     """
 
-    def __init__(self, engine: Any, parameters: Parameters, rank: int, world_size: int) -> None:
-        self._engine, self._parameters, self._zero = engine, parameters, engine.optimizer
-        self._rank, self._world_size = rank, world_size
+    def __init__(self, engine: Any, parameters: Parameters, clipping: float) -> None:
+        self._engine, self._parameters, self._clipping = engine, parameters, clipping
+        self._zero = engine.optimizer
+        self._optimizer = self._zero.optimizer
+        self._rank, self._world_size = dist.get_rank(), dist.get_world_size()
+        self._observe: Observer | None = None
+        if isinstance(self._optimizer, WholeParameters):
+            self._optimizer.bind(self._zero.single_partition_of_fp32_groups, self._parts())
+        self._optimizer.register_step_pre_hook(self._show_gradients)
+        self.loss_scale = LossScale(self._zero.loss_scaler) if engine.fp16_enabled() else None
+        self._zero._update_scale = lambda has_overflow: None  # `loss_scale` says why
 
-    def step(self) -> tuple[float, bool]:
+    def step(self, observe: Observer | None = None) -> tuple[float, bool]:
         """DeepSpeed computes the norm over all ranks, skips when it is not finite, and clips."""
+        self._observe = observe
         self._engine.step()
+        self._observe = None
         return float(self._zero._global_grad_norm), not self._zero.overflow
 
+    def _show_gradients(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Called before each group is stepped, when its gradients are whole, unscaled and clipped."""
+        if self._observe is None:
+            return
+        norm = float(self._zero._global_grad_norm)
+        clipped = max((norm + 1e-6) / self._clipping, 1.0) if self._clipping > 0 else 1.0
+        stepped = {id(group["params"][0]) for group in optimizer.param_groups}
+        self._observe(
+            Fragment(weight.spec, "gradient", weight.range, self._window(gradient, piece) * clipped)
+            for weight, piece in self._pieces()
+            if id(self._partition(piece)) in stepped and (gradient := self._partition(piece).grad) is not None
+        )
+
     def fragments(self) -> Iterator[Fragment]:
-        """The pieces of this rank's partition, and its share of frozen weights: ranks take them in turn."""
-        yield from self._partition()
+        """The pieces of this rank's partition with their state, and its share of frozen weights: ranks take them in turn."""
+        of_use = self._weights_of_use()
+        for weight, piece in self._pieces():
+            used = of_use.get(id(self._partition(piece)))
+            if used is None:
+                yield weight
+            else:
+                yield Fragment(weight.spec, "weight", weight.range, self._window(used, piece))
+                yield Fragment(weight.spec, TRAINED, weight.range, weight.tensor)
+            yield from self._state_of(weight, piece)
+        yield from self._whole_state()
         frozen = [(name, parameter) for name, parameter in self._parameters.items() if not parameter.requires_grad]
         yield from (whole(name, parameter) for name, parameter in share(frozen, self._rank, self._world_size))
 
@@ -175,14 +289,31 @@ class PartitionedCore:
     def targets(self) -> Iterator[Fragment]:
         """The pieces with their state, and the whole weights."""
         self._make_state()
-        yield from self._partition()
         yield from (whole(name, parameter) for name, parameter in self._parameters.items())
-
-    def _partition(self) -> Iterator[Fragment]:
         for weight, piece in self._pieces():
             yield weight
-            for role, value in self._state_of(piece).items():
-                yield state_fragment(weight.spec, role, value, weight.range)
+            if hasattr(self._optimizer, "weight_of_use"):
+                yield Fragment(weight.spec, TRAINED, weight.range, weight.tensor)
+            yield from self._state_of(weight, piece)
+        yield from self._whole_state()
+
+    def rank_fragments(self) -> Iterable[Fragment]:
+        """Nothing."""
+        return ()
+
+    def refresh(self) -> None:
+        """The pieces of all ranks, in the number format that computes."""
+        self._zero.update_lp_params()
+
+    def optimized(self) -> Iterable[Tensor]:
+        """The flat partitions, once they have a state."""
+        partitions: list[Tensor] = self._zero.single_partition_of_fp32_groups
+        return [partition for partition in partitions if partition in self._optimizer.state]
+
+    def _weights_of_use(self) -> dict[int, Tensor]:
+        if not hasattr(self._optimizer, "weight_of_use"):
+            return {}
+        return {id(partition): self._optimizer.weight_of_use(partition) for partition in self.optimized()}
 
     def _pieces(self) -> Iterator[tuple[Fragment, Any]]:
         for name, parameter in self._parameters.items():
@@ -192,65 +323,38 @@ class PartitionedCore:
                 spec = ShardSpec.complete(name, tuple(parameter.shape))
                 yield Fragment(spec, "weight", (start, start + size), piece.hp_fragment), piece
 
-    def _state_of(self, piece: Any) -> dict[str, Any]:
-        partition = self._zero.single_partition_of_fp32_groups[piece.param_group_index]
-        window = piece.hp_fragment_address
-        return {
-            role: value.narrow(0, window.start, window.numel) if is_like(value, partition) else value
-            for role, value in self._zero.optimizer.state.get(partition, {}).items()
-        }
+    def _partition(self, piece: Any) -> Tensor:
+        partition: Tensor = self._zero.single_partition_of_fp32_groups[piece.param_group_index]
+        return partition
+
+    @staticmethod
+    def _window(flat: Tensor, piece: Any) -> Tensor:
+        return flat.narrow(0, piece.hp_fragment_address.start, piece.hp_fragment_address.numel)
+
+    def _parts(self) -> list[list[Part]]:
+        """What each group's partition consists of on this rank."""
+        parts: list[list[Part]] = [[] for _ in self._zero.single_partition_of_fp32_groups]
+        for weight, piece in self._pieces():
+            start, stop = weight.range
+            place = piece.hp_fragment_address.start
+            parts[piece.param_group_index].append(
+                Part(weight.name, weight.spec.global_shape, start, stop - start, place)
+            )
+        return parts
+
+    def _state_of(self, weight: Fragment, piece: Any) -> Iterator[Fragment]:
+        partition = self._partition(piece)
+        for role, value in self._optimizer.state.get(partition, {}).items():
+            like = isinstance(value, Tensor) and value.shape == partition.shape
+            yield state_fragment(weight.spec, role, self._window(value, piece) if like else value, weight.range)
+
+    def _whole_state(self) -> Iterator[Fragment]:
+        return self._optimizer.fragments() if isinstance(self._optimizer, WholeParameters) else iter(())
 
     def _make_state(self) -> None:
         partitions = self._zero.single_partition_of_fp32_groups
         for partition in partitions:
             partition.grad = torch.zeros_like(partition)
-        step_without_effect(self._zero.optimizer)
+        step_without_effect(self._optimizer)
         for partition in partitions:
             partition.grad = None
-
-
-def share(named: Iterable[tuple[str, nn.Parameter]], rank: int, world_size: int) -> list[tuple[str, nn.Parameter]]:
-    """Of what every rank has alike, the part that one rank answers for."""
-    return list(named)[rank::world_size]
-
-
-def whole(name: str, parameter: nn.Parameter) -> Fragment:
-    """A parameter that is held whole, as one flat fragment of its storage."""
-    return Fragment(
-        ShardSpec.complete(name, tuple(parameter.shape)), "weight", (0, parameter.numel()), parameter.data.view(-1)
-    )
-
-
-def is_like(value: Any, whole: Tensor) -> bool:
-    """Whether an optimizer's state has one entry for each element of the parameter."""
-    return isinstance(value, Tensor) and value.shape == whole.shape and value.dim() > 0
-
-
-def state_fragment(spec: ShardSpec, role: str, value: Any, covered: tuple[int, int]) -> Fragment:
-    """One entry of an optimizer's state.
-
-    Raises:
-        UserError: it is neither one number nor one number for each element, so that it cannot be saved.
-    """
-    if isinstance(value, Tensor) and value.numel() == covered[1] - covered[0] and value.dim() > 0:
-        return Fragment(spec, role, covered, value.view(-1))
-    if isinstance(value, Tensor) and value.numel() == 1:
-        return Fragment(spec, role, (0, 1), value.view(-1), scalar=True)
-    raise UserError(
-        f"optimizer: its state '{role}' of {spec.name} is {type(value).__name__}, which cannot be saved; "
-        "an optimizer must keep its state in tensors of one element or of the parameter's size"
-    )
-
-
-def step_without_effect(optimizer: torch.optim.Optimizer) -> None:
-    """Make an optimizer create its state: a step at rate 0. The numbers in the state are overwritten by whoever asks for this."""
-    kept = [(group, group["lr"], group.get("weight_decay")) for group in optimizer.param_groups]
-    for group, _, decay in kept:
-        group["lr"] = 0.0
-        if decay is not None:
-            group["weight_decay"] = 0.0
-    optimizer.step()
-    for group, rate, decay in kept:
-        group["lr"] = rate
-        if decay is not None:
-            group["weight_decay"] = decay

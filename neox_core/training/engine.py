@@ -19,10 +19,18 @@ from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective, WeighingObjective
 from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.parallel import Fragment
-from neox_core.plugins import PluginManager
-from neox_core.training.deepspeed_internals import float32_kept, import_deepspeed, make_core
+from neox_core.plugins import Optimizer, PluginManager
+from neox_core.training.deepspeed_internals import (
+    Observer,
+    float32_kept,
+    import_deepspeed,
+    make_core,
+    weights_of_use,
+)
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
-from neox_core.training.parameter_groups import parameter_groups
+from neox_core.training.loss_scale import LOSS_SCALE
+from neox_core.training.parameter_groups import groups_of
+from neox_core.training.whole_parameters import WholeParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,7 @@ class StepResult:
         skip_reason: why not.
         metrics: the objective's further metrics, averaged likewise.
         notice: the largest `notice` that a rank gave to `train_step`.
+        loss_scale: in fp16, the factor of this step's loss.
     """
 
     loss: float
@@ -44,6 +53,7 @@ class StepResult:
     skip_reason: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     notice: int = 0
+    loss_scale: float | None = None
 
 
 class TrainingModule(nn.Module):
@@ -87,22 +97,31 @@ class Engine:
         self.model = LanguageModel(resolved, plugins).to(self.device)
         mark("model")
         parameters = dict(self.model.named_parameters())
-        optimizer = make_optimizer(
-            resolved, plugins, parameter_groups(parameters, resolved[OptimizerSettings].weight_decay)
-        )
+        self._optimizer = make_optimizer(resolved, plugins, groups_of(self.model, resolved, plugins))
         module = TrainingModule(self.model, objective)
         try:
             with float32_kept(deepspeed):
                 self._deepspeed, *_ = deepspeed.initialize(
-                    model=module, optimizer=optimizer, config=dict(resolved.deepspeed)
+                    model=module,
+                    optimizer=self._optimizer,
+                    # Whether this one may be cut was decided before the run was launched.
+                    config={**resolved.deepspeed, "zero_allow_untested_optimizer": True},
                 )
         except ValidationError as error:
             raise UserError(refusal(error, resolved.deepspeed)) from error
         clipping = resolved[OptimizerSettings].gradient_clipping
-        self._core = make_core(self._deepspeed, parameters, clipping, dist.get_rank(), dist.get_world_size())
+        self._core = make_core(self._deepspeed, parameters, clipping)
         mark("engine")
 
-    def train_step(self, batches: Iterator[Batch], *, step: int, learning_rate: float, notice: int = 0) -> StepResult:
+    def train_step(
+        self,
+        batches: Iterator[Batch],
+        *,
+        step: int,
+        learning_rate: float,
+        notice: int = 0,
+        observe: Observer | None = None,
+    ) -> StepResult:
         """One optimizer step over the next micro-batches.
 
         Args:
@@ -110,6 +129,7 @@ class Engine:
             step: number of steps before this one; seeds dropout.
             learning_rate: rate of this step.
             notice: a number to tell all ranks with the step's own communication, such as a signal that arrived.
+            observe: shown the gradients, if the step is applied.
         """
         self._deepspeed.train()
         for group in self._deepspeed.optimizer.param_groups:
@@ -124,12 +144,15 @@ class Engine:
             self._deepspeed.backward(loss)
             sums.add(output, share)
             if micro_batch == self.accumulation - 1:
-                norm, applied = self._core.step()
+                norm, applied = self._core.step(observe)
             else:
                 self._deepspeed.step()
         means, loudest = sums.over_ranks(notice)
-        reason = None if applied else "the gradient is not finite"
-        return StepResult(means.pop("loss"), norm, applied, reason, means, loudest)
+        scale = self._core.loss_scale
+        factor = None if scale is None else scale.value
+        consequence = "" if scale is None else scale.after(overflow=not applied)
+        reason = None if applied else f"the gradient is not finite{consequence}"
+        return StepResult(means.pop("loss"), norm, applied, reason, means, loudest, factor)
 
     def _shares(self, batches: Iterator[Batch]) -> Iterable[tuple[Batch, Tensor | float]]:
         """The next micro-batches, each with what its loss counts; 1 is the mean over those of all ranks."""
@@ -148,19 +171,34 @@ class Engine:
         """Mean `loss` and metrics over the next `count` batches of every rank, weighed as in training, without dropout."""
         self._deepspeed.eval()
         sums = Averages(self.device)
-        for _ in range(count):
-            _, output = self._deepspeed.module(self._moved(next(batches)))
-            sums.add(output, 1.0 if self._weigh is None else output.weight)
+        with weights_of_use(self._core, self._optimizer):
+            for _ in range(count):
+                _, output = self._deepspeed.module(self._moved(next(batches)))
+                sums.add(output, 1.0 if self._weigh is None else output.weight)
         return sums.over_ranks()[0]
 
     def fragments(self) -> Iterable[Fragment]:
         """What this rank has to save: authoritative weights ("weight") and optimizer state, by canonical name."""
-        return self._core.fragments()
+        yield from self._core.fragments()
+        yield from self._core.rank_fragments()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint has to keep beside the fragments, as plain data."""
+        return {} if self._core.loss_scale is None else {LOSS_SCALE: self._core.loss_scale.state()}
 
     def load_fragments(self, reader: Reader) -> None:
         """Take weights and optimizer state from a checkpoint, whatever number of ranks or ZeRO stage wrote it."""
-        begun = reader.manifest.iteration > 0  # before the first step an optimizer may have no state to save
+        # Before the first step that is applied an optimizer may have no state to save.
+        begun = reader.state.get("applied", reader.manifest.iteration) > 0
         load_fragments(reader, self._core.targets() if begun else self._core.weight_targets())
+        own = list(self._core.rank_fragments())
+        for fragment in own:
+            fragment.tensor.zero_()
+        if own and reader.world_size == dist.get_world_size():
+            load_fragments(reader, own)
+        self._core.refresh()
+        if self._core.loss_scale is not None:
+            self._core.loss_scale.load(reader.state.get(LOSS_SCALE, {}))
 
     def update_from_checkpoint(self, reader: Reader, skip: Iterable[str]) -> WeightsReport:
         """Take weights alone from a checkpoint, of a model that may be another in part; see `update_from_checkpoint`."""
@@ -260,10 +298,12 @@ class Averages:
 
 
 def make_optimizer(resolved: Resolved, plugins: PluginManager, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The optimizer that the settings name, over parameter groups."""
+    """The optimizer that the settings name, over parameter groups; where ZeRO cuts them, one that lets it see them whole."""
     offer = plugins.find("optimizer", resolved.optimizer.name)
     params: Any = dict(resolved.optimizer.params)
     if offer.component.params is not None:
         params = plugins.load(offer, offer.component.params).model_validate(params)
     optimizer: torch.optim.Optimizer = plugins.load(offer, offer.component.factory)(groups, params)
-    return optimizer
+    cut = resolved.deepspeed["zero_optimization"]["stage"] > 0
+    whole = isinstance(offer.component, Optimizer) and offer.component.whole
+    return WholeParameters(optimizer) if cut and whole else optimizer

@@ -13,6 +13,7 @@ from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.data import Batches
 from neox_core.training.engine import Engine, StepResult
+from neox_core.training.measures import Measures
 from neox_core.training.progress import Progress
 from neox_core.training.run import Evaluation, Run, Step
 from neox_core.training.saving import Saver, is_due
@@ -34,6 +35,7 @@ class Training:
     plugins: PluginManager
     engine: Engine
     schedule: Schedule
+    measures: Measures
     batches: Mapping[str, Batches]
     saver: Saver
     description: Run
@@ -57,7 +59,11 @@ class Training:
             start = time.monotonic()
             rate = self.schedule(self.progress.applied)
             result = self.engine.train_step(
-                batches, step=self.progress.iteration, learning_rate=rate, notice=self.stop.received
+                batches,
+                step=self.progress.iteration,
+                learning_rate=rate,
+                notice=self.stop.received,
+                observe=self.measures.observer(self.progress.iteration + 1),
             )
             self.progress = self.progress.after(result, batch.total)
             if result.applied:
@@ -65,8 +71,9 @@ class Training:
             seconds, iteration, signal = time.monotonic() - start, self.progress.iteration, result.notice
             last = iteration == self.resolved.train_iters or signal or is_multiple(iteration, settings.exit_interval)
 
+            measures = self.measures.after(iteration, result.applied, self.engine.fragments)
             evaluations = [] if signal else self.evaluations_after(iteration)
-            self.notify("neox_step_end", step=self.step(result, rate, seconds, evaluations))
+            self.notify("neox_step_end", step=self.step(result, rate, seconds, measures, evaluations))
             self.check_skipped()
 
             if self.saver.enabled and (last or is_due(self.resolved[CheckpointSettings], iteration)):
@@ -80,7 +87,7 @@ class Training:
 
     def save(self) -> int:
         """Write a checkpoint of this moment; returns its iteration."""
-        checkpoint = self.saver.save(self.engine, self.progress)
+        checkpoint = self.saver.save(self.engine, self.progress, self.measures)
         self.notify("neox_checkpoint_saved", checkpoint=checkpoint)
         return checkpoint.iteration
 
@@ -102,7 +109,14 @@ class Training:
         loss, seconds = means.pop("loss"), time.monotonic() - start
         return Evaluation(split=split, loss=loss, batches=count, seconds=seconds, metrics=means)
 
-    def step(self, result: StepResult, rate: float, seconds: float, evaluations: list[Evaluation]) -> Step:
+    def step(
+        self,
+        result: StepResult,
+        rate: float,
+        seconds: float,
+        measures: Mapping[str, float],
+        evaluations: list[Evaluation],
+    ) -> Step:
         """What hooks are told of a step."""
         return Step(
             iteration=self.progress.iteration,
@@ -116,6 +130,9 @@ class Training:
             skip_reason=result.skip_reason,
             skipped=self.progress.skipped,
             metrics=result.metrics,
+            measures=measures,
+            noise_scale=self.measures.noise_scale,
+            loss_scale=result.loss_scale,
             evaluations=tuple(evaluations),
         )
 

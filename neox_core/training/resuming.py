@@ -17,6 +17,7 @@ from neox_core.config.architecture import meaning
 from neox_core.config.plain import shown
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.errors import UserError
+from neox_core.training.schedule_resuming import check_same_schedule
 
 Tell = Callable[[str], None]
 """Told what a user should know but need not mend."""
@@ -41,7 +42,7 @@ def checkpoint_to_resume(resolved: Resolved, notice: Tell) -> Path | None:
     Only a run that loads from where it saves may find nothing: it has not saved yet.
 
     Raises:
-        UserError: it is asked for and not there, or damaged, or of another model.
+        UserError: it is asked for and not there, or damaged, or of another model, or has another schedule.
     """
     settings = resolved[CheckpointSettings]
     if settings.load is None:
@@ -58,6 +59,7 @@ def checkpoint_to_resume(resolved: Resolved, notice: Tell) -> Path | None:
     found = find(directory, settings.iteration, on_interrupted=interrupted)
     if found is not None:
         check_same_model(found, resolved)
+        check_same_schedule(found, saved_settings(found, Manifest.read(found)), resolved, notice)
         tell_differences(found, resolved, notice)
     elif settings.save is None or Path(settings.save).absolute() != directory.absolute():
         raise UserError(

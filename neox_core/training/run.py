@@ -58,6 +58,9 @@ class Step:
     skip_reason: str | None = None  # why the optimizer was not stepped
     skipped: int = 0  # steps skipped so far
     metrics: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)  # of single parameters, as "gradient_norms/head.weight"
+    noise_scale: float | None = None  # of the gradient, in samples, as far as it is known
+    loss_scale: float | None = None  # that the step used, in fp16
     evaluations: tuple[Evaluation, ...] = ()  # passes made after this step
 
 

@@ -14,6 +14,7 @@ from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.plugins import PluginManager
 from neox_core.training.engine import Engine
 from neox_core.training.lock import DirectoryLock
+from neox_core.training.measures import Measures
 from neox_core.training.progress import Progress
 from neox_core.training.resuming import TOKENIZER
 from neox_core.training.run import Checkpoint
@@ -75,7 +76,7 @@ class Saver:
         """Whether the run saves at all."""
         return self._settings.save is not None
 
-    def save(self, engine: Engine, progress: Progress) -> Checkpoint:
+    def save(self, engine: Engine, progress: Progress, measures: Measures) -> Checkpoint:
         """Save; returns when the checkpoint is complete, on every rank."""
         start = time.monotonic()
         directory = Path(str(self._settings.save))
@@ -83,7 +84,7 @@ class Saver:
             directory,
             iteration=progress.iteration,
             fragments=engine.fragments(),
-            state=progress.to_dict() | self._facts,
+            state=progress.to_dict() | engine.state() | measures.state() | self._facts,
             files=self._files,
             random_state=capture(),
             group=self._group,

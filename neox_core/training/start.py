@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neox_core.checkpoint.manifest import Manifest
-from neox_core.config import Entry, LoggingSettings, NeoXArgs, Resolved, RunnerSettings
+from neox_core.config import Entry, LoggingSettings, NeoXArgs, Resolved, RunnerSettings, ScheduleSettings
 from neox_core.config.console_copy import copy_output
 from neox_core.config.entries import entries_of, plugins_for
 from neox_core.config.presets import RUN_SETTINGS
@@ -25,6 +25,9 @@ from neox_core.plugins import PluginManager
 from neox_core.training import preflight
 from neox_core.training.handover import FILE_NAME, Handover
 from neox_core.training.machines import default_address, find_world_or_least, port
+from neox_core.training.mup import save_base_shapes, take_base_shapes
+from neox_core.training.resuming import saved_settings
+from neox_core.training.schedule_resuming import with_saved_schedule
 
 if TYPE_CHECKING:
     from neox_core.config import SettingsFrom
@@ -81,7 +84,7 @@ def train(
         plugins: where components are looked up; None: those that the environment and the settings choose.
 
     Returns:
-        The directory of the run; None where its last step was taken already.
+        The directory of the run; None where its last step was taken already, or where there were only base shapes to write.
 
     Raises:
         UserError: everything that was found wrong.
@@ -90,6 +93,9 @@ def train(
     begun = time.time()
     entries = _entries(settings)
     prepared = prepare(entries, plugins or plugins_for(entries), default_name=name)
+    if written := save_base_shapes(prepared.resolved, prepared.plugins):
+        notice(f"written: {written}, as save_base_shapes asks; set it to false to train")
+        return None
     if prepared.already_done:
         notice(prepared.nothing_to_do)
         return None
@@ -127,7 +133,11 @@ def prepare(
     args = NeoXArgs(entries.values(), plugins, settings_from=settings_from)
     machines: list[Problem] = []
     world = find_world_or_least(args, machines)
+    preflight.attempt(machines, "base_shapes_file", args, lambda: take_base_shapes(args))
     resolved, tokenizer, checkpoint, initial, prompt_tokens = preflight.check(args, world, plugins, notice, machines)
+    if checkpoint is not None and resolved[ScheduleSettings].use_checkpoint_lr_scheduler:
+        args = with_saved_schedule(args, checkpoint, saved_settings(checkpoint, Manifest.read(checkpoint)))
+        resolved = args.resolve(world, resolved.vocabulary)
     name = run_name(resolved) or default_name
     run_dir = new_directory(Path(resolved[LoggingSettings].runs_dir).absolute() / name)
     handover = Handover(

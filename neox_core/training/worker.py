@@ -29,6 +29,7 @@ from neox_core.training.data import Batches, open_datasets
 from neox_core.training.engine import Engine
 from neox_core.training.handover import WAIT, Handover, agree, receive
 from neox_core.training.loop import Training
+from neox_core.training.measures import Measures
 from neox_core.training.progress import Progress
 from neox_core.training.run import Run
 from neox_core.training.saving import Saver
@@ -148,7 +149,8 @@ def train(handover: Handover, plugins: PluginManager, resolved: Resolved, stop: 
     loaded = begin_with(engine, Path(handover.initial), resolved, rank) if handover.initial else ()
     if handover.prompt_tokens and SOFT_PROMPT not in loaded:
         engine.begin_prompt(handover.prompt_tokens)
-    progress = resume(engine, Path(handover.checkpoint), rank) if handover.checkpoint else Progress()
+    measures = Measures(resolved, [name for name, _ in engine.model.named_parameters()], engine.device)
+    progress = resume(engine, measures, Path(handover.checkpoint), rank) if handover.checkpoint else Progress()
     for name in selected_loggers(resolved, plugins):
         plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
     plugins.register(startup, "start-up times")
@@ -158,6 +160,7 @@ def train(handover: Handover, plugins: PluginManager, resolved: Resolved, stop: 
         plugins=plugins,
         engine=engine,
         schedule=make_schedule(resolved, plugins),
+        measures=measures,
         batches=batches,
         saver=Saver(resolved, plugins, TorchGroup()),
         description=describe(handover, resolved, engine, progress),
@@ -191,10 +194,11 @@ def begin_with(engine: Engine, path: Path, resolved: Resolved, rank: int) -> tup
     return report.loaded
 
 
-def resume(engine: Engine, path: Path, rank: int) -> Progress:
-    """Weights, optimizer state, random states and counts from a checkpoint."""
+def resume(engine: Engine, measures: Measures, path: Path, rank: int) -> Progress:
+    """Weights, optimizer state, random states, averages of measures and counts from a checkpoint."""
     reader = Reader(path)
     engine.load_fragments(reader)
+    measures.load(reader.state)
     random_state = reader.random_state(rank)
     if random_state is not None:
         restore(random_state)

@@ -20,7 +20,16 @@ def admission_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[P
     settings = resolved[DeepSpeedSettings]
     extra = settings.deepspeed_extra_args or {}
     asked = settings.zero_allow_untested_optimizer or extra.get("zero_allow_untested_optimizer")
-    if not isinstance(optimizer, Optimizer) or asked or stage not in ZERO_STAGES or stage in {0, *optimizer.zero}:
+    if not isinstance(optimizer, Optimizer) or stage not in ZERO_STAGES or stage in {0, *optimizer.zero}:
+        return
+    if optimizer.local:
+        yield Problem(
+            keys=("optimizer", "zero_optimization", "precision"),
+            message=f"{optimizer.name} averages over the ranks by itself, which leaves nothing for stage {stage} of ZeRO to do",
+            remedy="set zero_optimization.stage: 0 and precision: fp32, or take another optimizer",
+            origin=resolved.origin("optimizer.type"),
+        )
+    if optimizer.local or asked:
         return
     yield Problem(
         keys=("optimizer", "zero_optimization", "zero_allow_untested_optimizer"),

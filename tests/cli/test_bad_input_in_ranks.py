@@ -23,7 +23,7 @@ def neox_step_end(run, step):
 
 def test_a_damaged_shard_is_named_and_left_alone(tmp_path):
     write_data(tmp_path)
-    write_config(tmp_path, save="saved", load="saved", train_iters=1)
+    write_config(tmp_path, save="saved", load="saved", train_iters=1, lr_decay_iters=2)
     assert neox("train", "tiny.yml", cwd=tmp_path, timeout=120).returncode == 0
     shard = tmp_path / "saved/global_step1/shards/rank-00000.safetensors"
     content = bytearray(shard.read_bytes())

@@ -28,7 +28,6 @@ def test_every_mistake_is_an_error(neox):
 @pytest.mark.parametrize(
     ("override", "key"),
     [
-        ("optimizer={type: Lion, params: {lr: 0.001}}", "optimizer"),
         ("launcher=pdsh", "launcher"),
         ("train_impl=dpo", "train_impl"),
     ],

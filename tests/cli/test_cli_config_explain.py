@@ -156,7 +156,7 @@ def test_options_of_an_optimizer_may_have_computed_defaults_or_none(neox):
         ("loggers", "console", None),
         ("moe_type", "torch", "megablocks"),
         ("norm", "rmsnorm", None),
-        ("optimizer.type", "adamw", "lion"),
+        ("optimizer.type", "lion", None),
         ("pos_emb", "rotary", None),
         ("train_impl", "normal", "dpo"),
     ],

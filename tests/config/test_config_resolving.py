@@ -454,13 +454,20 @@ def test_problems_of_all_rules_and_derivations_come_together():
         ({"deepspeed_slurm": True}, "true: this version does not have it yet"),
         ({"autotuning_run": "tune"}, "'tune': this version does not have it yet"),
         ({"moe_num_experts": 8}, "sinkhorn, GPT-NeoX's default: this version does not have it yet"),
-        ({"precision": "fp16"}, "fp16 cannot be trained on a CPU"),
-        ({"fp16": {"enabled": True}}, "fp16 cannot be trained on a CPU"),
         ({"use_mup": True}, "true: this version does not have it yet (remove it to train without)"),
     ],
 )
 def test_what_cannot_be_run_here_resolves_and_says_so(changes, message):
     assert any(message in limitation for limitation in limitations(2, **changes))
+
+
+@pytest.mark.parametrize("changes", [{"precision": "fp16"}, {"fp16": {"enabled": True}}])
+def test_fp16_on_a_cpu_is_said_to_be_slow(changes):
+    found = resolve(World.local(1, "cpu"), **changes)
+    assert found.limitations == ()
+    assert any("fp16 is slow on CPUs" in notice.message for notice in found.notices)
+    on_gpu = resolve(World.local(1, "cuda"), **changes)
+    assert not any("slow" in notice.message for notice in on_gpu.notices)
 
 
 def test_a_key_left_at_its_default_is_no_limitation():

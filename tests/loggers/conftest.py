@@ -34,6 +34,12 @@ def make_resolved():
 
 
 @pytest.fixture
+def make_stated():
+    """Settings for two ranks that state the peak of a device, in 10^12 FLOP/s."""
+    return lambda tflops: NeoXArgs.from_dict({**KEYS, "peak_theoretical_tflops": tflops}).resolve(World.local(2))
+
+
+@pytest.fixture
 def make_run(tmp_path, make_resolved):
     def make(**changes):
         facts = {

@@ -36,7 +36,7 @@ class Watcher:
         self.clock = Clock()
         self.measured = 0
         self.console = Console(
-            Terminal(self.stream, columns), log_interval=log_interval, measure_peak=self.measure, clock=self.clock
+            Terminal(self.stream, columns), log_interval=log_interval, find_peak=self.measure, clock=self.clock
         )
 
     def measure(self):
@@ -80,7 +80,7 @@ def test_a_run_is_introduced(make_run, tmp_path):
         "tiny",
         "  model         12.6M parameters in fp32",
         "  steps         1 to 200, each of 512 tokens",
-        "  machine       2 cpu ranks, matmul peak 2.00 GFLOP/s",
+        "  machine       2 cpu ranks, measured matmul peak 2.00 GFLOP/s",
         f"  files         {tmp_path}",
     ]
 
@@ -94,7 +94,7 @@ def test_a_resumed_run_says_from_where(make_run):
 def test_a_run_on_several_hosts_says_how_many(make_run, make_resolved):
     resolved = make_resolved(World((Host("a", 8), Host("b", 8)), "cuda"))
     text = Watcher(make_run(resolved=resolved)).start()
-    assert "  machine       16 cuda ranks on 2 hosts, matmul peak" in text
+    assert "  machine       16 cuda ranks on 2 hosts, measured matmul peak" in text
 
 
 def test_the_peak_is_measured_once_and_by_the_main_rank_only(make_run, make_step):
@@ -130,6 +130,26 @@ def test_a_line_tells_progress_loss_speed_and_remaining_time(watch, make_step):
     assert watcher.step(make_step(10, metrics={"z_loss": 0.125})) == (
         " 10/200  loss 4.5000  lr 3.00e-4  grad 1.25  1.02k tok/s  eta 1:35  51% peak  z_loss 0.1250\n"
     )
+
+
+def test_a_line_tells_the_loss_scale_and_the_noise_scale(watch, make_step):
+    watcher = watch(log_interval=1)
+    watcher.step(make_step(1))
+    measured = make_step(2, loss_scale=65536.0, noise_scale=12_345.0, measures={"gradient_norms/head.weight": 1.0})
+    assert watcher.step(measured).endswith("51% peak  scale 65,536  noise 12.3k\n")
+
+
+def test_a_stated_peak_is_not_measured(make_stated, make_run, make_step, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(console, "matmul_peak", lambda *arguments: pytest.fail("it was measured"))
+    run = make_run(resolved=make_stated(0.001))
+    made = console.build(run.resolved, tmp_path)
+    made.neox_train_start(run)
+    made.neox_step_end(run, make_step(1))
+    made.neox_train_end(run, None)
+    text = capsys.readouterr().out
+    assert "2 cpu ranks, theoretical peak 2.00 GFLOP/s\n" in text
+    assert "  51% peak\n" in text
+    assert "51% of the theoretical peak, 2.00 GFLOP/s\n" in text
 
 
 def test_a_line_copes_with_any_number(watch, make_step):

@@ -124,6 +124,29 @@ def test_curves_of_metrics_and_of_evaluations(path, make_run, make_step, validat
     assert curve([path], "loss", split="test") == []
 
 
+def test_what_is_measured_is_in_the_step_and_makes_curves(path, make_run, make_step):
+    measures = {"gradient_norms/head.weight": 0.1}
+    life(JsonLines(path), make_run(), [make_step(1), make_step(2, measures=measures, noise_scale=1e3, loss_scale=2.0)])
+    assert curve([path], "gradient_norms/head.weight") == [(2, 0.1)]
+    assert curve([path], "noise_scale") == [(2, 1e3)]
+    assert curve([path], "loss_scale") == [(2, 2.0)]
+
+
+def test_files_of_earlier_versions_make_curves(path, make_run, make_step):
+    life(JsonLines(path), make_run(), [make_step(1)])
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({k: v for k, v in e.items() if k != "measures"}) + "\n" for e in events))
+    assert curve([path], "loss") == [(1, 4.5)]
+
+
+def test_the_utilisation_is_told_where_the_peak_is_stated(tmp_path, path, make_run, make_step, make_stated):
+    life(jsonl.build(make_stated(0.001), tmp_path), make_run(), [make_step(1)])
+    assert curve([path], "model_flops_utilization") == [(1, 1024e6 / 2e9)]
+    path.unlink()
+    life(jsonl.build(make_run().resolved, tmp_path), make_run(), [make_step(1)])
+    assert curve([path], "model_flops_utilization") == []
+
+
 def test_the_factory_writes_in_the_runs_directory(tmp_path, make_run):
     run = make_run()
     life(jsonl.build(run.resolved, tmp_path), run, [])

@@ -60,6 +60,26 @@ def test_scalars_have_the_names_of_gpt_neox(make_logger, directory, make_run, ma
     }
 
 
+def test_what_is_measured_has_the_names_of_gpt_neox(make_logger, directory, make_run, make_step):
+    measures = {
+        "gradient_norms/head.weight": 0.5,
+        "pct_grad_zeros/head.weight": 25.0,
+        "parameter_norms/head.weight": 7.0,
+        "optimizer_state_norms/exp_avg/head.weight": 0.125,
+    }
+    life(make_logger(), make_run(), [make_step(3, measures=measures, noise_scale=1500.0, loss_scale=65536.0)])
+    expected = {**measures, "train/noise_scale": 1500.0, "train/loss_scale": 65536.0}
+    assert {tag: scalars(directory / "tiny", tag) for tag in expected} == {
+        tag: [(3, value)] for tag, value in expected.items()
+    }
+
+
+def test_the_utilisation_is_a_share_of_the_stated_peak(make_logger, directory, make_run, make_step, make_stated):
+    run = make_run(resolved=make_stated(0.001))  # of each of two ranks, in 10^12 FLOP/s
+    life(make_logger(), run, [make_step(1)])
+    assert scalars(directory / "tiny", "runtime/model_flops_utilization") == [(1, pytest.approx(1024e6 / 2e9))]
+
+
 def test_a_resumed_run_continues_the_curve_without_overlap(make_logger, directory, make_run, make_step):
     life(make_logger(), make_run(), [make_step(i, loss=float(i)) for i in (1, 2, 3, 4)])
     life(make_logger(), make_run(start_iteration=2), [make_step(i, loss=10.0 * i) for i in (3, 4, 5)])

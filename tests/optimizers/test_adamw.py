@@ -1,53 +1,31 @@
-"""AdamW against the paper's algorithm in float64."""
+"""The Adam family: names, options that make no sense, and which implementation a machine gets."""
 
 from __future__ import annotations
 
-import numpy as np
+import logging
+
 import pytest
 import torch
-from neox_optimizers.adam import AdamParams, build
+from neox_optimizers import adam, counts, cpu_adam
+from neox_optimizers.params import AdamParams, FusedAdamParams
 from pydantic import ValidationError
 from training_models import plugins
 
-BETAS, EPS, RATE = (0.8, 0.9), 1e-3, 0.05
+NAN, INF = float("nan"), float("inf")
 
 
-def by_hand(weight, gradients, decay):
-    first, second = np.zeros_like(weight), np.zeros_like(weight)
-    for step, gradient in enumerate(gradients, 1):
-        first = BETAS[0] * first + (1 - BETAS[0]) * gradient
-        second = BETAS[1] * second + (1 - BETAS[1]) * gradient**2
-        weight = weight * (1 - RATE * decay)
-        corrected = np.sqrt(second / (1 - BETAS[1] ** step)) + EPS
-        weight = weight - RATE * first / (1 - BETAS[0] ** step) / corrected
-    return weight
-
-
-@pytest.mark.parametrize("decay", [0.0, 0.3])
-def test_twenty_steps_are_those_of_the_algorithm(decay):
-    random = np.random.default_rng(0)
-    start, gradients = random.standard_normal((5, 3)), random.standard_normal((20, 5, 3))
-    parameter = torch.nn.Parameter(torch.from_numpy(start.copy()))
-    params = AdamParams(lr=RATE, betas=BETAS, eps=EPS)
-    optimizer = build([{"params": [parameter], "weight_decay": decay}], params)
-    for gradient in gradients:
-        parameter.grad = torch.from_numpy(gradient.copy())
-        optimizer.step()
-    np.testing.assert_allclose(parameter.detach().numpy(), by_hand(start, gradients, decay), rtol=1e-10, atol=1e-12)
+def groups(*decays):
+    return [{"params": [torch.nn.Parameter(torch.ones(2))], "names": ["a"], "weight_decay": decay} for decay in decays]
 
 
 def test_each_group_decays_by_its_own():
-    decayed, exempt = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
-    groups = [{"params": [decayed], "weight_decay": 0.5}, {"params": [exempt], "weight_decay": 0.0}]
-    optimizer = build(groups, AdamParams(lr=0.1))
+    optimizer = adam.build(groups(0.5, 0.0), FusedAdamParams(lr=0.1))
+    decayed, exempt = (group["params"][0] for group in optimizer.param_groups)
     for parameter in (decayed, exempt):
         parameter.grad = torch.zeros(2)
     optimizer.step()
     assert decayed.tolist() == pytest.approx([0.95, 0.95])
     assert exempt.tolist() == [1.0, 1.0]
-
-
-NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(
@@ -57,6 +35,7 @@ NAN, INF = float("nan"), float("inf")
         *({"eps": eps} for eps in (0, NAN, INF)),
         *({"betas": betas} for betas in ([0.9], [0.9, 1], [-0.1, 0.9], [NAN, 0.9], [0.9, NAN])),
         {"beta1": 0.9},
+        {"weight_decay": 0.1},
     ],
 )
 def test_options_that_make_no_sense_are_refused(wrong):
@@ -65,7 +44,60 @@ def test_options_that_make_no_sense_are_refused(wrong):
 
 
 @pytest.mark.parametrize("name", ["adamw", "AdamW", "adam", "cpu_torch_adam", "CPU_torch_Adam"])
-def test_it_has_the_names_of_gpt_neox(name):
-    parameter = torch.nn.Parameter(torch.ones(2))
-    made = plugins().make("optimizer", name, [{"params": [parameter], "weight_decay": 0.0}], AdamParams(lr=RATE))
+def test_on_a_cpu_all_names_of_gpt_neox_are_torchs(name):
+    made = plugins().make("optimizer", name, groups(0.0), FusedAdamParams())
     assert isinstance(made, torch.optim.AdamW)
+
+
+def test_decay_that_is_part_of_the_gradient_is_torchs_adam():
+    made = adam.build(groups(0.0), FusedAdamParams(adam_w_mode=False))
+    assert isinstance(made, torch.optim.Adam)
+    assert not isinstance(made, torch.optim.AdamW)
+
+
+def test_the_log_says_once_whose_kernels_are_used(caplog):
+    adam.announce.cache_clear()
+    with caplog.at_level(logging.INFO, "neox"):
+        for _ in range(2):
+            adam.build(groups(0.0), FusedAdamParams())
+    assert [record.message for record in caplog.records] == ["optimizer: Adam by torch's fused kernels"]
+
+
+class Counting(torch.optim.Optimizer):
+    """Counts in Python numbers; of each group only for the last parameter, if `lazy`."""
+
+    def __init__(self, groups, lazy):
+        super().__init__(groups, {"lr": 0.1})
+        self.lazy = lazy
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for number, parameter in enumerate(group["params"]):
+                state = self.state[parameter]
+                assert type(state.setdefault("step", 0)) is int
+                state["step"] += 1 if number == len(group["params"]) - 1 or not self.lazy else 0
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_counts_are_tensors_between_steps_and_alike_within_a_group(lazy):
+    parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(3)]
+    optimizer = Counting([{"params": parameters[:2]}, {"params": parameters[2:]}], lazy)
+    assert counts.keep_counts_in_tensors(optimizer, alike=lazy) is optimizer
+    every = optimizer.param_groups
+    for shown in (every, every, every[:1]):  # as when only some groups are stepped
+        optimizer.param_groups = shown
+        optimizer.step()
+    found = [optimizer.state[parameter]["step"] for parameter in parameters]
+    assert all(isinstance(step, torch.Tensor) for step in found)
+    assert [float(step) for step in found] == [3, 3, 2]
+
+
+def test_without_a_compiler_cpu_adam_says_what_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert cpu_adam.lack() == ("needs g++ and ninja to build its extension; cpu_torch_adam computes the same without")
+    monkeypatch.setenv("CXX", "clang++")
+    assert "clang++ and ninja" in cpu_adam.lack()
+    for tool in ("ninja", "clang++"):
+        (tmp_path / tool).touch(mode=0o755)
+    assert cpu_adam.lack() is None

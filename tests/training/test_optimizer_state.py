@@ -8,7 +8,7 @@ from training_models import model
 
 from neox_core.errors import UserError
 from neox_core.parallel import ShardSpec
-from neox_core.training.deepspeed_internals import state_fragment, step_without_effect
+from neox_core.training.fragments import state_fragment, step_without_effect
 from neox_core.training.parameter_groups import parameter_groups
 
 SPEC = ShardSpec.complete("layers.0.mlp.up.weight", (2, 3))
@@ -52,12 +52,20 @@ def test_state_of_an_element_each_is_a_piece_and_of_one_number_a_scalar():
     assert (float(mean[0, 0]), float(count)) == (7.0, 8.0), "fragments are the live storage"
 
 
-@pytest.mark.parametrize("value", [3, {"a": 1}, torch.ones(4)])
-def test_state_of_another_kind_is_refused(value):
+def test_state_of_a_row_each_is_kept_of_whole_parameters():
+    rows = torch.ones(2, 1)
+    fragment = state_fragment(SPEC, "rows", rows, (0, 6))
+    assert (fragment.name, fragment.spec.global_shape, fragment.range) == (SPEC.name, (2, 1), (0, 2))
+    fragment.tensor[1] = 5.0
+    assert rows.tolist() == [[1.0], [5.0]]
+
+
+@pytest.mark.parametrize(("value", "covered"), [(3, (0, 6)), ({"a": 1}, (0, 6)), (torch.ones(4), (2, 5))])
+def test_state_of_another_kind_is_refused(value, covered):
     with pytest.raises(
         UserError, match=r"optimizer: its state 'odd' of layers\.0\.mlp\.up\.weight is .*cannot be saved"
     ):
-        state_fragment(SPEC, "odd", value, (0, 6))
+        state_fragment(SPEC, "odd", value, covered)
 
 
 def test_a_step_without_effect_makes_state_and_moves_nothing():

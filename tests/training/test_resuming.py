@@ -96,9 +96,9 @@ def test_another_tokenizer_is_refused(resolve, tmp_path):
     ("change", "named"), [({"seed": 9}, "seed changed"), ({"train_iters": 7}, "train_iters changed"), ({}, None)]
 )
 def test_changes_of_the_data_are_told(resolve, tmp_path, change, named):
-    write_checkpoint(resolve(), tmp_path / "saved")
+    write_checkpoint(resolve(lr_decay_iters=6), tmp_path / "saved")
     notices = []
-    checkpoint_to_resume(resolve(load="saved", **change), notices.append)
+    checkpoint_to_resume(resolve(load="saved", lr_decay_iters=6, **change), notices.append)
     assert [notice.partition(" since")[0] for notice in notices] == ([named] if named else [])
 
 

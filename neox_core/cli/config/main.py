@@ -12,6 +12,7 @@ VERBS = {
     "explain": "one key: its value, where it was set, whose it is, what it does",
     "diff": "how two configurations, runs or checkpoints differ, and whether it matters",
     "show": "print every key with its value and where that was set",
+    "schedule": "plot the learning rate over the steps of a run",
     "schema": "a JSON Schema of configuration files, for editors",
     "docs": "the reference page of all keys",
     "convert": "write files for GPT-NeoX with today's names, ordered by group",

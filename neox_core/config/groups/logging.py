@@ -9,7 +9,13 @@ class LoggingSettings(Settings, group="logging"):
     loggers: list[str] | None = setting(
         None, "Loggers by name; none: the default ones and those whose key is set", changes="nothing"
     )
-    log_interval: int = setting(100, "Steps between lasting lines", origin="megatron", changes="nothing", gt=0)
+    log_interval: int = setting(
+        100,
+        "Steps between lasting lines of the console, and between norms of parameters",
+        origin="megatron",
+        changes="nothing",
+        gt=0,
+    )
     log_dir: str | None = setting(
         None,
         "Directory for copies of what each host prints; none: no copies",

@@ -8,39 +8,44 @@ class MeasureSettings(Settings, group="measures"):
 
     peak_theoretical_tflops: float | None = setting(
         None,
-        "Peak speed of a device in 10^12 operations a second, of which the utilisation is a share; none: it is not told",
+        "Peak speed of a device (of a rank, on CPUs) in 10^12 operations a second, of which the utilisation is a share; none: "
+        "the console measures it",
         origin="gpt-neox",
         changes="nothing",
-        pending=True,
         gt=0,
     )
-    log_param_norm: bool = setting(False, "Norm of each parameter", origin="gpt-neox", changes="nothing", pending=True)
+    log_param_norm: bool = setting(
+        False, "Norm of each parameter, every `log_interval` steps", origin="gpt-neox", changes="nothing"
+    )
     log_grad_norm: bool = setting(
-        False, "Norm of each parameter's gradient", origin="gpt-neox", changes="nothing", pending=True
+        False,
+        "Norm of each parameter's gradient before clipping, every `log_interval` steps",
+        origin="gpt-neox",
+        changes="nothing",
     )
     log_grad_pct_zeros: bool = setting(
         False,
-        "Share of zeros in each parameter's gradient, in per cent",
+        "Share of zeros in each parameter's gradient, in per cent, every `log_interval` steps",
         origin="gpt-neox",
         changes="nothing",
-        pending=True,
     )
     log_optimizer_states: bool = setting(
-        False, "Norms of the optimizer's state", origin="gpt-neox", changes="nothing", pending=True
+        False,
+        "Norms of the optimizer's state of each parameter, every `log_interval` steps",
+        origin="gpt-neox",
+        changes="nothing",
     )
     log_gradient_noise_scale: bool = setting(
         False,
         "Gradient noise scale, which tells how large a batch is of use (McCandlish et al., 2018)",
         origin="gpt-neox",
         changes="nothing",
-        pending=True,
     )
     gradient_noise_scale_n_batches: int = setting(
         5,
         "Batches in the larger of the two that the noise scale compares",
         origin="gpt-neox",
         changes="nothing",
-        pending=True,
         ge=2,
     )
     gradient_noise_scale_cpu_offload: bool = setting(
@@ -48,5 +53,4 @@ class MeasureSettings(Settings, group="measures"):
         "Keep the gradients for the noise scale in the host's memory",
         origin="gpt-neox",
         changes="speed",
-        pending=True,
     )

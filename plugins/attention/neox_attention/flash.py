@@ -101,7 +101,7 @@ def options(sight: Visibility, softmax: Softmax) -> dict[str, Any]:
     """What flash-attn's function is told. Causality and window are aligned to the last key."""
     return {
         "dropout_p": softmax.dropout,
-        "softmax_scale": None,  # 1 / sqrt(head_dim)
+        "softmax_scale": softmax.scale,
         "causal": True,
         "window_size": (-1, -1) if sight.window is None else (sight.window, 0),
         "alibi_slopes": slopes(sight, softmax),

@@ -44,7 +44,7 @@ class MambaBlock(nn.Module):
             tag(parameter, uniform(TAPS**-0.5))
         self.x_proj = context.linear(self.width, self.rank + 2 * STATES, bias=bias, role="input")
         self.dt_proj = nn.Linear(self.rank, self.width)
-        tag(cast("nn.Parameter", self.dt_proj.weight), uniform(self.rank**-0.5))
+        tag(cast("nn.Parameter", self.dt_proj.weight), uniform(self.rank**-0.5), scaled=True)
         tag(self.dt_proj.bias, steps)
         # States begin to decay at the rates 1, 2, ... (S4D-Real of Gu et al., 2022).
         self.A_log = nn.Parameter(torch.arange(1.0, STATES + 1).log().repeat(self.width, 1))

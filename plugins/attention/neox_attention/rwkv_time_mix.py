@@ -44,15 +44,15 @@ class TimeMix(nn.Module):
         steep, flat = falling(hidden, left), falling(hidden, left / 2)
         self.mix = nn.Parameter(steep.clone())
         self.mixes = without_decay(nn.Parameter(torch.stack((steep, steep, steep - 0.3 * depth, flat, flat))))
-        self.mix_down = _small(hidden, MIXED * MIX_RANK)
-        self.mix_up = _small(MIXED, MIX_RANK, hidden)
+        self.mix_down = _small(hidden, MIXED * MIX_RANK, fan_in=0)
+        self.mix_up = _small(MIXED, MIX_RANK, hidden, fan_in=1)
 
     def _init_decays(self, hidden: int, heads: int, head_size: int, depth: float) -> None:
         channel = torch.arange(heads * head_size)
         place = channel / max(1, heads * head_size - 1)
         self.decay = nn.Parameter(-6 + 5 * place ** (0.7 + 1.3 * depth))
-        self.decay_down = _small(hidden, DECAY_RANK)
-        self.decay_up = _small(DECAY_RANK, heads * head_size)
+        self.decay_down = _small(hidden, DECAY_RANK, fan_in=0)
+        self.decay_up = _small(DECAY_RANK, heads * head_size, fan_in=0)
         bonus = depth * (1 - place) + 0.1 * ((channel + 1) % 3 - 1)
         self.bonus = without_decay(nn.Parameter(bonus.view(heads, head_size)))
 
@@ -92,8 +92,8 @@ def falling(hidden: int, power: float) -> Tensor:
     return 1 - (torch.arange(hidden) / hidden) ** power
 
 
-def _small(*shape: int) -> nn.Parameter:
-    return tag(nn.Parameter(torch.zeros(shape)), uniform(1e-4))
+def _small(*shape: int, fan_in: int) -> nn.Parameter:
+    return tag(nn.Parameter(torch.zeros(shape)), uniform(1e-4), fan_in=fan_in)
 
 
 def _heads(context: LayerContext) -> tuple[int, int]:

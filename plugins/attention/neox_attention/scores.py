@@ -25,6 +25,7 @@ class Softmax:
 
     Args:
         bias: added to scaled scores, where there is one.
+        scale: what products of queries and keys are multiplied by; None: 1 / sqrt(head_dim).
         dropout: of attention weights; 0 outside of training.
         divisor: scores are divided by it before the softmax and multiplied again within (`apply_query_key_layer_scaling`).
         wide: whether `eager` computes the softmax in float32 when the inputs are narrower.
@@ -32,6 +33,7 @@ class Softmax:
     """
 
     bias: Bias | None = None
+    scale: float | None = None
     dropout: float = 0.0
     divisor: int = 1
     wide: bool = False
@@ -61,7 +63,7 @@ def eager(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax:
     """Step by step, with all scores in memory, as GPT-NeoX does on a CPU."""
     repeats = query.shape[1] // key.shape[1]
     key, value = (part.repeat_interleave(repeats, 1) if repeats > 1 else part for part in (key, value))
-    scores = _products(query, key, 1 / (math.sqrt(query.shape[-1]) * softmax.divisor))
+    scores = _products(query, key, _factor(query.shape[-1], softmax))
     bias = dense_bias(softmax, sight)
     if bias is not None:
         scores = scores + (bias / softmax.divisor).to(scores.dtype)  # the softmax multiplies by it again
@@ -70,6 +72,10 @@ def eager(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax:
         scores = scores.float() * softmax.divisor
     weights = torch.softmax(scores, -1).to(query.dtype)
     return functional.dropout(weights, softmax.dropout) @ value
+
+
+def _factor(head_dim: int, softmax: Softmax) -> float:
+    return 1 / (math.sqrt(head_dim) * softmax.divisor) if softmax.scale is None else softmax.scale / softmax.divisor
 
 
 def _products(query: Tensor, key: Tensor, factor: float) -> Tensor:
@@ -99,6 +105,7 @@ def sdpa(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: 
         attn_mask=mask,
         dropout_p=softmax.dropout,
         is_causal=mask is None and sight.queries > 1,
+        scale=softmax.scale,
         enable_gqa=query.shape[1] != key.shape[1],
     )
 
@@ -139,6 +146,7 @@ def flex(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: 
         value,
         score_mod=None if bias is None else add_bias,
         block_mask=blocks,
+        scale=softmax.scale,
         enable_gqa=query.shape[1] != key.shape[1],
     )
     return mixed

@@ -32,6 +32,8 @@ class SoftmaxAttention(nn.Module):
         self.positions = [context.positions]  # in a list: shared with the embedding, not a sub-module of every layer
         rows, bias = (self.heads + 2 * self.kv_heads) * self.head_dim, model.use_bias_in_attn_linear
         self.query_key_value = context.linear(model.hidden_size, rows, bias=bias, role="input")
+        sizes = [self.heads // self.kv_heads * self.head_dim, self.head_dim, self.head_dim]
+        self.query_key_value.weight.row_parts = sizes  # type: ignore[attr-defined]
         self.norm = context.norm((self.heads, self.head_dim)) if model.use_qk_layernorm else None
         self.output = context.linear(self.heads * self.head_dim, model.hidden_size, bias=bias, role="output")
         self.compute = IMPLEMENTATIONS[context.resolved[SoftmaxSettings].attention_implementation]
@@ -40,6 +42,7 @@ class SoftmaxAttention(nn.Module):
             bias=context.positions.bias if context.positions.has_bias else None,
             divisor=max(context.layer, 1) if model.apply_query_key_layer_scaling else 1,
             wide=model.attention_softmax_in_fp32,
+            scale=context.attention_scale(self.head_dim),
             bias_after=context.resolved.reproduces("layer-scaling-of-biases"),
         )
 

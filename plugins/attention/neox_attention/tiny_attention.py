@@ -16,9 +16,11 @@ class TinyAttention(nn.Module):
     def __init__(self, context: LayerContext, inputs: int, dim: int, outputs: int, dropout: float) -> None:
         super().__init__()
         self.query_key_value = context.linear(inputs, 3 * dim, bias=True, role="input")
+        self.query_key_value.weight.row_parts = [dim, dim, dim]  # type: ignore[attr-defined]
         self.output = context.linear(dim, outputs, bias=True, role="input")
         self.compute = IMPLEMENTATIONS[context.resolved[SoftmaxSettings].attention_implementation]
-        self.softmax = Softmax(wide=context.model.attention_softmax_in_fp32)
+        scale = context.attention_scale(dim, base_head_size=dim)
+        self.softmax = Softmax(wide=context.model.attention_softmax_in_fp32, scale=scale)
         self.dropout = dropout
 
     def forward(self, rows: Tensor, sight: Visibility) -> Tensor:

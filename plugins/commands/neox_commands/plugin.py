@@ -10,6 +10,7 @@ from neox_core.plugins import Commands
 def neox_commands(commands: Commands) -> None:
     """Add the verbs."""
     commands.add("data", "neox_commands.data:main", help="make token files from text")
+    commands.add("mup", "neox_commands.mup:main", help="base shapes of muP, and its coordinate check")
     commands.add("generate", "neox_commands.generate:main", help="let a trained model write")
 
 

@@ -16,6 +16,7 @@ from neox_converters.gpt_neox_mamba import mamba_block
 from neox_converters.gpt_neox_parts import linear_rules, norm_rules
 from neox_converters.gpt_neox_rwkv import rwkv_block
 from neox_converters.mapping import MappedConverter, Rule, renamed
+from neox_converters.mup_factors import require_plain
 from neox_core.config import GATED, ModelSettings, Resolved
 
 BlockRules = Callable[[Resolved, str, str], Iterable[Rule]]
@@ -26,10 +27,15 @@ BLOCKS: dict[str, BlockRules] = {"mamba": mamba_block, "gmlp": gmlp_block, "amlp
 
 
 class GPTNeoXConverter(MappedConverter):
-    """Converts weights of the architecture that the settings describe."""
+    """Converts weights of the architecture that the settings describe.
+
+    Raises:
+        SettingsError: muP multiplies by factors beside the weights, which GPT-NeoX does not heed.
+    """
 
     def __init__(self, resolved: Resolved) -> None:
         model = resolved[ModelSettings]
+        require_plain("GPT-NeoX", resolved)
         super().__init__("GPT-NeoX", _rules(resolved), _unused(model), _copies(resolved))
 
 

@@ -14,7 +14,7 @@ import torch
 
 from neox_core.config import LoggingSettings
 from neox_loggers import lines
-from neox_loggers.measures import Pace
+from neox_loggers.measures import Pace, stated_peak
 from neox_loggers.opening import opening
 from neox_loggers.peak import machine_peak, matmul_peak
 from neox_loggers.summary import Summary
@@ -38,7 +38,7 @@ class Console:
     Args:
         terminal: where to write.
         log_interval: in steps.
-        measure_peak: gives the FLOP/s of the whole machine; called once, when training starts.
+        find_peak: gives the FLOP/s of the whole machine, stated or measured; called once, when training starts.
         clock: seconds.
     """
 
@@ -47,12 +47,12 @@ class Console:
         terminal: Terminal,
         *,
         log_interval: int,
-        measure_peak: Callable[[], float],
+        find_peak: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._terminal = terminal
         self._log_interval = log_interval
-        self._measure_peak = measure_peak
+        self._find_peak = find_peak
         self._clock = clock
         self._peak = math.nan
         self._started = self._redrawn = clock()
@@ -62,7 +62,7 @@ class Console:
     def neox_train_start(self, run: Run) -> None:
         """Say what is about to run."""
         if run.is_main:
-            self._peak = self._measure_peak()
+            self._peak = self._find_peak()
             for text in opening(run, self._peak):
                 self._terminal.line(text)
             self._started = self._clock()
@@ -109,7 +109,10 @@ def build(resolved: Resolved, run_dir: Path) -> Console:
         UserError: the variable `NEOX_TERMINAL` is not a number of columns.
     """
 
-    def measure_peak() -> float:
+    def find_peak() -> float:
+        stated = stated_peak(resolved)
+        if stated is not None:
+            return stated
         rank_peak = matmul_peak(resolved.world.device, DTYPES[resolved.precision])
         return machine_peak(
             rank_peak, resolved.world, threads=torch.get_num_threads(), cores=len(os.sched_getaffinity(0))
@@ -118,5 +121,5 @@ def build(resolved: Resolved, run_dir: Path) -> Console:
     return Console(
         Terminal(sys.stdout, columns_of(sys.stdout, os.environ)),
         log_interval=resolved[LoggingSettings].log_interval,
-        measure_peak=measure_peak,
+        find_peak=find_peak,
     )

@@ -25,7 +25,7 @@ def curve(paths: Iterable[Path], name: str, *, split: str | None = None) -> list
 
     Args:
         paths: the `metrics.jsonl` of each start, the earliest first: `sorted(Path("runs/NAME").glob("*/metrics.jsonl"))`.
-        name: a field of the events ("loss", "learning_rate") or one of their metrics. Events without it are left out.
+        name: a field of the events ("loss", "learning_rate"), or one of their metrics or measures. Events without it are left out.
         split: None for the curve of the steps; "validation" or "test" for that of the evaluations.
     """
     values: dict[int, float] = {}
@@ -33,7 +33,7 @@ def curve(paths: Iterable[Path], name: str, *, split: str | None = None) -> list
         if event["event"] == "start":
             values = {iteration: value for iteration, value in values.items() if iteration <= event["iteration"]}
         elif event["event"] == ("step" if split is None else "evaluation") and event.get("split") == split:
-            value = event.get(name, event["metrics"].get(name))
+            value = {**event.get("measures", {}), **event["metrics"], **event}.get(name)
             if value is not None:
                 values[event["iteration"]] = float(value)
     return sorted(values.items())

@@ -4,6 +4,7 @@ The events are "start", "step" (each step), "evaluation", "checkpoint" and "end"
 1970. Floats are written so that they read back exactly; nan and infinities, for which JSON has no number, are the
 strings "nan", "inf" and "-inf", which `float` understands. Each start of a run writes a file of its own, in the
 directory of that start; the "iteration" of its "start" event says after which step it began. `curve` joins such files.
+A step has "model_flops_utilization" where `peak_theoretical_tflops` says what it is a share of.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from neox_loggers.measures import stated_peak
+
 if TYPE_CHECKING:
     from neox_core.config import Resolved
     from neox_core.training.run import Checkpoint, Evaluation, Run, Step
@@ -31,11 +34,13 @@ class JsonLines:
     Args:
         path: the file.
         clock: seconds since 1970.
+        peak: FLOP/s of the whole machine, of which the utilisation is a share; None: it is not told.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time, peak: float | None = None) -> None:
         self.path = path
         self._clock = clock
+        self._peak = peak
         self._file: TextIO | None = None
 
     def neox_train_start(self, run: Run) -> None:
@@ -58,6 +63,8 @@ class JsonLines:
         """Write the step and its evaluations."""
         fields = _fields(step)
         del fields["evaluations"]
+        if self._peak is not None:
+            fields["model_flops_utilization"] = run.flops_per_token * step.tokens / step.seconds / self._peak
         self._write("step", **fields)
         for evaluation in step.evaluations:
             self._write("evaluation", iteration=step.iteration, **_fields(evaluation))
@@ -82,7 +89,7 @@ class JsonLines:
 
 def build(resolved: Resolved, run_dir: Path) -> JsonLines:
     """The logger of a run; it writes `metrics.jsonl` in `run_dir`."""
-    return JsonLines(run_dir / FILE)
+    return JsonLines(run_dir / FILE, peak=stated_peak(resolved))
 
 
 def _fields(record: Step | Evaluation | Checkpoint) -> dict[str, Any]:

@@ -32,6 +32,10 @@ def progress(run: Run, step: Step, pace: Pace, peak: float) -> list[str]:
         f"eta {duration(pace.seconds_for(run.train_iters - step.iteration))}",
         f"{percentage(run.flops_per_token * speed / peak)} peak",
     ]
+    if step.loss_scale is not None:
+        fields.append(f"scale {step.loss_scale:,.15g}")
+    if step.noise_scale is not None:
+        fields.append(f"noise {count(step.noise_scale)}")
     return fields + [f"{name} {real(value)}" for name, value in step.metrics.items()]
 
 

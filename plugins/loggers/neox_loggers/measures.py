@@ -5,6 +5,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from statistics import median_high
+from typing import TYPE_CHECKING
+
+from neox_core.config import MeasureSettings
+
+if TYPE_CHECKING:
+    from neox_core.config import Resolved
 
 
 def perplexity(loss: float) -> float:
@@ -13,6 +19,17 @@ def perplexity(loss: float) -> float:
         return math.exp(loss)
     except OverflowError:
         return math.inf
+
+
+def stated_peak(resolved: Resolved) -> float | None:
+    """The FLOP/s of all ranks together by `peak_theoretical_tflops`; None where that is not set."""
+    tflops = resolved[MeasureSettings].peak_theoretical_tflops
+    return None if tflops is None else tflops * 1e12 * resolved.world.size
+
+
+def peak_name(resolved: Resolved) -> str:
+    """What the speed that a run's own is a share of is called."""
+    return "measured matmul peak" if stated_peak(resolved) is None else "theoretical peak"
 
 
 class Pace:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from neox_core.config import ModelSettings
 from neox_loggers.formats import amount, count
+from neox_loggers.measures import peak_name
 
 if TYPE_CHECKING:
     from neox_core.config import World
@@ -23,7 +24,7 @@ def opening(run: Run, peak: float) -> list[str]:
     rows = [
         ("model", f"{count(run.parameters)} parameters in {run.resolved.precision}"),
         ("steps", f"{run.start_iteration + 1:,} to {run.train_iters:,}, each of {tokens_per_step:,} tokens"),
-        ("machine", f"{_ranks(run.resolved.world)}, matmul peak {amount(peak, 'FLOP/s')}"),
+        ("machine", f"{_ranks(run.resolved.world)}, {peak_name(run.resolved)} {amount(peak, 'FLOP/s')}"),
         ("files", str(run.directory)),
     ]
     if run.resumed_from is not None:

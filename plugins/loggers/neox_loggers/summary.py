@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from neox_loggers.formats import amount, count, duration, percentage, real
-from neox_loggers.measures import perplexity
+from neox_loggers.measures import peak_name, perplexity
 
 if TYPE_CHECKING:
     from neox_core.training.run import Checkpoint, Evaluation, Run, Step
@@ -82,7 +82,7 @@ class Summary:
         return [
             ("steps", f"{self.steps:,}" + (f", {self.skipped:,} of them skipped" if self.skipped else "")),
             ("tokens", count(self.tokens)),
-            ("speed", f"{count(speed)} tokens/s, {share} of the measured matmul peak, {amount(peak, 'FLOP/s')}"),
+            ("speed", f"{count(speed)} tokens/s, {share} of the {peak_name(run.resolved)}, {amount(peak, 'FLOP/s')}"),
         ]
 
     def _files(self, run: Run) -> list[tuple[str, str]]:

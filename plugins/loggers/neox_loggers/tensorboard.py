@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neox_loggers.measures import perplexity
+from neox_loggers.measures import perplexity, stated_peak
 from neox_loggers.settings.tensorboard import TensorBoardSettings
 
 if TYPE_CHECKING:
@@ -87,9 +87,15 @@ def step_scalars(run: Run, step: Step) -> dict[str, float]:
         "runtime/tokens_per_sec": tokens_per_second,
         "runtime/flops_per_sec_per_gpu": run.flops_per_token * tokens_per_second / run.world_size,
     }
-    if step.grad_norm is not None:
-        scalars["train/grad_norm"] = step.grad_norm
-    return scalars | {f"train/{name}": value for name, value in step.metrics.items()}
+    stated = stated_peak(run.resolved)
+    optional = {
+        "train/grad_norm": step.grad_norm,
+        "train/noise_scale": step.noise_scale,
+        "train/loss_scale": step.loss_scale,
+        "runtime/model_flops_utilization": stated and run.flops_per_token * tokens_per_second / stated,
+    }
+    scalars |= {name: value for name, value in optional.items() if value is not None}
+    return scalars | {f"train/{name}": value for name, value in step.metrics.items()} | dict(step.measures)
 
 
 def evaluation_scalars(evaluation: Evaluation) -> dict[str, float]:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from neox_converters.hugging_face.needs import Need, check
-from neox_converters.mapping import MappedConverter, Rule, renamed
+from neox_converters.mapping import MappedConverter, Rule
+from neox_converters.mup_factors import foldable, folded
 from neox_core.config import ModelSettings, Resolved
 from neox_core.errors import UserError
 
@@ -19,7 +20,7 @@ class HuggingFaceConverter(MappedConverter):
     """A converter between our weights and the state dict of a `...ForCausalLM` model; each family is a subclass.
 
     Embedding and head have all rows of ours, the padded ones too: `vocab_size` of their configuration is our padded size. With tied
-    weights their state dict has the head twice; a file may lack it.
+    weights their state dict has the head twice; a file may lack it. Theirs are multiplied by the factors that muP has beside ours.
 
     Raises:
         SettingsError: the family cannot express the architecture.
@@ -39,6 +40,7 @@ class HuggingFaceConverter(MappedConverter):
 
     def __init__(self, resolved: Resolved) -> None:
         check(self.family, resolved, self.needs(resolved))
+        self._factors = foldable(f"Hugging Face's {self.family}", resolved)
         self._vocabulary = resolved.padded_vocab_size
         self._tied = not resolved[ModelSettings].no_weight_tying
         super().__init__(f"Hugging Face's {self.family}", self._all_rules(resolved), self.unused(resolved))
@@ -60,8 +62,8 @@ class HuggingFaceConverter(MappedConverter):
             both = (self.embedding, self.head)
             yield Rule(both, ("embedding.weight",), lambda theirs: theirs[:1], lambda ours: [ours[0], ours[0]])
         else:
-            yield renamed(self.embedding, "embedding.weight")
-            yield renamed(self.head, "head.weight")
+            yield folded(self.embedding, "embedding.weight", self._factors.embedding)
+            yield folded(self.head, "head.weight", self._factors.head)
         yield from self.rules(resolved)
 
     def read(self, foreign: Mapping[str, Tensor]) -> dict[str, Tensor]:

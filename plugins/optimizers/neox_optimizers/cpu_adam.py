@@ -1,0 +1,46 @@
+"""Adam by DeepSpeed's DeepSpeedCPUAdam: vectorised C++ for parameters and moments that are in the host's memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from neox_core.errors import UserError
+from neox_optimizers.counts import keep_counts_in_tensors
+from neox_optimizers.params import AdamParams
+
+
+def build(groups: list[dict[str, Any]], params: AdamParams) -> torch.optim.Optimizer:
+    """The optimizer over parameter groups. Builds the extension, which takes a minute the first time on a machine.
+
+    Raises:
+        UserError: it cannot be built.
+    """
+    from deepspeed.ops.adam import DeepSpeedCPUAdam
+
+    options = {"lr": params.lr, "betas": params.betas, "eps": params.eps, "adamw_mode": params.adam_w_mode}
+    try:
+        optimizer = DeepSpeedCPUAdam(groups, **options)
+    except RuntimeError as error:
+        raise UserError(
+            f"optimizer cpu_adam: DeepSpeed's extension cannot be built here ({error.__cause__ or error}); "
+            "cpu_torch_adam computes the same without it"
+        ) from error
+    return keep_counts_in_tensors(optimizer)
+
+
+def lack() -> str | None:
+    """What keeps this machine from building the extension, or None. Says it without importing DeepSpeed."""
+    deepspeed = find_spec("deepspeed")
+    places = deepspeed.submodule_search_locations if deepspeed is not None else None
+    if any(list(Path(place, "ops", "adam").glob("cpu_adam_op*.so")) for place in places or ()):
+        return None  # built when DeepSpeed was installed
+    missing = [tool for tool in (os.environ.get("CXX", "g++"), "ninja") if shutil.which(tool) is None]
+    if not missing:
+        return None
+    return f"needs {' and '.join(missing)} to build its extension; cpu_torch_adam computes the same without"

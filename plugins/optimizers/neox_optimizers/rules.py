@@ -1,0 +1,39 @@
+"""Rules over the optimizer and other keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from neox_core.config import NeoXArgs, World
+from neox_core.errors import Problem
+
+
+def problems(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """What an optimizer asks of other keys, and they of it."""
+    chosen = (args.optimizer or {}).get("type", "adam")
+    name = chosen.casefold() if isinstance(chosen, str) else ""
+    if name == "cpu_adam" and world.device == "cuda":
+        yield from _parameters_are_in_the_host(args)
+    if name == "schedule_free_adamw" and args.lr_decay_style.casefold() != "constant":
+        yield Problem(
+            keys=("lr_decay_style", "optimizer"),
+            message=f"schedule_free_adamw keeps an average of the weights in the place of a falling rate, and with "
+            f"lr_decay_style: {args.lr_decay_style} the late steps would hardly count in it",
+            remedy="set lr_decay_style: constant; warmup is fine",
+        )
+    if args.use_bnb_optimizer and name not in ("adam", "adamw", "adam8bit"):
+        yield Problem(
+            keys=("use_bnb_optimizer", "optimizer"),
+            message=f"bitsandbytes takes the place of adam and adamw, and optimizer.type is {chosen}",
+            remedy="set use_bnb_optimizer: false, or optimizer.type: adam",
+        )
+
+
+def _parameters_are_in_the_host(args: NeoXArgs) -> Iterator[Problem]:
+    offload = (args.zero_optimization or {}).get("offload_optimizer") or {}
+    if not isinstance(offload, dict) or offload.get("device") != "cpu":
+        yield Problem(
+            keys=("optimizer", "zero_optimization"),
+            message="cpu_adam updates parameters in the host's memory, and on GPUs they are there only when they are offloaded",
+            remedy="set zero_optimization.offload_optimizer: {device: cpu}, or use adam",
+        )

@@ -1,0 +1,77 @@
+"""Every optimizer on several ranks and under ZeRO trains as in one process, and goes on from a checkpoint of any of these."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import training_steps as steps
+from neox_optimizers.params import AdamParams
+from training_models import plugins
+from whole_matrix import in_whole
+
+from neox_core.plugins import State
+
+RATES = {"lion": 0.001, "sgd": 0.1, "sm3": 0.1}
+OPTIONS = {"sgd": {"momentum": 0.9}, "sm3": {"momentum": 0.9}}
+OFFERS = [offer for offer in plugins().offers("optimizer") if offer.source.distribution == "neox-toolkit"]
+NAMES = [offer.component.name for offer in OFFERS if plugins().availability(offer, probe=True).state is State.OK]
+UNDER_ZERO = [name for name in NAMES if 1 in plugins().find("optimizer", name).component.zero]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def extension_of_deepspeed():
+    """Built before ranks are asked for answers, which it may keep waiting for longer than they may take."""
+    if "cpu_adam" in NAMES:
+        plugins().make("optimizer", "cpu_adam", [{"params": [torch.nn.Parameter(torch.ones(2))]}], AdamParams())
+
+
+def settings(name, stage=0):
+    params = {"lr": RATES.get(name, 0.01), **OPTIONS.get(name, {})}
+    return {
+        "optimizer": {"type": name, "params": params},
+        "zero_optimization": {"stage": stage},
+        "weight_decay": 0.1,
+        "lr_decay_style": "constant",
+        "hidden_size": 24,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "ranks", "stage"),
+    [
+        *((name, 2, 1) for name in UNDER_ZERO),
+        *(in_whole(name, 1, 1) for name in UNDER_ZERO),
+        *(in_whole(name, 2, 0) for name in NAMES),
+        *(in_whole(name, 3, 1) for name in UNDER_ZERO),
+    ],
+)
+def test_they_train_as_in_one_process(workers, name, ranks, stage):
+    batch = {"train_batch_size": 6} if ranks == 3 else {}
+    (expected,) = workers(1).run(steps.curve, 6, **settings(name), **batch)
+    curves = workers(ranks).run(steps.curve, 6, **settings(name, stage), **batch)
+    assert all(curve == curves[0] for curve in curves), "ranks must report the same"
+    assert [loss for loss, _ in curves[0]] == pytest.approx([loss for loss, _ in expected], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "ranks", "stage"),
+    [
+        *((name, 2, 1) for name in UNDER_ZERO),
+        *(in_whole(name, 1, 0) for name in NAMES),
+        *(in_whole(name, 2, 0) for name in NAMES),
+    ],
+)
+def test_they_go_on_from_a_checkpoint(workers, tmp_path, name, ranks, stage):
+    saved = workers(ranks).run(steps.save_and_go_on, tmp_path, **settings(name, stage))[0]
+    again = workers(ranks).run(steps.load_and_go_on, saved["path"], **settings(name, stage))[0]
+    assert again["losses"] == saved["losses"], "to the bit"
+    other = workers(1).run(steps.load_and_go_on, saved["path"], **settings(name))[0]
+    assert other["losses"] == pytest.approx(saved["losses"], rel=1e-4)
+
+
+def test_in_bfloat16_they_follow_float32(workers):
+    for name in ("muon", "schedule_free_adamw"):
+        changes = {**settings(name, 1), "precision": "bfloat16"}
+        expected = [loss for loss, _ in workers(1).run(steps.curve, 6, **settings(name))[0]]
+        found = [loss for loss, _ in workers(2).run(steps.curve, 6, **changes)[0]]
+        assert found == pytest.approx(expected, rel=0.02)
