@@ -41,6 +41,13 @@ _TABLE = (
         switch="left out where it is 1.0: DeepSpeed's own default holds",
     ),
     Defect(
+        name="one-bit-schedule",
+        upstream="`lr_decay_style` and all that goes with it is ignored with optimizer OneBitAdam, whose rate follows DeepSpeed's "
+        "WarmupDecayLR",
+        ours="the rate follows the settings with every optimizer",
+        switch="follows WarmupDecayLR, with a notice where `lr_decay_style` is given",
+    ),
+    Defect(
         name="precision-typo",
         upstream="a misspelt `precision` means fp32",
         ours="an error with the nearest name",

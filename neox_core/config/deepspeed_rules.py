@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from neox_core.config.compatibility import reproduces
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS
 from neox_core.config.extra_args import EXTRA_NOTICES, EXTRA_RULES
@@ -132,9 +133,14 @@ def fp16_is_slow_on_cpus(args: NeoXArgs, world: World) -> Iterator[Notice]:
 
 
 def one_bit_adam_has_its_schedule(args: NeoXArgs, world: World) -> Iterator[Notice]:
-    """DeepSpeed's 1-bit Adam comes with DeepSpeed's schedule, see `deepspeed_json`."""
-    name = (args.optimizer or {}).get("type")
-    if isinstance(name, str) and name.casefold() == "onebitadam" and "lr_decay_style" in args:
+    """In GPT-NeoX it comes with DeepSpeed's schedule, see `deepspeed_json`."""
+    name, given = (args.optimizer or {}).get("type"), "lr_decay_style" in args
+    if (
+        given
+        and isinstance(name, str)
+        and name.casefold() == "onebitadam"
+        and reproduces(args.compat, "one-bit-schedule")
+    ):
         message = "has no effect with optimizer OneBitAdam, whose rate follows DeepSpeed's WarmupDecayLR"
         yield Notice(keys=("lr_decay_style",), message=message)
 

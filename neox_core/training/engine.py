@@ -104,8 +104,7 @@ class Engine:
                 self._deepspeed, *_ = deepspeed.initialize(
                     model=module,
                     optimizer=self._optimizer,
-                    # Whether this one may be cut was decided before the run was launched.
-                    config={**resolved.deepspeed, "zero_allow_untested_optimizer": True},
+                    config=configuration(resolved),
                 )
         except ValidationError as error:
             raise UserError(refusal(error, resolved.deepspeed)) from error
@@ -250,6 +249,15 @@ def weighing(resolved: Resolved, objective: Objective) -> Callable[[Batch], Tens
             "set loss_normalisation: micro_batch"
         )
     return objective.weight
+
+
+def configuration(resolved: Resolved) -> dict[str, Any]:
+    """DeepSpeed's configuration, without what is done here: the learning rate is set in each step.
+
+    Whether the optimizer may be cut was decided before the run was launched.
+    """
+    others = {key: value for key, value in resolved.deepspeed.items() if key != "scheduler"}
+    return {**others, "zero_allow_untested_optimizer": True}
 
 
 def refusal(error: ValidationError, config: Mapping[str, Any]) -> str:

@@ -164,7 +164,8 @@ def test_null_and_parts_that_are_given_up_are_not_handed_on_from_extra_arguments
 
 def test_one_bit_adam_has_deepspeeds_schedule():
     optimizer = {"type": "OneBitAdam", "params": {"lr": 0.0001, "freeze_step": 23000}}
-    found = resolve(optimizer=optimizer, warmup=0.1, lr_decay_iters=400, lr_decay_style="cosine")
+    given = {"optimizer": optimizer, "warmup": 0.1, "lr_decay_iters": 400, "lr_decay_style": "cosine"}
+    found = resolve(**given, compat="gpt-neox")
     assert found.deepspeed["scheduler"] == {
         "type": "WarmupDecayLR",
         "params": {"warmup_min_lr": 0, "warmup_max_lr": 0.0001, "warmup_num_steps": 50, "total_num_steps": 400},
@@ -172,7 +173,8 @@ def test_one_bit_adam_has_deepspeeds_schedule():
     assert [str(notice) for notice in found.notices] == [
         "dictionary: lr_decay_style: has no effect with optimizer OneBitAdam, whose rate follows DeepSpeed's WarmupDecayLR"
     ]
-    assert resolve(optimizer=optimizer).notices == ()
+    assert resolve(optimizer=optimizer, compat="gpt-neox").notices == ()
+    assert resolve(**given).notices == ()
 
 
 def test_bfloat16_needs_no_dictionaries():

@@ -96,10 +96,13 @@ def test_defaults_are_deepspeeds(of_deepspeed, scheduler):
 
 def test_one_bit_adam_follows_deepspeeds_schedule_as_in_gpt_neox(of_deepspeed):
     one_bit = {"type": "OneBitAdam", "params": {"lr": LR, "freeze_step": 3}}
-    rate = ours(None, optimizer=one_bit, train_iters=40, warmup=0.25, lr_decay_iters=30)
+    given = {"optimizer": one_bit, "train_iters": 40, "warmup": 0.25, "lr_decay_iters": 30}
+    rate = ours(None, **given, compat="gpt-neox")
     params = {"warmup_min_lr": 0, "warmup_max_lr": LR, "warmup_num_steps": 10, "total_num_steps": 30}
     expected = of_deepspeed({"type": "WarmupDecayLR", "params": params}, 40)
     assert [rate(steps) for steps in range(40)] == pytest.approx(expected, rel=1e-12)
+    without = ours(None, **{**given, "optimizer": {**one_bit, "type": "adam"}})
+    assert [ours(None, **given)(steps) for steps in range(40)] == [without(steps) for steps in range(40)]
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_the_choice_is_told_where_it_matters(saved, configured, key):
         {"lr_decay_style": "wsd", "lr_wsd_decay_style": "1-sqrt", "warmup": 0.2},
         {"lr_decay_style": "wsd", "lr_wsd_decay_iters": 2},
         {"scheduler": {"type": "WarmupCosineLR", "params": {"total_num_steps": 9, "warmup_num_steps": 3}}},
-        {"optimizer": ONE_BIT},
+        {"optimizer": ONE_BIT, "compat": "gpt-neox"},
     ],
 )
 def test_the_checkpoints_schedule_can_be_followed_whatever_else_is_given(saved, configured, tmp_path, before):

@@ -80,7 +80,7 @@ class ScheduleTerms(NamedTuple):
         semantics = semantics_of(settings, compat)
         end = decay_end(train_iters, settings.lr_decay_iters, settings.lr_decay_fraction)
         scheduler = settings.scheduler
-        if scheduler is None and optimizer == "onebitadam":
+        if scheduler is None and optimizer == "onebitadam" and reproduces(compat, "one-bit-schedule"):
             scheduler = one_bit_schedule(train_iters, settings.warmup, settings.lr_decay_iters, lr)
         return cls(
             style=settings.lr_decay_style.casefold(),
