@@ -21,7 +21,8 @@ def keep_counts_in_tensors(optimizer: torch.optim.Optimizer, *, alike: bool = Fa
 
     def states(optimizer: torch.optim.Optimizer) -> Iterator[list[dict[str, Any]]]:
         for group in optimizer.param_groups:
-            yield [optimizer.state[parameter] for parameter in group["params"] if parameter in optimizer.state]
+            found = (optimizer.state.get(parameter, {}) for parameter in group["params"])
+            yield [state for state in found if "step" in state]
 
     def to_numbers(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         for of_group in states(optimizer):

@@ -12,6 +12,7 @@ import torch
 
 from neox_core.errors import UserError
 from neox_optimizers.counts import keep_counts_in_tensors
+from neox_optimizers.extensions import built_by_one
 from neox_optimizers.params import AdamParams
 
 
@@ -25,7 +26,8 @@ def build(groups: list[dict[str, Any]], params: AdamParams) -> torch.optim.Optim
 
     options = {"lr": params.lr, "betas": params.betas, "eps": params.eps, "adamw_mode": params.adam_w_mode}
     try:
-        optimizer = DeepSpeedCPUAdam(groups, **options)
+        with built_by_one("cpu_adam"):
+            optimizer = DeepSpeedCPUAdam(groups, **options)
     except RuntimeError as error:
         raise UserError(
             f"optimizer cpu_adam: DeepSpeed's extension cannot be built here ({error.__cause__ or error}); "

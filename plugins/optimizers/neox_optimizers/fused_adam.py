@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from neox_optimizers.counts import keep_counts_in_tensors
+from neox_optimizers.extensions import built_by_one
 from neox_optimizers.params import AdamParams
 
 
@@ -17,7 +18,8 @@ def lack() -> str | None:
     from deepspeed.ops.op_builder import FusedAdamBuilder
 
     try:
-        FusedAdamBuilder().load(verbose=False)
+        with built_by_one("fused_adam"):
+            FusedAdamBuilder().load(verbose=False)
     except Exception as error:  # noqa: BLE001  (whatever compilers and linkers may say)
         return str(error).strip().partition("\n")[0] or type(error).__name__
     return None
