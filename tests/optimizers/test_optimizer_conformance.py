@@ -16,6 +16,7 @@ OPTIONS = {
     "lion": [{"lr": 0.003}],
     "madgrad_wd": [{}, {"momentum": 0.0}],
     "muon": [{}, {"scale": "shape", "lr": 0.02, "adam_lr": 0.01}],
+    "onebitadam": [{}, {"freeze_step": 2}],
     "schedule_free_adamw": [{}],
     "sgd": [{"lr": 0.5}, {"lr": 0.2, "momentum": 0.9, "nesterov": True}],
     "sm3": [{"lr": 0.05, "decoupled_decay": True}, {"lr": 0.05, "momentum": 0.9, "beta": 0.9, "decoupled_decay": True}],

@@ -56,13 +56,15 @@ class OneBitAdam(GroupedOptimizer):
         if not self.gradients_stay_local:
             return super().step(closure)
         members = [(group, parameter) for group, _, parameter in self._members()]
+        if _ranks() == 1:  # of several, another rank may have the gradient that is missing here
+            members = [(group, parameter) for group, parameter in members if parameter.grad is not None]
         states = [self.state[parameter] for _, parameter in members]
         momenta = column(states, "exp_avg")
         torch._foreach_mul_(momenta, self._betas[0])
         for (_, parameter), momentum in zip(members, momenta, strict=True):
             if parameter.grad is not None:
                 momentum.add_(parameter.grad, alpha=1 - self._betas[0])
-        if dist.get_world_size() > 1:
+        if _ranks() > 1:
             for momentum, average in zip(momenta, self._averages()(momenta), strict=True):
                 momentum.copy_(average.view_as(momentum))
         steps = count(states)
@@ -93,7 +95,7 @@ class OneBitAdam(GroupedOptimizer):
 
     def rank_fragments(self) -> Iterator[Fragment]:
         """What this rank alone remembers: what it has left out in sending, and in telling the others of the average."""
-        if not self.gradients_stay_local or dist.get_world_size() == 1:
+        if not self.gradients_stay_local or _ranks() == 1:
             return
         average = self._averages()
         members = [(name, parameter) for _, name, parameter in self._members()]
@@ -104,6 +106,11 @@ class OneBitAdam(GroupedOptimizer):
         for index, start, error in average.windows():
             if index < len(specs):
                 yield Fragment(specs[index], "told_error", (start, start + error.numel()), error)
+
+
+def _ranks() -> int:
+    """How many there are; 1 where there is no process group."""
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def build(groups: list[dict[str, Any]], params: OneBitAdamParams) -> torch.optim.Optimizer:
