@@ -9,9 +9,11 @@ import pytest
 import yaml
 from plugin_distributions import neox
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_models import plugins
 from whole_matrix import WHOLE
 
 from neox_core.data.tokenizer import load_tokenizer
+from neox_core.plugins import State
 
 pytestmark = pytest.mark.slow
 
@@ -82,3 +84,22 @@ def test_the_whole_preset_learns(tmp_path, prepared_data, uniform_loss):
     directory = trained(tmp_path, prepared_data, timeout=1800)
     held_out = curve(directory, "validation/lm_loss")
     assert held_out[yaml.safe_load(PRESET.read_text())["train_iters"]] < 0.6 * uniform_loss
+
+
+RATES = {"lion": 0.0005, "sgd": 0.3, "sm3": 0.1, "lamb": 0.01, "madgrad_wd": 0.01}
+FURTHER = {"sgd": {"momentum": 0.9}, "sm3": {"momentum": 0.9}, "onebitadam": {"freeze_step": 25}}
+OPTIMIZERS = [
+    offer.component.name
+    for offer in plugins().offers("optimizer")
+    if offer.source.distribution == "neox-toolkit" and plugins().availability(offer, probe=True).state is State.OK
+]
+
+
+@pytest.mark.skipif(not WHOLE, reason="minutes of training; NEOX_TEST_ALL=1 runs it")
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_learns_it(tmp_path, prepared_data, uniform_loss, name):
+    params = {"lr": RATES.get(name, 0.003), **FURTHER.get(name, {})}
+    optimizer = f"optimizer={{type: {name}, params: {params}}}"
+    directory = trained(tmp_path, prepared_data, *SHORT, optimizer, "lr_decay_style=constant", timeout=300)
+    held_out = curve(directory, "validation/lm_loss")
+    assert held_out[STEPS] < min(held_out[EVAL_INTERVAL], 0.9 * uniform_loss)
