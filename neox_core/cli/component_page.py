@@ -78,13 +78,13 @@ def options(offer: Offer, plugins: PluginManager) -> list[str]:
 
 
 def option_rows(model: type[BaseModel]) -> list[list[str]]:
-    """A row for each field: name, type, default, description."""
-    from neox_core.config.type_words import type_in_words
+    """A row for each field: name, what it takes, default, description."""
+    from neox_core.config import allowed
 
     return [
         [
             name,
-            type_in_words(field.annotation),
+            allowed(model, name),
             "required" if field.is_required() else repr(field.get_default(call_default_factory=True)),
             field.description or "",
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from neox_core.config import World
 
@@ -12,6 +13,19 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number > 0")
     return int(text)
+
+
+def file_to_write(text: str) -> Path:
+    """The path of a file to write, as a type for argparse: what cannot become one is refused before any work is done."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a directory; give the name of a file, such as {path / 'FILE'}")
+    above = next(parent for parent in path.parents if parent.exists())
+    if not above.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text} cannot be written: {above} is a file, and would have to be a directory"
+        )
+    return path
 
 
 def ranks_in_words(world: World) -> str:

@@ -128,12 +128,11 @@ _TABLE = (
         ours="all are trained, with fresh optimizer state",
         switch=None,
     ),
-    Defect(name="noise-scale", upstream="the gradient noise scale uses undefined names", ours="measured", pending=True),
+    Defect(name="noise-scale", upstream="the gradient noise scale uses undefined names", ours="measured"),
     Defect(
         name="gradient-norm-logging",
         upstream="norms of gradients are silently not logged",
         ours="logged",
-        pending=True,
     ),
     # Model
     Defect(

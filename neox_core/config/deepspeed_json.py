@@ -50,7 +50,7 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision, optimizer
     }
     if args.gradient_clipping == 1.0 and reproduces(args.compat, "clipping-left-out"):
         del json["gradient_clipping"]
-    if optimizer.name == "onebitadam":
+    if optimizer.name == "onebitadam" and args.scheduler is None and reproduces(args.compat, "one-bit-schedule"):
         json["scheduler"] = one_bit_schedule(args.train_iters or 0, args.warmup, args.lr_decay_iters, optimizer.lr)
     if args.get("autotuning_run") is not None:  # the autotuner looks for it, and each rank that it starts too
         json["autotuning"] = {"enabled": True, **(args.autotuning or {})}

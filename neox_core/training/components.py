@@ -181,7 +181,7 @@ def option_problem(name: str, detail: Any, model: type[BaseModel], resolved: Res
         own_key = name in resolved.all_values()
         options = list(model.model_fields)
         remedy = f"{name} is a key of its own, outside of optimizer" if own_key else did_you_mean(name, options)
-    elif detail["type"] == "missing":
+    elif detail["type"] == "missing" and len(detail["loc"]) == 1:
         complaint, remedy = "must be given", allowed(model, name)
     elif detail["type"] in ("value_error", "assertion_error") or not name:
         complaint = str(detail["ctx"]["error"]) if "ctx" in detail and "error" in detail["ctx"] else detail["msg"]

@@ -35,9 +35,8 @@ class NoiseScale:
 
     def __init__(self, batch: int, batches: int, device: torch.device, buffers: torch.device | None = None) -> None:
         self._batch, self._batches, self._device, self._buffers = batch, batches, device, buffers
-        self._noise = self._signal = (
-            0.0  # moving averages of tr(C) and |G|^2, both too small by the same factor in the beginning
-        )
+        # Moving averages of tr(C) and |G|^2; in the beginning both are too small, by the same factor.
+        self._noise = self._signal = 0.0
         self._begin_group()
 
     def _begin_group(self) -> None:

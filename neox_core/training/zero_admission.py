@@ -23,10 +23,14 @@ def admission_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[P
     if not isinstance(optimizer, Optimizer) or stage not in ZERO_STAGES or stage in {0, *optimizer.zero}:
         return
     if optimizer.local:
+        reduced = resolved.precision != "fp32"
         yield Problem(
             keys=("optimizer", "zero_optimization", "precision"),
-            message=f"{optimizer.name} averages over the ranks by itself, which leaves nothing for stage {stage} of ZeRO to do",
-            remedy="set zero_optimization.stage: 0 and precision: fp32, or take another optimizer",
+            message=f"{optimizer.name} averages over the ranks by itself, which leaves nothing for stage {stage} of ZeRO to do"
+            + (f"; {resolved.precision} is stage 1 at least" if reduced else ""),
+            remedy="set zero_optimization.stage: 0 and precision: fp32"
+            + (", without the key fp16 or bf16" if reduced else "")
+            + ", or take another optimizer",
             origin=resolved.origin("optimizer.type"),
         )
     if optimizer.local or asked:

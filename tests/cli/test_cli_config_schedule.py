@@ -60,6 +60,13 @@ def test_steps_and_rates_are_written_to_files(neox):
     ElementTree.parse(neox.directory / "rates.svg")
 
 
+def test_directories_of_files_to_write_are_made_and_nothing_is_written_by_a_refused_command(neox):
+    refused = neox("config", "schedule", "tiny.yml", "--svg", "new/rates.svg", "--csv", ".")
+    assert (refused.code, (neox.directory / "new").exists()) == (2, False)
+    assert neox("config", "schedule", "tiny.yml", "--svg", "new/rates.svg").code == 0
+    ElementTree.parse(neox.directory / "new" / "rates.svg")
+
+
 def test_every_step_of_a_short_run_is_looked_at(neox):
     neox("config", "schedule", "tiny.yml", "--csv", "rates.csv")
     lines = (neox.directory / "rates.csv").read_text().splitlines()[1:]
@@ -72,7 +79,8 @@ def test_every_step_of_a_short_run_is_looked_at(neox):
         (("lr_decay_style=cosin",), "there is no schedule 'cosin'; did you mean 'cosine'?"),
         (("~train_iters", "train_epochs=2"), "give train_iters"),
         (("--points", "0"), "0 is not a whole number > 0"),
-        (("--svg", "nowhere/rates.svg"), "nowhere/rates.svg: No such file or directory"),
+        (("--svg", "."), "argument --svg: . is a directory; give the name of a file, such as FILE"),
+        (("--csv", "tiny.yml/rates.csv"), "argument --csv: tiny.yml/rates.csv cannot be written: tiny.yml is a file"),
     ],
 )
 def test_mistakes_are_told(neox, words, sentence):

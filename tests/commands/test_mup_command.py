@@ -94,7 +94,9 @@ def test_widths_keep_the_size_of_heads():
 
 
 def test_an_optimizer_without_rules_is_refused():
-    with pytest.raises(UserError, match=r"muP has no rules for the learning rates of sm3 .*adamw"):
+    with pytest.raises(
+        UserError, match=r"muP has no rules for the learning rates of sm3; use one of .*adamw.* --standard"
+    ):
         measure(settings("sm3"), NARROW, 1, mup=True, seeds=1)
 
 
@@ -146,6 +148,11 @@ def test_what_is_not_flat_is_an_exit_code_but_in_the_standard_parametrisation(ne
         (("coord-check", "small.yml", "--widths", "64"), "64 is not a list of two widths or more that rise"),
         (("coord-check", "small.yml", "--widths", "128,64"), "128,64 is not a list of two widths or more"),
         (("coord-check", "small.yml", "--widths", "60,64"), "would be 3.75 at a width of 60"),
+        (("coord-check", "small.yml", "--svg", "."), "argument --svg: . is a directory; give the name of a file"),
+        (
+            ("coord-check", "small.yml", "--json", "small.yml/a.json"),
+            "--json: small.yml/a.json cannot be written: small.yml is",
+        ),
     ],
 )
 def test_mistakes_are_told(neox, words, sentence):

@@ -175,6 +175,8 @@ def test_one_bit_adam_has_deepspeeds_schedule():
     ]
     assert resolve(optimizer=optimizer, compat="gpt-neox").notices == ()
     assert resolve(**given).notices == ()
+    for followed in ({}, {"compat": "gpt-neox", "scheduler": {"type": "WarmupLR"}}):
+        assert "scheduler" not in resolve(optimizer=optimizer, **followed).deepspeed, "it does not set the rates"
 
 
 def test_bfloat16_needs_no_dictionaries():

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from training_models import Bench, Samples, same
 
 from neox_core.checkpoint import Reader, TorchGroup, save
+from neox_core.parallel import ShardSpec
 from neox_core.training.data import Batches
 
 
@@ -84,6 +85,44 @@ def evaluated_in_between(**changes: Any) -> dict[str, Any]:
         clean = clean and all(parameter.grad is None for parameter in disturbed.parameters.values())
         passes.append((*twice, clean))
     return {"losses": losses, "passes": passes}
+
+
+def used(directory: Path, **changes: Any) -> dict[str, Any]:
+    """Three steps, an evaluation, and a checkpoint, which an engine that has taken no step begins with and evaluates too.
+
+    The last evaluation is of the weights that were trained.
+    """
+    bench, other = Bench(**changes), Bench(**changes)
+
+    def loss(bench: Bench) -> float:
+        held_out = Batches(Samples(64), bench.resolved, dist.get_rank(), ("labels", "loss_mask"), None)
+        return bench.engine.evaluate(held_out.seek(0), 2)["loss"]
+
+    bench.train(3)
+    before, losses = bench.state(), [loss(bench)]
+    untouched = same(before, bench.state())
+    path = save(
+        directory,
+        iteration=3,
+        fragments=bench.engine.fragments(),
+        state={},
+        files={"settings.yml": ""},
+        random_state=None,
+        group=TorchGroup(),
+    )
+    reader = Reader(path)
+    other.engine.update_from_checkpoint(reader, ())
+    losses.append(loss(other))
+    saved = {
+        role: {
+            name: reader.read(ShardSpec.complete(name, tuple(p.shape)), role, (0, p.numel()))
+            for name, p in bench.parameters.items()
+        }
+        for role in ("weight", "trained", "z")
+    }
+    other.engine.load_weights({name: saved["trained"][name].view_as(p) for name, p in other.parameters.items()})
+    losses.append(loss(other))
+    return {"untouched": untouched, "losses": losses, "saved": saved}
 
 
 def save_and_go_on(directory: Path, **changes: Any) -> dict[str, Any]:

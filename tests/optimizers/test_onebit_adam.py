@@ -8,6 +8,7 @@ import numpy as np
 import onebit_steps as steps
 import pytest
 import torch
+import training_steps
 from hypothesis import given, strategies as st
 from neox_optimizers.sign_average import compress, pack, restore, unpack
 from onebit_steps import DECAY, SHAPES, beginning, gradient
@@ -109,6 +110,15 @@ def test_it_goes_on_from_a_checkpoint(workers, tmp_path, before):
     assert again == saved["losses"]
     other = workers(1).run(steps.load_and_go_on, saved["path"], before, 1, optimizer=ONE_BIT)[0]
     assert other == pytest.approx(saved["losses"][:1], rel=1e-4), "other ranks begin without what was left out"
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_skipped_step_changes_nothing_while_the_variance_is_frozen(workers, ranks):
+    frozen = {**ONE_BIT, "params": {**ONE_BIT["params"], "freeze_step": 1}}
+    for found in workers(ranks).run(training_steps.skipped, math.inf, bad_rank=0, optimizer=frozen):
+        assert not found["result"].applied
+        assert found["untouched"]
+        assert found["after"] == found["expected"]
 
 
 @pytest.mark.parametrize("changes", [{"zero_optimization": {"stage": 1}}, {"precision": "bfloat16"}])

@@ -36,6 +36,12 @@ def test_schedule_free_has_a_warm_up():
     resolve(**SCHEDULE_FREE, lr_decay_style="constant", warmup=0.1)
 
 
+def test_schedule_free_looks_at_the_schedule_that_is_followed():
+    resolve(**SCHEDULE_FREE, scheduler={"type": "WarmupLR"})
+    falling = {"type": "WarmupDecayLR", "params": {"total_num_steps": 9}}
+    assert "with scheduler: WarmupDecayLR" in refused(**SCHEDULE_FREE, scheduler=falling, lr_decay_style="constant")
+
+
 def test_cpu_adam_on_gpus_wants_parameters_in_the_host():
     cpu_adam = {"optimizer": {"type": "CPU_Adam"}}
     for stage in ({}, {"zero_optimization": {"stage": 1}}):

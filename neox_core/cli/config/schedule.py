@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from neox_core.cli.config.subject import look_at, parser, read
 from neox_core.cli.config.values import inline
@@ -12,9 +11,10 @@ from neox_core.cli.plots import Plot, Series, for_stream, svg
 from neox_core.cli.plots.axis import number
 from neox_core.cli.report import print_notes
 from neox_core.cli.tables import table
-from neox_core.cli.words import positive
+from neox_core.cli.words import file_to_write, positive
 from neox_core.config import Resolved
 from neox_core.errors import UserError
+from neox_core.files import write_file
 from neox_core.plugins import CommandContext
 from neox_core.training.schedule import Schedule, ScheduleTerms, make_schedule
 
@@ -26,8 +26,8 @@ def main(argv: list[str], context: CommandContext) -> int:
         UserError: there are mistakes in them, or they do not say how many steps there are.
     """
     command = parser("schedule", "Plot the learning rate over the steps of a run.")
-    command.add_argument("--svg", type=Path, metavar="FILE", help="also write the plot as SVG")
-    command.add_argument("--csv", type=Path, metavar="FILE", help="also write steps and rates as CSV")
+    command.add_argument("--svg", type=file_to_write, metavar="FILE", help="also write the plot as SVG")
+    command.add_argument("--csv", type=file_to_write, metavar="FILE", help="also write steps and rates as CSV")
     command.add_argument(
         "--points", type=positive, default=1000, metavar="N", help="how many steps to look at (default: 1000)"
     )
@@ -40,11 +40,11 @@ def main(argv: list[str], context: CommandContext) -> int:
     terms, schedule = ScheduleTerms.of(resolved), make_schedule(resolved, subject.plugins)
     shown = plot(terms, schedule, resolved.train_iters, options.points)
     if options.svg:
-        options.svg.write_text(svg(shown), encoding="utf-8")
+        write_file(options.svg, svg(shown))
     if options.csv:
         (series,) = shown.series
         rows = (f"{step},{rate!r}\n" for step, rate in zip(series.xs, series.ys, strict=True))
-        options.csv.write_text("".join(["step,learning_rate\n", *rows]), encoding="utf-8")
+        write_file(options.csv, "".join(["step,learning_rate\n", *rows]))
     print(for_stream(shown, sys.stdout), table(facts(terms, resolved)), rates(shown, terms, schedule), sep="\n\n")
     return 0
 

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from neox_core.cli.plots.plot import Plot, Point
 
 _WIDTH, _HEIGHT = 640, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 24, 48, 56
+_LEFT, _RIGHT, _TOP, _BOTTOM = 92, 24, 48, 56
 _LETTER = 7.2
 """Width of a letter of the legend, roughly."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from neox_core.cli.config.subject import FILES, read
 from neox_core.cli.plots import Plot, Series, for_stream, svg
 from neox_core.cli.tables import table
-from neox_core.cli.words import positive
+from neox_core.cli.words import file_to_write, positive
 from neox_core.config import NeoXArgs
 from neox_core.config.command_line import Parser
 from neox_core.errors import UserError, did_you_mean
@@ -68,7 +68,7 @@ def shapes(argv: list[str], context: CommandContext) -> int:
         "--width", type=positive, metavar="N", help="hidden_size of the base model; heads keep their size"
     )
     command.add_argument(
-        "--output", type=Path, metavar="FILE", help="a new YAML or JSON file; without it they are printed"
+        "--output", type=file_to_write, metavar="FILE", help="a new YAML or JSON file; without it they are printed"
     )
     options = command.parse(argv)
     args = read(options.words, options, context)
@@ -117,8 +117,8 @@ def coordinate_parser() -> Parser:
     command.add_argument("--steps", type=positive, default=4, metavar="N", help="steps of the optimizer (4)")
     command.add_argument("--seeds", type=positive, default=2, metavar="N", help="models to take the mean of (2)")
     command.add_argument("--standard", action="store_true", help="without muP, which is not flat")
-    command.add_argument("--svg", type=Path, metavar="FILE", help="draw what changes, as SVG")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
+    command.add_argument("--svg", type=file_to_write, metavar="FILE", help="draw what changes, as SVG")
+    command.add_argument("--json", type=file_to_write, metavar="FILE", help="write all numbers")
     return command
 
 

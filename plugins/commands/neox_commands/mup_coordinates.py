@@ -27,7 +27,7 @@ from neox_core.config import (
     TrainingSettings,
 )
 from neox_core.config.groups import CORE_GROUPS, CompatibilitySettings, MuPSettings, PluginSettings
-from neox_core.errors import SettingsError, UserError
+from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, Objective
 from neox_core.plugins import PluginManager
 from neox_core.training.engine import make_optimizer
@@ -138,8 +138,8 @@ def measure(args: NeoXArgs, widths: Sequence[int], steps: int, *, mup: bool, see
         [resolved_from({**at_width(bare, width), **further, "seed": seed + 1}, plugins) for seed in range(seeds)]
         for width in widths
     ]
-    if problems := list(optimizer_problems(runs[0][0], plugins)):
-        raise SettingsError(problems)
+    for problem in optimizer_problems(runs[0][0], plugins):
+        raise UserError(f"optimizer: {problem.message}; {problem.remedy}, for which this check has --standard")
     return [_mean([_train(resolved, plugins, steps) for resolved in of_width]) for of_width in runs]
 
 

@@ -56,6 +56,8 @@ class OneBitAdam(GroupedOptimizer):
         if not self.gradients_stay_local:
             return super().step(closure)
         members = [(group, parameter) for group, _, parameter in self._members()]
+        if all(parameter.grad is None for _, parameter in members):
+            return None  # a step that is skipped, which all ranks skip at once
         if _ranks() == 1:  # of several, another rank may have the gradient that is missing here
             members = [(group, parameter) for group, parameter in members if parameter.grad is not None]
         states = [self.state[parameter] for _, parameter in members]

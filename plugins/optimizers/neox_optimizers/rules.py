@@ -14,18 +14,25 @@ def problems(args: NeoXArgs, world: World) -> Iterator[Problem]:
     name = chosen.casefold() if isinstance(chosen, str) else ""
     if name == "cpu_adam" and world.device == "cuda":
         yield from _parameters_are_in_the_host(args)
-    if name == "schedule_free_adamw" and args.lr_decay_style.casefold() != "constant":
-        yield Problem(
-            keys=("lr_decay_style", "optimizer"),
-            message=f"schedule_free_adamw keeps an average of the weights in the place of a falling rate, and with "
-            f"lr_decay_style: {args.lr_decay_style} the late steps would hardly count in it",
-            remedy="set lr_decay_style: constant; warmup is fine",
-        )
+    if name == "schedule_free_adamw":
+        yield from _rate_stays(args)
     if args.use_bnb_optimizer and name not in ("adam", "adamw", "adam8bit"):
         yield Problem(
             keys=("use_bnb_optimizer", "optimizer"),
             message=f"bitsandbytes takes the place of adam and adamw, and optimizer.type is {chosen}",
             remedy="set use_bnb_optimizer: false, or optimizer.type: adam",
+        )
+
+
+def _rate_stays(args: NeoXArgs) -> Iterator[Problem]:
+    key = "lr_decay_style" if args.scheduler is None else "scheduler"
+    style = args.lr_decay_style.casefold() if args.scheduler is None else args.scheduler.get("type")
+    if style not in ("constant", "WarmupLR"):
+        yield Problem(
+            keys=(key, "optimizer"),
+            message=f"schedule_free_adamw keeps an average of the weights in the place of a falling rate, and with {key}: {style} the "
+            "late steps would not count in it as they should",
+            remedy="set lr_decay_style: constant, without a scheduler; warmup is fine",
         )
 
 
