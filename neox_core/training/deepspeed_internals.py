@@ -170,7 +170,7 @@ class PlainCore:
         finite = bool(torch.isfinite(norm))
         if not finite:
             self._engine.module.zero_grad(set_to_none=True)  # torch's optimizers leave alone what has no gradient
-        elif observe is not None and not self._stay_local:
+        elif observe is not None and not (self._stay_local and self._world_size > 1):
             own = share(self._parameters.items(), self._rank, self._world_size)
             observe(whole(name, gradients[name], "gradient") for name, _ in own if name in gradients)
         if finite and self._clipping > 0:

@@ -193,8 +193,8 @@ class Engine:
         own = list(self._core.rank_fragments())
         for fragment in own:
             fragment.tensor.zero_()
-        if own and reader.world_size == dist.get_world_size():
-            load_fragments(reader, own)
+        if reader.world_size == dist.get_world_size():
+            load_fragments(reader, (part for part in own if part.role in reader.roles(part.name)))
         self._core.refresh()
         if self._core.loss_scale is not None:
             self._core.loss_scale.load(reader.state.get(LOSS_SCALE, {}))
@@ -314,4 +314,9 @@ def make_optimizer(resolved: Resolved, plugins: PluginManager, groups: list[dict
     optimizer: torch.optim.Optimizer = plugins.load(offer, offer.component.factory)(groups, params)
     cut = resolved.deepspeed["zero_optimization"]["stage"] > 0
     whole = isinstance(offer.component, Optimizer) and offer.component.whole
+    if cut and whole and hasattr(optimizer, "weight_of_use"):
+        raise UserError(
+            f"optimizer: {offer.component.name} needs whole parameters and moves other weights than are used, which does not go "
+            "together with ZeRO yet; set zero_optimization.stage: 0 and precision: fp32"
+        )
     return WholeParameters(optimizer) if cut and whole else optimizer

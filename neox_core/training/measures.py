@@ -37,6 +37,7 @@ class Measures:
         self._settings = resolved[MeasureSettings]
         self._interval, self._ends = resolved[LoggingSettings].log_interval, (1, resolved.train_iters)
         self._sums = ParameterSums(names, device)
+        self._shown = True
         self._noise = None
         if self._settings.log_gradient_noise_scale:
             offload = self._settings.gradient_noise_scale_cpu_offload
@@ -47,7 +48,7 @@ class Measures:
     @property
     def noise_scale(self) -> float | None:
         """In samples; None where it is not measured, or not known yet."""
-        return None if self._noise is None else self._noise.value
+        return self._noise.value if self._noise is not None and self._shown else None
 
     def observer(self, iteration: int) -> Callable[[Iterable[Fragment]], None] | None:
         """What is to be shown the gradients of a step, all at once or some at a time; None where nothing is measured of them.
@@ -63,8 +64,10 @@ class Measures:
             looks.append(partial(self._add_norm, "gradient_norms"))
         if due and self._settings.log_grad_pct_zeros:
             looks.append(self._add_zeros)
+        self._shown = False
 
         def observe(gradients: Iterable[Fragment]) -> None:
+            self._shown = True
             for gradient in gradients:
                 for look in looks:
                     look(gradient)
@@ -79,7 +82,7 @@ class Measures:
             applied: whether the optimizer was stepped.
             fragments: gives this rank's part of the weights and of the optimizer's state.
         """
-        if self._noise is not None and applied:
+        if self._noise is not None and applied and self._shown:
             self._noise.end_step()
         if not self._is_due(iteration):
             return {}

@@ -25,6 +25,7 @@ from neox_core.training.compilers import compiler_problems
 from neox_core.training.components import component_problems
 from neox_core.training.initial import initial_checkpoint
 from neox_core.training.mup import check_base_shapes
+from neox_core.training.optimizer_resuming import check_same_optimizer
 from neox_core.training.resuming import Tell, check_saving, checkpoint_to_resume
 
 T = TypeVar("T")
@@ -101,6 +102,8 @@ def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, fo
     initial = attempt(problems, "initial_ckpt_path", args, lambda: initial_checkpoint(resolved, checkpoint, notice))
     prompt_tokens = attempt(problems, "soft_prompt_tuning", args, lambda: soft_prompt_tokens(resolved, tokenizer))
     if not problems:
+        if checkpoint is not None:
+            attempt(problems, "optimizer", args, lambda: check_same_optimizer(checkpoint, resolved, plugins))
         attempt(problems, "base_shapes_file", args, lambda: check_base_shapes(resolved, plugins))
         attempt(problems, "save", args, lambda: check_saving(resolved, checkpoint))
     if problems:

@@ -449,12 +449,12 @@ def test_problems_of_all_rules_and_derivations_come_together():
             {"deepspeed_extra_args": {"managed_gradient_accumulation": False}},
             "managed_gradient_accumulation: this version does not have it yet",
         ),
-        ({"coord_check": True}, "true: this version does not have it yet"),
+        ({"coord_check": True}, "`neox mup coord-check FILES` measures activations at several widths"),
         ({"tensor_parallel": {"autotp_size": 2}}, "this version does not have it yet"),
         ({"deepspeed_slurm": True}, "true: this version does not have it yet"),
         ({"autotuning_run": "tune"}, "'tune': this version does not have it yet"),
         ({"moe_num_experts": 8}, "sinkhorn, GPT-NeoX's default: this version does not have it yet"),
-        ({"use_mup": True}, "true: this version does not have it yet (remove it to train without)"),
+        ({"finetune": True}, "true: this version does not have it yet (remove it to train without)"),
     ],
 )
 def test_what_cannot_be_run_here_resolves_and_says_so(changes, message):

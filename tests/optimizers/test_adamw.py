@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -55,11 +56,12 @@ def test_decay_that_is_part_of_the_gradient_is_torchs_adam():
     assert not isinstance(made, torch.optim.AdamW)
 
 
-def test_the_log_says_once_whose_kernels_are_used(caplog):
+def test_the_log_says_once_whose_kernels_are_used_on_a_gpu(caplog, monkeypatch):
     adam.announce.cache_clear()
+    monkeypatch.setattr(adam, "build_torch", lambda groups, params: None)
     with caplog.at_level(logging.INFO, "neox"):
-        for _ in range(2):
-            adam.build(groups(0.0), FusedAdamParams())
+        for on_gpu in (False, True, True):
+            adam.build([{"params": [SimpleNamespace(is_cuda=on_gpu)]}], FusedAdamParams(torch_adam=True))
     assert [record.message for record in caplog.records] == ["optimizer: Adam by torch's fused kernels"]
 
 

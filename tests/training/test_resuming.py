@@ -15,6 +15,7 @@ from neox_core.config.loading import read_file
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.lock import DirectoryLock
+from neox_core.training.optimizer_resuming import check_same_optimizer
 from neox_core.training.resuming import check_saving, checkpoint_to_resume
 
 
@@ -80,6 +81,17 @@ def test_a_checkpoint_of_another_model_is_refused(resolve, tmp_path, change, nam
     write_checkpoint(resolve(), tmp_path / "saved")
     with pytest.raises(UserError, match=named):
         checkpoint_to_resume(resolve(load="saved", **change), print)
+
+
+@pytest.mark.parametrize("mine", ["sm3", "lion", "muon"])
+def test_an_optimizer_that_remembers_other_things_is_refused(resolve, tmp_path, mine):
+    write_checkpoint(resolve(optimizer={"type": "AdamW"}), tmp_path / "saved")
+    path = tmp_path / "saved" / "global_step3"
+    words = rf"saved with optimizer.type adamw, which remembers step, exp_avg, exp_avg_sq; {mine} needs .*initial_ckpt_path: "
+    with pytest.raises(UserError, match=words):
+        check_same_optimizer(path, resolve(optimizer={"type": mine}), PluginManager())
+    for alike in ("adam", "cpu_adam", "lamb"):
+        check_same_optimizer(path, resolve(optimizer={"type": alike}), PluginManager())
 
 
 def test_another_tokenizer_is_refused(resolve, tmp_path):

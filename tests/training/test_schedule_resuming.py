@@ -61,11 +61,11 @@ def saved(configured, tmp_path):
     [
         ({}, {"optimizer": FASTER}, "optimizer.params.lr 0.01 (now 0.02)"),
         ({}, {"min_lr": 0.001}, "min_lr 0.0 (now 0.001)"),
-        ({}, {"warmup": 0.5}, "steps of warm-up 0.06 (now 3.0)"),
+        ({}, {"warmup": 0.5}, "steps of warm-up 0.0 (now 3.0)"),
         ({}, {"lr_decay_style": "cosine"}, "lr_decay_style linear (now cosine)"),
         ({}, {"compat": "gpt-neox"}, "lr_semantics clamped (now neox)"),
         ({}, {"train_iters": 12}, "last step of the decay 6 (now 12)"),
-        ({"lr_decay_style": "constant"}, {"train_iters": 12}, "steps of warm-up 0.06 (now 0.12)"),
+        ({"lr_decay_style": "constant", "warmup": 0.5}, {"train_iters": 12}, "steps of warm-up 3.0 (now 6.0)"),
         ({"lr_decay_style": "wsd"}, {"lr_wsd_decay_fraction": 0.5}, "steps of the final decay 0.6"),
         ({}, {"scheduler": {"type": "WarmupLR"}}, "scheduler null (now {type: 'WarmupLR'})"),
         (
@@ -100,6 +100,7 @@ def test_a_longer_run_is_told_how_to_keep_its_decay(saved, configured):
         ({}, {"lr_semantics": "clamped"}),
         ({"compat": "gpt-neox"}, {"compat": "gpt-neox", "lr_semantics": "neox"}),
         ({"lr_decay_style": "constant", "warmup": 0.0}, {"min_lr": 0.001, "train_iters": 12}),
+        ({"lr_decay_style": "constant"}, {"train_iters": 12}),  # of less than a step, both have no warm-up
         ({"scheduler": {"type": "WarmupLR"}}, {"min_lr": 0.001, "train_iters": 12}),
     ],
 )

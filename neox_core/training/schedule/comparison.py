@@ -21,7 +21,9 @@ def facts(terms: ScheduleTerms) -> dict[str, Any]:
         "lr_decay_style": terms.style,
         "lr_semantics": terms.semantics,
         "optimizer.params.lr": shape.peak,
-        WARMUP: shape.warmup,
+        WARMUP: shape.warmup
+        if shape.warmup >= 1 or terms.semantics != "clamped"
+        else 0.0,  # of less than a step is none
     }
     if terms.style != "constant":
         found |= {"min_lr": shape.minimum, END: shape.end}

@@ -20,8 +20,10 @@ def build_torch(groups: list[dict[str, Any]], params: AdamParams) -> torch.optim
 
 
 def build(groups: list[dict[str, Any]], params: FusedAdamParams) -> torch.optim.Optimizer:
-    """DeepSpeed's where the parameters are on a GPU and its kernel can be built, else torch's. Which one it is, is logged once."""
-    if params.torch_adam or not any(parameter.is_cuda for group in groups for parameter in group["params"]):
+    """DeepSpeed's where the parameters are on a GPU and its kernel can be built, else torch's; on GPUs it is logged once which."""
+    if not any(parameter.is_cuda for group in groups for parameter in group["params"]):
+        return build_torch(groups, params)
+    if params.torch_adam:
         announce("optimizer: Adam by torch's fused kernels")
         return build_torch(groups, params)
     from neox_optimizers import fused_adam

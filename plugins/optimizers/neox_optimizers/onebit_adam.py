@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from neox_core.parallel import Fragment, ShardSpec
-from neox_optimizers.grouped import GroupedOptimizer, State, column, count, decay
+from neox_optimizers.grouped import GroupedOptimizer, State, column, count, decay, number
 from neox_optimizers.moments import adam_directions, no_moments
 from neox_optimizers.params import OneBitAdamParams
 from neox_optimizers.sign_average import SignAverage
@@ -39,14 +39,15 @@ class OneBitAdam(GroupedOptimizer):
         return steps is not None and int(steps) >= self._freeze_step
 
     def begin(self, parameter: Tensor, group: dict[str, Any]) -> State:
-        """Adam's moments."""
-        return no_moments(parameter)
+        """Adam's moments, and how many steps the variance has seen."""
+        return no_moments(parameter) | {"variance_steps": number()}
 
     def update(
         self, group: dict[str, Any], parameters: list[Tensor], gradients: list[Tensor], states: list[State]
     ) -> None:
         """AdamW's, as long as the variance is not frozen."""
         directions = adam_directions(gradients, states, self._betas, self._eps)
+        torch._foreach_add_(column(states, "variance_steps"), 1)
         decay(group, parameters, group["lr"])
         torch._foreach_add_(parameters, directions, alpha=-group["lr"])
 
@@ -77,7 +78,7 @@ class OneBitAdam(GroupedOptimizer):
 
     def _frozen_direction(self, state: State, steps: float) -> Tensor:
         """The update at rate 1."""
-        variance = state["exp_avg_sq"] / (1 - self._betas[1] ** self._freeze_step)
+        variance = state["exp_avg_sq"] / (1 - self._betas[1] ** float(state["variance_steps"]))
         direction: Tensor = state["exp_avg"] / (1 - self._betas[0] ** steps) / (variance.sqrt() + self._eps)
         return direction.clamp_(-self._bound, self._bound).masked_fill_(variance == 0, 0.0)
 

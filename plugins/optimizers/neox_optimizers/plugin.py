@@ -98,7 +98,7 @@ def neox_components() -> Iterable[Component]:
             "Adam whose momentum, after a number of steps, is averaged over ranks in one bit for each number",
             "onebit_adam:build",
             "OneBitAdamParams",
-            state=MOMENTS,
+            state={**MOMENTS, "variance_steps": "scalar"},
             local=True,
             zero=frozenset(),
         ),

@@ -1,0 +1,55 @@
+"""Whether an optimizer can go on with the state that another one, or the same, has left in a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from neox_core.checkpoint.manifest import Manifest
+from neox_core.config import Resolved
+from neox_core.errors import UserError
+from neox_core.plugins import ComponentError, Optimizer, PluginManager
+from neox_core.training.resuming import saved_settings
+
+
+def check_same_optimizer(path: Path, resolved: Resolved, plugins: PluginManager) -> None:
+    """Compare what the optimizer of a checkpoint remembers with what the run's does; the same numbers mean the same in all of ours.
+
+    Of an optimizer that does not say what it remembers, or is not here any more, nothing is known beforehand.
+
+    Args:
+        path: the checkpoint.
+        resolved: the run.
+        plugins: where optimizers are looked up.
+
+    Raises:
+        UserError: they remember different things.
+    """
+    manifest = Manifest.read(path)
+    before = _name(saved_settings(path, manifest))
+    if before == resolved.optimizer.name or manifest.iteration == 0:
+        return
+    theirs, mine = _state(before, plugins), _state(resolved.optimizer.name, plugins)
+    if theirs and mine and theirs != mine:
+        raise UserError(
+            f"{path} was saved with optimizer.type {before}, which remembers {_listed(theirs)}; {resolved.optimizer.name} needs "
+            f"{_listed(mine)}. Go on with {before}, or begin anew with the weights alone: initial_ckpt_path: {path}"
+        )
+
+
+def _name(saved: Mapping[str, Any]) -> str:
+    name = str((saved.get("optimizer") or {}).get("type", "adam")).casefold()
+    return "adam8bit" if saved.get("use_bnb_optimizer") and name in ("adam", "adamw") else name
+
+
+def _state(name: str, plugins: PluginManager) -> Mapping[str, str]:
+    try:
+        component = plugins.find("optimizer", name).component
+    except ComponentError:
+        return {}
+    return component.state if isinstance(component, Optimizer) else {}
+
+
+def _listed(state: Mapping[str, str]) -> str:
+    return ", ".join(state)
