@@ -13,7 +13,7 @@ from neox_optimizers.onebit_adam import OneBitAdam
 from neox_optimizers.params import OneBitAdamParams
 from training_models import Bench
 
-from neox_core.checkpoint import Reader, TorchGroup, save
+from neox_core.checkpoint import Reader
 
 SHAPES = {"matrix": (5, 7), "vector": (3,), "other": (4, 2, 2)}
 DECAY = {"matrix": 0.3, "vector": 0.0, "other": 0.3}
@@ -85,15 +85,7 @@ def traffic(steps: int, **changes: Any) -> dict[str, Any]:
 def save_and_go_on(directory: Path, before: int, after: int, **changes: Any) -> dict[str, Any]:
     bench = Bench(**changes)
     bench.train(before)
-    path = save(
-        directory,
-        iteration=before,
-        fragments=bench.engine.fragments(),
-        state={},
-        files={"settings.yml": ""},
-        random_state=None,
-        group=TorchGroup(),
-    )
+    path = bench.save(directory)
     return {"path": path, "losses": [step.loss for step in bench.train(after)]}
 
 

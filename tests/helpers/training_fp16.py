@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from training_models import Bench
 
-from neox_core.checkpoint import Reader, TorchGroup, save
+from neox_core.checkpoint import Reader
 from neox_core.errors import UserError
 
 Hooked = Callable[[int], bool]
@@ -35,15 +35,7 @@ def gone_on(directory: Path, steps: int, rest: int, bad: tuple[int, ...], **fp16
     """The steps after a checkpoint, by an engine that is made anew and took other steps before."""
     first = Bench(fp16={"enabled": True, **fp16})
     train(steps, bad, bench=first)
-    path = save(
-        directory,
-        iteration=steps,
-        fragments=first.engine.fragments(),
-        state=first.engine.state(),
-        files={"settings.yml": ""},
-        random_state=None,
-        group=TorchGroup(),
-    )
+    path = first.save(directory)
     second = Bench(fp16={"enabled": True, **fp16})
     train(2, (0, 1), bench=second)
     second.engine.load_fragments(Reader(path))

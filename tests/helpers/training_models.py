@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
+from neox_core.checkpoint import TorchGroup, save
 from neox_core.config import NeoXArgs, Resolved, World
 from neox_core.model import LanguageModel, LayerContext, Positions
 from neox_core.model.tables import make
@@ -103,6 +105,18 @@ class Bench:
 
     def train(self, steps: int) -> list[StepResult]:
         return [self.step() for _ in range(steps)]
+
+    def save(self, directory: Path) -> Path:
+        """The checkpoint of this moment."""
+        return save(
+            directory,
+            iteration=self.steps,
+            fragments=self.engine.fragments(),
+            state=self.engine.state(),
+            files={"settings.yml": ""},
+            random_state=None,
+            group=TorchGroup(),
+        )
 
     @property
     def parameters(self) -> dict[str, torch.nn.Parameter]:

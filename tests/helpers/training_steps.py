@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from training_models import Bench, Samples, same
 
-from neox_core.checkpoint import Reader, TorchGroup, save
+from neox_core.checkpoint import Reader
 from neox_core.parallel import ShardSpec
 from neox_core.training.data import Batches
 
@@ -101,15 +101,7 @@ def used(directory: Path, **changes: Any) -> dict[str, Any]:
     bench.train(3)
     before, losses = bench.state(), [loss(bench)]
     untouched = same(before, bench.state())
-    path = save(
-        directory,
-        iteration=3,
-        fragments=bench.engine.fragments(),
-        state={},
-        files={"settings.yml": ""},
-        random_state=None,
-        group=TorchGroup(),
-    )
+    path = bench.save(directory)
     reader = Reader(path)
     other.engine.update_from_checkpoint(reader, ())
     losses.append(loss(other))
@@ -129,15 +121,7 @@ def save_and_go_on(directory: Path, **changes: Any) -> dict[str, Any]:
     """Two steps, a checkpoint, three more steps."""
     bench = Bench(**changes)
     bench.train(2)
-    path = save(
-        directory,
-        iteration=2,
-        fragments=bench.engine.fragments(),
-        state={},
-        files={"settings.yml": ""},
-        random_state=None,
-        group=TorchGroup(),
-    )
+    path = bench.save(directory)
     reader = Reader(path)
     roles = {(name, tuple(sorted(reader.roles(name)))) for name in reader.names}
     return {"path": path, "losses": [step.loss for step in bench.train(3)], "roles": roles}
