@@ -47,7 +47,7 @@ def weights_after(steps: int, rates: list[float], **options: Any) -> dict[str, n
     return {name: parameter.detach().numpy() for name, parameter in parameters.items()}
 
 
-COLLECTIVES = ("all_reduce", "all_to_all_single", "all_gather_into_tensor", "broadcast", "reduce")
+COLLECTIVES = ("all_reduce", "all_to_all_single", "all_gather", "all_gather_into_tensor", "broadcast", "reduce")
 
 
 @contextmanager

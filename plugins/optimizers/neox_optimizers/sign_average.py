@@ -51,7 +51,7 @@ class SignAverage:
         received = torch.empty_like(packed)
         dist.all_to_all_single(received, packed)
         all_scales = torch.empty(self.ranks * len(self.sizes), dtype=scales.dtype, device=scales.device)
-        dist.all_gather_into_tensor(all_scales, scales)
+        dist.all_gather(list(all_scales.view(self.ranks, -1)), scales)
         pieces = self._pieces(self.rank)
         first, sizes = pieces[0][0], [size for _, size in pieces]
         total = torch.zeros_like(self.told_error)
@@ -67,8 +67,8 @@ class SignAverage:
         padded = torch.nn.functional.pad(scales, (0, most - len(scales)))
         all_bits = torch.empty(self.ranks * len(packed), dtype=packed.dtype, device=packed.device)
         all_scales = torch.empty(self.ranks * most, dtype=padded.dtype, device=padded.device)
-        dist.all_gather_into_tensor(all_bits, packed)
-        dist.all_gather_into_tensor(all_scales, padded)
+        dist.all_gather(list(all_bits.view(self.ranks, -1)), packed)
+        dist.all_gather(list(all_scales.view(self.ranks, -1)), padded)
         rows = zip(all_bits.view(self.ranks, -1), all_scales.view(self.ranks, -1), pieces, strict=True)
         return torch.cat([restore(unpack(bits), row[: len(sizes)], sizes) for bits, row, sizes in rows])
 
