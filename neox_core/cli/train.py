@@ -13,8 +13,7 @@ from neox_core.config.command_line import Parser, settings_from
 from neox_core.errors import UserError
 from neox_core.files import write_new
 from neox_core.plugins import CommandContext
-from neox_core.training.mup import save_base_shapes
-from neox_core.training.start import launch, notice, prepare
+from neox_core.training.start import launch, prepare
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -56,13 +55,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     if options.dry_run:
         print(prepared.plan)
         return 0
-    if written := save_base_shapes(prepared.resolved, plugins):
-        notice(f"written: {written}, as save_base_shapes asks; set it to false to train")
-        return 0
-    if prepared.already_done:
-        notice(prepared.nothing_to_do)
-        return 0
-    return launch(prepared, begun)
+    return 0 if prepared.ends_here() else launch(prepared, begun)
 
 
 def show(args: NeoXArgs, options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS
 from neox_core.config.extra_args import EXTRA_NOTICES, EXTRA_RULES
 from neox_core.config.groups import GivenUpSettings
 from neox_core.config.groups.given_up import is_asked_for
+from neox_core.config.optimizer_choice import optimizer_name
 from neox_core.config.option_checks import option_problems
 from neox_core.config.precision import precisions_asked_for
 from neox_core.config.world import World
@@ -134,13 +135,8 @@ def fp16_is_slow_on_cpus(args: NeoXArgs, world: World) -> Iterator[Notice]:
 
 def one_bit_adam_has_its_schedule(args: NeoXArgs, world: World) -> Iterator[Notice]:
     """In GPT-NeoX it comes with DeepSpeed's schedule, see `deepspeed_json`."""
-    name, given = (args.optimizer or {}).get("type"), "lr_decay_style" in args
-    if (
-        given
-        and isinstance(name, str)
-        and name.casefold() == "onebitadam"
-        and reproduces(args.compat, "one-bit-schedule")
-    ):
+    one_bit = optimizer_name(args) == "onebitadam"
+    if one_bit and "lr_decay_style" in args and reproduces(args.compat, "one-bit-schedule"):
         message = "has no effect with optimizer OneBitAdam, whose rate follows DeepSpeed's WarmupDecayLR"
         yield Notice(keys=("lr_decay_style",), message=message)
 

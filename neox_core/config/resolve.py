@@ -11,9 +11,10 @@ from neox_core.config.architecture import expand_attention, resolve_mlp_width
 from neox_core.config.args import NeoXArgs
 from neox_core.config.deepspeed_json import deepspeed_json
 from neox_core.config.groups import MixtureSettings, ModelSettings
+from neox_core.config.optimizer_choice import optimizer_choice
 from neox_core.config.precision import resolve_precision
-from neox_core.config.resolved import Batch, OptimizerChoice, Resolved
-from neox_core.config.rules import DEFAULT_LR, NOTICES, RULES, whole_numbers_fit
+from neox_core.config.resolved import Batch, Resolved
+from neox_core.config.rules import NOTICES, RULES, whole_numbers_fit
 from neox_core.config.world import World
 from neox_core.errors import Notice, Origin, Problem, SettingsError, UserError
 from neox_core.plugins.components import HeadKind, Objective
@@ -41,7 +42,7 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
     with _collected(problems):
         mlp_width = resolve_mlp_width(model)
     with _collected(problems):
-        optimizer = resolve_optimizer(args)
+        optimizer = optimizer_choice(args)
     problems = [_located(problem, args) for problem in problems]
     if not all(problem.limitation for problem in problems):
         raise SettingsError(problems)
@@ -191,23 +192,3 @@ def _batch_remedy(given: Mapping[str, int | None], parallel: int) -> str:
         return f"write train_batch_size: {product}, or leave one of the three out"
     nearest = max(round((total or 0) / product), 1) * product
     return f"train_batch_size must be a multiple of {product}, such as {nearest}"
-
-
-def resolve_optimizer(args: NeoXArgs) -> OptimizerChoice:
-    """The optimizer's name and options.
-
-    Raises:
-        SettingsError: the dictionary is malformed.
-    """
-    chosen = args.optimizer if args.optimizer is not None else {"type": "adam", "params": {}}
-    name, params = chosen.get("type"), chosen.get("params", {})
-    lr = params.get("lr", DEFAULT_LR) if isinstance(params, dict) else None
-    if not isinstance(name, str) or not isinstance(params, dict) or set(chosen) - {"type", "params"}:
-        message = f"{chosen!r} is not of the form {{type: NAME, params: {{lr: ...}}}}"
-        remedy = "options other than `type` go into `params`"
-        raise SettingsError([Problem(keys=("optimizer",), message=message, remedy=remedy)])
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
-        message, remedy = f"params.lr: {lr!r} is not a number > 0", "it is the largest learning rate, such as 0.001"
-        raise SettingsError([Problem(keys=("optimizer",), message=message, remedy=remedy, path="params.lr")])
-    in_8_bits = args.use_bnb_optimizer and name.casefold() in ("adam", "adamw")
-    return OptimizerChoice("adam8bit" if in_8_bits else name.casefold(), params, float(lr))

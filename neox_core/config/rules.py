@@ -12,6 +12,7 @@ from neox_core.config.deepspeed_rules import DEEPSPEED_NOTICES, DEEPSPEED_RULES
 from neox_core.config.groups.fusions import FUSED, FusionSettings
 from neox_core.config.keys import Key
 from neox_core.config.mup_rules import MUP_NOTICES, MUP_RULES
+from neox_core.config.optimizer_choice import optimizer_choice
 from neox_core.config.plain import shown
 from neox_core.config.precision import precisions_asked_for
 from neox_core.config.schedule_rules import SCHEDULE_NOTICES, SCHEDULE_RULES
@@ -21,9 +22,6 @@ from neox_core.errors import Notice, Problem, SettingsError
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
-
-DEFAULT_LR = 0.001
-"""Learning rate where `optimizer` gives none."""
 
 HEADLESS = frozenset({"mamba"})
 """Mixers of GPT-NeoX that have no heads; it lets `num_attention_heads` be anything with them."""
@@ -137,9 +135,11 @@ def half_losses_need_halves(args: NeoXArgs, world: World) -> Iterator[Problem]:
 
 def rates_are_ordered(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """The learning rate does not fall below its lower bound."""
-    params = (args.optimizer or {}).get("params")
-    lr = params.get("lr", DEFAULT_LR) if isinstance(params, dict) else DEFAULT_LR
-    if isinstance(lr, int | float) and 0 < lr < args.min_lr:  # any other rate is refused by itself
+    try:
+        lr = optimizer_choice(args).lr
+    except SettingsError:  # refused by itself
+        return
+    if lr < args.min_lr:
         yield Problem(
             keys=("min_lr", "optimizer"),
             message=f"min_lr {args.min_lr} is more than optimizer.params.lr {lr}",

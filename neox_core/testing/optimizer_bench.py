@@ -13,6 +13,7 @@ from neox_core.config import NeoXArgs, World
 from neox_core.model import Batch, LanguageModel, Objective
 from neox_core.parallel import Fragment, ShardSpec, generator
 from neox_core.plugins import Optimizer, PluginManager
+from neox_core.training.engine import bare_optimizer
 from neox_core.training.fragments import state_fragment
 from neox_core.training.parameter_groups import parameter_groups
 
@@ -60,12 +61,7 @@ class Bench:
 
     def optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """The optimizer over groups, as a run makes it."""
-        offer = self.plugins.find("optimizer", self.name)
-        params: Any = {"lr": self.rate, **self.params}
-        if offer.component.params is not None:
-            params = self.plugins.load(offer, offer.component.params).model_validate(params)
-        made: torch.optim.Optimizer = self.plugins.load(offer, offer.component.factory)(groups, params)
-        return made
+        return bare_optimizer(self.plugins, self.name, {"lr": self.rate, **self.params}, groups)
 
     def trainee(self, weight_decay: float = 0.1) -> Trainee:
         """A small model with the optimizer, the same each time."""

@@ -21,6 +21,7 @@ from neox_core.config import Device
 from neox_core.parallel import Fragment, ShardSpec
 from neox_core.training.fragments import share, state_fragment, step_without_effect, whole
 from neox_core.training.loss_scale import LossScale
+from neox_core.training.weights_of_use import loaded, saved, weight_of_use
 from neox_core.training.whole_parameters import Part, WholeParameters
 
 Parameters = Mapping[str, nn.Parameter]
@@ -80,9 +81,6 @@ def float32_kept(deepspeed: Any) -> Iterator[None]:
 Observer = Callable[[Iterable[Fragment]], None]
 """Shown gradients of a step that is about to be applied."""
 
-TRAINED = "trained"
-"""Role of the weights that an optimizer moves, where it is others that are evaluated, saved and used."""
-
 
 class EngineCore(Protocol):
     """What depends on how DeepSpeed keeps gradients and optimizer state.
@@ -125,24 +123,6 @@ def make_core(engine: Any, parameters: Parameters, clipping: float) -> EngineCor
     if engine.zero_optimization():
         return PartitionedCore(engine, parameters, clipping)
     return PlainCore(engine, parameters, clipping)
-
-
-@contextmanager
-def weights_of_use(core: EngineCore, optimizer: Any) -> Iterator[None]:
-    """Let the model compute with the weights to be used, where the optimizer moves others, which come back as they were."""
-    if not hasattr(optimizer, "weight_of_use"):
-        yield
-        return
-    kept = [(weight, weight.detach().clone()) for weight in core.optimized()]
-    try:
-        for weight, _ in kept:
-            weight.data.copy_(optimizer.weight_of_use(weight))
-        core.refresh()
-        yield
-    finally:
-        for weight, trained in kept:
-            weight.data.copy_(trained)
-        core.refresh()
 
 
 class PlainCore:
@@ -194,11 +174,7 @@ class PlainCore:
         """This rank's share: ranks take the parameters in turn."""
         optimizer = self._engine.optimizer
         for name, parameter in share(self._parameters.items(), self._rank, self._world_size):
-            if hasattr(optimizer, "weight_of_use") and parameter in optimizer.state:
-                yield whole(name, optimizer.weight_of_use(parameter))
-                yield whole(name, parameter, TRAINED)
-            else:
-                yield whole(name, parameter)
+            yield from saved(whole(name, parameter), weight_of_use(optimizer, parameter))
             yield from self._state(name, parameter)
 
     def weight_targets(self) -> Iterator[Fragment]:
@@ -209,9 +185,8 @@ class PlainCore:
         """All parameters and their state."""
         self._make_state()
         for name, parameter in self._parameters.items():
-            yield whole(name, parameter)
-            if hasattr(self._engine.optimizer, "weight_of_use") and parameter.requires_grad:
-                yield whole(name, parameter, TRAINED)
+            weight = whole(name, parameter)
+            yield from loaded(weight, self._engine.optimizer) if parameter.requires_grad else (weight,)
             yield from self._state(name, parameter)
 
     def rank_fragments(self) -> Iterable[Fragment]:
@@ -224,8 +199,8 @@ class PlainCore:
         self._choose_reduction()
 
     def optimized(self) -> Iterable[Tensor]:
-        """The parameters that are trained, once they have a state."""
-        return [p for p in self._parameters.values() if p in self._engine.optimizer.state]
+        """The parameters."""
+        return self._parameters.values()
 
     def _state(self, name: str, parameter: nn.Parameter) -> Iterator[Fragment]:
         spec = ShardSpec.complete(name, tuple(parameter.shape))
@@ -279,14 +254,10 @@ class PartitionedCore:
 
     def fragments(self) -> Iterator[Fragment]:
         """The pieces of this rank's partition with their state, and its share of frozen weights: ranks take them in turn."""
-        of_use = self._weights_of_use()
+        of_use = [weight_of_use(self._optimizer, partition) for partition in self.optimized()]
         for weight, piece in self._pieces():
-            used = of_use.get(id(self._partition(piece)))
-            if used is None:
-                yield weight
-            else:
-                yield Fragment(weight.spec, "weight", weight.range, self._window(used, piece))
-                yield Fragment(weight.spec, TRAINED, weight.range, weight.tensor)
+            used = of_use[piece.param_group_index]
+            yield from saved(weight, None if used is None else self._window(used, piece))
             yield from self._state_of(weight, piece)
         yield from self._whole_state()
         frozen = [(name, parameter) for name, parameter in self._parameters.items() if not parameter.requires_grad]
@@ -302,9 +273,7 @@ class PartitionedCore:
         self._make_state()
         yield from (whole(name, parameter) for name, parameter in self._parameters.items())
         for weight, piece in self._pieces():
-            yield weight
-            if hasattr(self._optimizer, "weight_of_use"):
-                yield Fragment(weight.spec, TRAINED, weight.range, weight.tensor)
+            yield from loaded(weight, self._optimizer)
             yield from self._state_of(weight, piece)
         yield from self._whole_state()
 
@@ -317,14 +286,9 @@ class PartitionedCore:
         self._zero.update_lp_params()
 
     def optimized(self) -> Iterable[Tensor]:
-        """The flat partitions, once they have a state."""
+        """The flat partitions."""
         partitions: list[Tensor] = self._zero.single_partition_of_fp32_groups
-        return [partition for partition in partitions if partition in self._optimizer.state]
-
-    def _weights_of_use(self) -> dict[int, Tensor]:
-        if not hasattr(self._optimizer, "weight_of_use"):
-            return {}
-        return {id(partition): self._optimizer.weight_of_use(partition) for partition in self.optimized()}
+        return partitions
 
     def _pieces(self) -> Iterator[tuple[Fragment, Any]]:
         for name, parameter in self._parameters.items():

@@ -25,11 +25,11 @@ from neox_core.training.deepspeed_internals import (
     float32_kept,
     import_deepspeed,
     make_core,
-    weights_of_use,
 )
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
 from neox_core.training.loss_scale import LOSS_SCALE
 from neox_core.training.parameter_groups import groups_of
+from neox_core.training.weights_of_use import moves_others, weights_of_use
 from neox_core.training.whole_parameters import WholeParameters
 
 
@@ -170,7 +170,7 @@ class Engine:
         """Mean `loss` and metrics over the next `count` batches of every rank, weighed as in training, without dropout."""
         self._deepspeed.eval()
         sums = Averages(self.device)
-        with weights_of_use(self._core, self._optimizer):
+        with weights_of_use(self._optimizer, self._core.optimized(), self._core.refresh):
             for _ in range(count):
                 _, output = self._deepspeed.module(self._moved(next(batches)))
                 sums.add(output, 1.0 if self._weigh is None else output.weight)
@@ -307,16 +307,33 @@ class Averages:
 
 def make_optimizer(resolved: Resolved, plugins: PluginManager, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """The optimizer that the settings name, over parameter groups; where ZeRO cuts them, one that lets it see them whole."""
-    offer = plugins.find("optimizer", resolved.optimizer.name)
-    params: Any = dict(resolved.optimizer.params)
-    if offer.component.params is not None:
-        params = plugins.load(offer, offer.component.params).model_validate(params)
-    optimizer: torch.optim.Optimizer = plugins.load(offer, offer.component.factory)(groups, params)
+    name = resolved.optimizer.name
+    optimizer = bare_optimizer(plugins, name, resolved.optimizer.params, groups)
+    component = plugins.find("optimizer", name).component
     cut = resolved.deepspeed["zero_optimization"]["stage"] > 0
-    whole = isinstance(offer.component, Optimizer) and offer.component.whole
-    if cut and whole and hasattr(optimizer, "weight_of_use"):
+    whole = isinstance(component, Optimizer) and component.whole
+    if cut and whole and moves_others(optimizer):
         raise UserError(
-            f"optimizer: {offer.component.name} needs whole parameters and moves other weights than are used, which does not go "
+            f"optimizer: {name} needs whole parameters and moves other weights than are used, which does not go "
             "together with ZeRO yet; set zero_optimization.stage: 0 and precision: fp32"
         )
     return WholeParameters(optimizer) if cut and whole else optimizer
+
+
+def bare_optimizer(
+    plugins: PluginManager, name: str, params: Mapping[str, Any], groups: list[dict[str, Any]]
+) -> torch.optim.Optimizer:
+    """An optimizer as its plugin makes it.
+
+    Args:
+        plugins: where it is looked up.
+        name: of the optimizer.
+        params: its options, which are validated.
+        groups: parameter groups, see `neox_core.plugins.Optimizer`.
+    """
+    offer = plugins.find("optimizer", name)
+    options: Any = dict(params)
+    if offer.component.params is not None:
+        options = plugins.load(offer, offer.component.params).model_validate(options)
+    optimizer: torch.optim.Optimizer = plugins.load(offer, offer.component.factory)(groups, options)
+    return optimizer

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.config import Resolved
+from neox_core.config.optimizer_choice import optimizer_choice
 from neox_core.errors import UserError
 from neox_core.plugins import ComponentError, Optimizer, PluginManager
 from neox_core.training.resuming import saved_settings
@@ -27,7 +27,7 @@ def check_same_optimizer(path: Path, resolved: Resolved, plugins: PluginManager)
         UserError: they remember different things.
     """
     manifest = Manifest.read(path)
-    before = _name(saved_settings(path, manifest))
+    before = optimizer_choice(saved_settings(path, manifest)).name
     if before == resolved.optimizer.name or manifest.iteration == 0:
         return
     theirs, mine = _state(before, plugins), _state(resolved.optimizer.name, plugins)
@@ -36,11 +36,6 @@ def check_same_optimizer(path: Path, resolved: Resolved, plugins: PluginManager)
             f"{path} was saved with optimizer.type {before}, which remembers {_listed(theirs)}; {resolved.optimizer.name} needs "
             f"{_listed(mine)}. Go on with {before}, or begin anew with the weights alone: initial_ckpt_path: {path}"
         )
-
-
-def _name(saved: Mapping[str, Any]) -> str:
-    name = str((saved.get("optimizer") or {}).get("type", "adam")).casefold()
-    return "adam8bit" if saved.get("use_bnb_optimizer") and name in ("adam", "adamw") else name
 
 
 def _state(name: str, plugins: PluginManager) -> Mapping[str, str]:

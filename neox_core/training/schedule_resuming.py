@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from neox_core.config import Entry, NeoXArgs, Resolved, ScheduleSettings
+from neox_core.config.optimizer_choice import DEFAULT_OPTIMIZER, optimizer_choice
 from neox_core.config.presets import CHECKPOINT_SETTINGS
-from neox_core.config.rules import DEFAULT_LR
 from neox_core.config.schedule_rules import STYLES_OF_GPT_NEOX
 from neox_core.errors import Origin, UserError
 from neox_core.training.schedule.comparison import END, differences, facts
@@ -61,11 +61,8 @@ def _about_the_end(saved: ScheduleTerms, mine: ScheduleTerms) -> str:
 def saved_terms(saved: Mapping[str, Any]) -> ScheduleTerms:
     """The schedule that the keys of a checkpoint describe."""
     settings = saved_schedule(saved)
-    optimizer = saved.get("optimizer") or {"type": "adam"}
-    lr = (optimizer.get("params") or {}).get("lr", DEFAULT_LR)
-    return ScheduleTerms.made(
-        settings, optimizer["type"].casefold(), lr, saved.get("train_iters") or 0, saved.get("compat")
-    )
+    optimizer, steps = optimizer_choice(saved), saved.get("train_iters") or 0
+    return ScheduleTerms.made(settings, optimizer.name, optimizer.lr, steps, saved.get("compat"))
 
 
 def saved_schedule(saved: Mapping[str, Any]) -> ScheduleSettings:
@@ -82,9 +79,9 @@ def with_saved_schedule(args: NeoXArgs, path: Path, saved: Mapping[str, Any]) ->
         saved: the keys that were given when it was saved.
     """
     terms, origin = saved_terms(saved), Origin(source=str(path / CHECKPOINT_SETTINGS))
-    optimizer = args.optimizer or {"type": "adam"}
+    optimizer = args.optimizer or {"type": DEFAULT_OPTIMIZER}
     taken = {
-        "optimizer": {**optimizer, "params": {**(optimizer.get("params") or {}), "lr": terms.shape.peak}},
+        "optimizer": {**optimizer, "params": {**optimizer.get("params", {}), "lr": terms.shape.peak}},
         **_in_full(saved_schedule(saved), terms),
     }
     replaced = {"optimizer", *ScheduleSettings.model_fields} - CHOICES

@@ -47,17 +47,20 @@ class Prepared:
     launcher: Launcher
     plan: LaunchPlan
 
-    @property
-    def already_done(self) -> bool:
-        """Whether the checkpoint to resume from is that of the last step."""
-        checkpoint = self.handover.checkpoint
-        iterations = self.resolved.train_iters
-        return checkpoint is not None and Manifest.read(Path(checkpoint)).iteration >= iterations
+    def ends_here(self) -> bool:
+        """Whether no rank has to be started; the user is told why.
 
-    @property
-    def nothing_to_do(self) -> str:
-        """What there is to say then."""
-        return f"training is complete: {self.handover.checkpoint} is its last step; raise train_iters to go on"
+        It is so where the checkpoint to resume from is that of the last step, and where only base shapes are asked for, which are
+        written.
+        """
+        if written := save_base_shapes(self.resolved, self.plugins):
+            notice(f"written: {written}, as save_base_shapes asks; set it to false to train")
+            return True
+        checkpoint = self.handover.checkpoint
+        if checkpoint is None or Manifest.read(Path(checkpoint)).iteration < self.resolved.train_iters:
+            return False
+        notice(f"training is complete: {checkpoint} is its last step; raise train_iters to go on")
+        return True
 
 
 class RunFailed(UserError):
@@ -93,11 +96,7 @@ def train(
     begun = time.time()
     entries = _entries(settings)
     prepared = prepare(entries, plugins or plugins_for(entries), default_name=name)
-    if written := save_base_shapes(prepared.resolved, prepared.plugins):
-        notice(f"written: {written}, as save_base_shapes asks; set it to false to train")
-        return None
-    if prepared.already_done:
-        notice(prepared.nothing_to_do)
+    if prepared.ends_here():
         return None
     code = launch(prepared, begun)
     if code != 0:

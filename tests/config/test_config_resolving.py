@@ -241,13 +241,17 @@ def test_the_optimizer_has_a_default():
 @pytest.mark.parametrize(
     ("optimizer", "message"),
     [
-        ({}, "is not of the form {type: NAME, params: {lr: ...}}"),
-        ({"type": 3}, "is not of the form"),
-        ({"type": "adam", "params": [1]}, "is not of the form"),
-        ({"type": "adam", "lr": 0.1}, "options other than `type` go into `params`"),
+        ({}, "no `type` is given (write {type: adamw}; `neox plugins --kind optimizer` lists them)"),
+        ({"type": 3}, "type: 3 is not a name (name one, such as adamw; `neox plugins --kind optimizer` lists them)"),
+        (
+            {"type": "adam", "params": None},
+            "params: null is not a mapping of options (write {lr: 0.001}, or leave `params` out)",
+        ),
+        ({"type": "adam", "params": [1]}, "params: [1] is not a mapping of options"),
+        ({"type": "adam", "lr": 0.1}, "has lr beside `type` and `params` (write {type: NAME, params: {lr: 0.1}})"),
         ({"type": "adam", "params": {"lr": 0}}, "params.lr: 0 is not a number > 0"),
         ({"type": "adam", "params": {"lr": "1e-3"}}, "params.lr: '1e-3' is not a number > 0"),
-        ({"type": "adam", "params": {"lr": True}}, "params.lr: True is not a number > 0"),
+        ({"type": "adam", "params": {"lr": True}}, "params.lr: true is not a number > 0"),
         ({"type": "adam", "params": {"lr": math.nan}}, "params.lr: nan is not a number > 0"),
         ({"type": "adam", "params": {"lr": math.inf}}, "params.lr: inf is not a number > 0"),
     ],

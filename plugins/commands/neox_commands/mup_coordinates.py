@@ -169,10 +169,8 @@ def _of_one_process(args: NeoXArgs) -> dict[str, Any]:
 def _train(resolved: Resolved, plugins: PluginManager, steps: int) -> Coordinates:
     """Take steps on one batch, and look at the activations before each and after the last."""
     model = LanguageModel(resolved, plugins)
-    if (
-        model.head.weight is not None
-    ):  # as the paper advises: initial logits vanish with the width, and hide what is learned
-        nn.init.zeros_(model.head.weight)
+    if model.head.weight is not None:
+        nn.init.zeros_(model.head.weight)  # as the paper advises: see docs/mup.md
     objective: Objective = plugins.make("objective", resolved[TrainingSettings].train_impl, resolved)
     batch = made_up_batch(resolved[ModelSettings].seq_length, objective)
     optimizer = make_optimizer(resolved, plugins, groups_of(model, resolved, plugins))

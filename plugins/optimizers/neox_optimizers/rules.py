@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from neox_core.config import NeoXArgs, World
+from neox_core.config.optimizer_choice import optimizer_name
 from neox_core.errors import Problem
 
 
 def problems(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """What an optimizer asks of other keys, and they of it."""
-    chosen = (args.optimizer or {}).get("type", "adam")
-    name = chosen.casefold() if isinstance(chosen, str) else ""
+    name = optimizer_name(args)
     if name == "cpu_adam" and world.device == "cuda":
         yield from _parameters_are_in_the_host(args)
     if name == "schedule_free_adamw":
@@ -19,7 +19,7 @@ def problems(args: NeoXArgs, world: World) -> Iterator[Problem]:
     if args.use_bnb_optimizer and name not in ("adam", "adamw", "adam8bit"):
         yield Problem(
             keys=("use_bnb_optimizer", "optimizer"),
-            message=f"bitsandbytes takes the place of adam and adamw, and optimizer.type is {chosen}",
+            message=f"bitsandbytes takes the place of adam and adamw, and optimizer.type is {name}",
             remedy="set use_bnb_optimizer: false, or optimizer.type: adam",
         )
 
