@@ -4,7 +4,7 @@
 
 Needs the data that `neox data prepare` makes; run it from the repository's root. The models are the quickstart's but for their width,
 heads and shorter sequences; each is trained with its optimizer and schedule on the same batches. A rate is 2^-N. The result has the
-mean loss of the last tenth of the steps, and the best rate of each width.
+mean loss of the last tenth of the steps, the best rate of each width, and what the narrowest one's best rate costs the others.
 """
 
 from __future__ import annotations
@@ -104,7 +104,13 @@ def report(options: argparse.Namespace, name: str, losses: dict[int, list[float]
     best = {width: found.index(min(found)) for width, found in losses.items()}
     moved = max(best.values()) - min(best.values())
     at = ", ".join(f"{width}: 2^-{options.rates[place]:g}" for width, place in best.items())
-    print(f"{name}: the best rate by width is {at}, which differ by {moved} points of the grid")
+    transferred = best[options.widths[0]]
+    lost = {width: found[transferred] - min(found) for width, found in losses.items()}
+    print(f"{name}: the best rate by width is {at}, which differ by {moved} points of the grid;")
+    print(
+        "with that of the narrowest the loss is higher than with their own by",
+        ", ".join(f"{width}: {more:.4f}" for width, more in lost.items()),
+    )
     lines = [
         Series(f"width {width}", rates, [loss if loss < DIVERGED else math.nan for loss in found])
         for width, found in losses.items()
@@ -115,6 +121,7 @@ def report(options: argparse.Namespace, name: str, losses: dict[int, list[float]
         "losses": {str(width): found for width, found in losses.items()},
         "best_rate": {str(width): rates[place] for width, place in best.items()},
         "grid_points_between_best_rates": moved,
+        "lost_with_the_rate_of_the_narrowest": {str(width): more for width, more in lost.items()},
     }
 
 
@@ -138,7 +145,11 @@ def main() -> None:
         parser.error("there is no data/stdlib; run `neox data prepare` first")
     plugins = PluginManager(Switches())
     RESULTS.mkdir(exist_ok=True)
-    figures: dict[str, Any] = {"steps": options.steps, "rates": [2.0**-power for power in options.rates]}
+    figures: dict[str, Any] = {
+        "steps": options.steps,
+        "seeds": options.seeds,
+        "rates": [2.0**-power for power in options.rates],
+    }
     figures["mup"] = report(options, "muP", sweep(options, plugins, mup=True))
     figures["standard"] = report(options, "standard parametrisation", sweep(options, plugins, mup=False))
     write_result("mup_transfer", figures)

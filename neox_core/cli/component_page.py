@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from neox_core.cli.tables import table
 from neox_core.errors import UserError
-from neox_core.plugins import Availability, Feature, Offer, Plugin, PluginManager
+from neox_core.plugins import Availability, Feature, Offer, Optimizer, Plugin, PluginManager
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -26,6 +26,9 @@ _KEY_OF_KIND = {
 }
 """How a configuration, or a command line, asks for a component of each kind."""
 
+_STATE = {"element": "element", "axis": "index along an axis", "scalar": "parameter"}
+_RULES = {"adam": "Adam", "sgd": "SGD"}
+
 
 def component_page(offer: Offer, found: Availability, plugins: PluginManager) -> str:
     """Summary, state and remedy, features, kernels, options, and an example."""
@@ -41,11 +44,27 @@ def component_page(offer: Offer, found: Availability, plugins: PluginManager) ->
     if component.kind == "attention":
         lines += [f"lacks     {' '.join(sorted(set(Feature) - component.supports))}"]
     lines += [f"kernels   {' '.join(component.kernels)}"] if component.kernels else []
+    lines += of_optimizer(component) if isinstance(component, Optimizer) else []
     lines += arguments(offer, plugins) if component.kind == "recipe" else options(offer, plugins)
     example = _KEY_OF_KIND.get(component.kind)
     if example is not None:
         lines += ["example", *(f"  {line}" for line in example.format(name=component.name).splitlines())]
     return "\n".join(lines)
+
+
+def of_optimizer(optimizer: Optimizer) -> list[str]:
+    """Where an optimizer may be used, and what it remembers."""
+    remembered = [f"{role} (of each {_STATE[shape]})" for role, shape in optimizer.state.items()]
+    stages = " ".join(str(stage) for stage in sorted(optimizer.zero))
+    if optimizer.local:
+        lines = ["ZeRO      not with it: it averages over ranks itself"]
+    else:
+        lines = [f"ZeRO      stages {stages}" if stages else "ZeRO      untested, so that a run has to ask for it"]
+    lines += ["          is given whole parameters there"] if optimizer.whole and optimizer.zero else []
+    lines += [
+        f"muP       by the rules of {_RULES[optimizer.mup]}" if optimizer.mup else "muP       has no rules for it"
+    ]
+    return lines + ([f"remembers {', '.join(remembered)}"] if remembered else [])
 
 
 def arguments(offer: Offer, plugins: PluginManager) -> list[str]:
@@ -85,11 +104,21 @@ def option_rows(model: type[BaseModel]) -> list[list[str]]:
         [
             name,
             allowed(model, name),
-            "required" if field.is_required() else repr(field.get_default(call_default_factory=True)),
+            "required" if field.is_required() else in_a_file(field.get_default(call_default_factory=True)),
             field.description or "",
         ]
         for name, field in model.model_fields.items()
     ]
+
+
+def in_a_file(value: object) -> str:
+    """A default as a configuration file would have it."""
+    from neox_core.config.plain import NotPlainError, plain, shown
+
+    try:
+        return shown(plain(value))
+    except NotPlainError:
+        return repr(value)
 
 
 def plugin_page(plugin: Plugin) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from neox_core.config import World
+from neox_core.files import write_file
 
 
 def positive(text: str) -> int:
@@ -26,6 +28,14 @@ def file_to_write(text: str) -> Path:
             f"{text} cannot be written: {above} is a file, and would have to be a directory"
         )
     return path
+
+
+def write_asked_for(texts: Mapping[Path | None, str]) -> None:
+    """Write the files that options ask for, and say so; an option that was not given is None."""
+    for path, text in texts.items():
+        if path is not None:
+            write_file(path, text)
+            print(f"written: {path}")
 
 
 def ranks_in_words(world: World) -> str:

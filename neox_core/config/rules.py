@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neox_core.config.architecture import expand_attention, left_out
 from neox_core.config.data_rules import DATA_RULES
 from neox_core.config.deepspeed_rules import DEEPSPEED_NOTICES, DEEPSPEED_RULES
+from neox_core.config.groups import MeasureSettings
 from neox_core.config.groups.fusions import FUSED, FusionSettings
 from neox_core.config.keys import Key
 from neox_core.config.mup_rules import MUP_NOTICES, MUP_RULES
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 HEADLESS = frozenset({"mamba"})
 """Mixers of GPT-NeoX that have no heads; it lets `num_attention_heads` be anything with them."""
+
+NOISE_SCALE = {name: field for name, field in MeasureSettings.model_fields.items() if name.startswith("gradient_noise")}
+"""Keys that say how the noise scale is measured."""
 
 Rule = Callable[["NeoXArgs", World], Iterable[Problem]]
 NoticeRule = Callable[["NeoXArgs", World], Iterable[Notice]]
@@ -273,6 +277,14 @@ def saving_has_a_place(args: NeoXArgs, world: World) -> Iterator[Notice]:
             yield Notice(keys=(key,), message="has no effect without save: DIRECTORY")
 
 
+def noise_scale_is_measured(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """How it is measured matters where it is."""
+    given = tuple(key for key in NOISE_SCALE if key in args and getattr(args, key) != NOISE_SCALE[key].default)
+    if given and not args.log_gradient_noise_scale:
+        have = "has" if len(given) == 1 else "have"
+        yield Notice(keys=given, message=f"{have} no effect without log_gradient_noise_scale: true")
+
+
 def backend_fits_the_device(args: NeoXArgs, world: World) -> Iterator[Notice]:
     """nccl is for GPUs."""
     if args.distributed_backend == "nccl" and "distributed_backend" in args and world.device == "cpu":
@@ -292,6 +304,7 @@ NOTICES: tuple[NoticeRule, ...] = (
     *SCHEDULE_NOTICES,
     every_layer_is_meant,
     saving_has_a_place,
+    noise_scale_is_measured,
     backend_fits_the_device,
     *MUP_NOTICES,
     *DEEPSPEED_NOTICES,

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from neox_core.config.compatibility import reproduces
+from neox_core.config.groups import ScheduleSettings
+from neox_core.config.groups.schedule import Semantics
 from neox_core.config.world import World
 from neox_core.errors import Notice, Problem
 
@@ -27,6 +30,18 @@ def decay_end(train_iters: int | None, lr_decay_iters: int | None, lr_decay_frac
     if lr_decay_iters is not None or lr_decay_fraction is None:
         return lr_decay_iters or train_iters or 0
     return max(1, math.floor((train_iters or 0) * lr_decay_fraction))
+
+
+def semantics_of(settings: ScheduleSettings, compat: str | None) -> Semantics:
+    """The formulas that are asked for; without a word, ours, or GPT-NeoX's of today where `compat` asks for its defects.
+
+    Those of today have both defects: the cosine that rises again, and the short warm-up that begins above the peak.
+    """
+    if settings.lr_semantics is not None:
+        return settings.lr_semantics
+    if settings.lr_decay_style.casefold() == "wsd":
+        return "clamped"
+    return "neox" if reproduces(compat, "cosine-rebound") and reproduces(compat, "short-warmup") else "clamped"
 
 
 def one_schedule_is_followed(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -92,4 +107,22 @@ def final_decay_is_of_wsd(args: NeoXArgs, world: World) -> Iterator[Notice]:
         yield Notice(keys=given, message=f"{have} no effect without lr_decay_style: wsd")
 
 
-SCHEDULE_NOTICES = (decay_is_said_once, deepspeeds_schedule_is_followed, final_decay_is_of_wsd)
+def short_warmup_begins_above_the_peak(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """GPT-NeoX divides the peak by the length of the warm-up, which may be less than a step."""
+    warmup = args.warmup * decay_end(args.train_iters, args.lr_decay_iters, args.lr_decay_fraction)
+    settings = args.groups[ScheduleSettings]
+    assert isinstance(settings, ScheduleSettings)
+    if args.scheduler is None and semantics_of(settings, args.compat) == "neox" and 0 < warmup < 1:
+        yield Notice(
+            keys=("warmup",),
+            message=f"comes to {warmup:.3g} steps: the first step has {1 / warmup:.3g} times the peak rate, as in GPT-NeoX; "
+            "lr_semantics: clamped stays below it",
+        )
+
+
+SCHEDULE_NOTICES = (
+    decay_is_said_once,
+    deepspeeds_schedule_is_followed,
+    final_decay_is_of_wsd,
+    short_warmup_begins_above_the_peak,
+)

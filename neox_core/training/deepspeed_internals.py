@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ Parameters = Mapping[str, nn.Parameter]
 def import_deepspeed(device: Device) -> Any:
     """Import DeepSpeed for a kind of device, without its chatter and without compiling anything.
 
-    What it says of optimizers that it has not tested is left out too: ours have been, and others a run asks for by name.
+    What it says of optimizers that it has not tested is left out too: ours have been, and others a run asks for by name. So is that
+    some of its options have new names.
 
     Its shared-memory collectives for CPUs are built by the C++ compiler at first use, which takes half a minute and gains nothing
     over gloo for what is sent here; they are switched off.
@@ -52,8 +54,12 @@ def import_deepspeed(device: Device) -> Any:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a record of DeepSpeed's says what was not decided before the run was launched."""
-    return "untested optimizer" not in record.getMessage()
+    """Whether a record of DeepSpeed's says what was not decided before the run was launched, or is about its own names.
+
+    GPT-NeoX's files have `cpu_offload: false`, of which it says that it has another name now.
+    """
+    message = record.getMessage()
+    return "untested optimizer" not in message and not re.match(r"Config parameter \w+ is deprecated", message)
 
 
 @contextmanager

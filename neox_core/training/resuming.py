@@ -16,7 +16,7 @@ from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, re
 from neox_core.config.architecture import meaning
 from neox_core.config.plain import shown
 from neox_core.config.presets import CHECKPOINT_SETTINGS
-from neox_core.errors import UserError
+from neox_core.errors import UserError, shortened
 from neox_core.training.schedule_resuming import check_same_schedule
 
 Tell = Callable[[str], None]
@@ -59,7 +59,8 @@ def checkpoint_to_resume(resolved: Resolved, notice: Tell) -> Path | None:
     found = find(directory, settings.iteration, on_interrupted=interrupted)
     if found is not None:
         check_same_model(found, resolved)
-        check_same_schedule(found, saved_settings(found, Manifest.read(found)), resolved, notice)
+        manifest = Manifest.read(found)
+        check_same_schedule(found, saved_settings(found, manifest), manifest.iteration, resolved, notice)
         tell_differences(found, resolved, notice)
     elif settings.save is None or Path(settings.save).absolute() != directory.absolute():
         raise UserError(
@@ -136,7 +137,7 @@ def model_differences(saved: Mapping[str, Any], resolved: Resolved) -> Iterator[
         if key in COMPARED_APART or not belongs_to_model(field.json_schema_extra) or before[key] == values[key]:
             continue
         if meaning(key, before) != meaning(key, values):
-            yield f"{key} {shown(before[key])} (now {shown(values[key])})"
+            yield f"{key} {shortened(shown(before[key]), 80)} (now {shortened(shown(values[key]), 80)})"
 
 
 def belongs_to_model(extra: Any) -> bool:

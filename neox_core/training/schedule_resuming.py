@@ -19,13 +19,14 @@ CHOICES = frozenset({"override_lr_scheduler", "use_checkpoint_lr_scheduler"})
 
 
 def check_same_schedule(
-    path: Path, saved: Mapping[str, Any], resolved: Resolved, notice: Callable[[str], None]
+    path: Path, saved: Mapping[str, Any], taken: int, resolved: Resolved, notice: Callable[[str], None]
 ) -> None:
     """Compare the schedule that a checkpoint was saved with, and the run's; what is followed where they differ is told.
 
     Args:
         path: the checkpoint.
         saved: the keys that were given when it was saved.
+        taken: steps that were taken until then.
         resolved: the run.
         notice: is told which schedule is followed.
 
@@ -33,7 +34,7 @@ def check_same_schedule(
         UserError: they differ, and nothing says which to follow; all differences are named.
     """
     mine, theirs = ScheduleTerms.of(resolved), saved_terms(saved)
-    found, settings = ", ".join(differences(theirs, mine)), resolved[ScheduleSettings]
+    found, settings = ", ".join(differences(theirs, mine, taken)), resolved[ScheduleSettings]
     if not found:
         return
     if settings.override_lr_scheduler:

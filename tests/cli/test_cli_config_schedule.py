@@ -47,6 +47,15 @@ def test_the_final_decay_and_deepspeeds_schedules_have_their_own_words(neox):
         neox("config", "schedule", "tiny.yml", "scheduler={type: WarmupLR, params: {warmup_num_steps: 4}}").out
     )
     assert (shown["schedule"], shown["warmup_num_steps"]) == ("DeepSpeed's WarmupLR", "4")
+    assert shown["warmup_type"] == "log", "defaults are shown too"
+
+
+def test_a_warm_up_of_less_than_a_step_is_none_but_for_gpt_neox(neox):
+    words = ("config", "schedule", "tiny.yml", "train_iters=20", "warmup=0.01")
+    assert rows(neox(*words).out)["end of the warm-up"] == "there is none"
+    theirs = neox(*words, "compat=gpt-neox")
+    assert rows(theirs.out)["end of the warm-up"] == "after 0.2 steps"
+    assert "the first step has 5 times the peak rate, as in GPT-NeoX" in theirs.err
 
 
 def test_steps_and_rates_are_written_to_files(neox):
@@ -58,6 +67,7 @@ def test_steps_and_rates_are_written_to_files(neox):
     assert list(found) == [1, 101, 334, 667, 1000], "the end of the warm-up is among them"
     assert found[101] == max(found.values()) == 1e-3
     ElementTree.parse(neox.directory / "rates.svg")
+    assert done.out.endswith("written: rates.svg\nwritten: rates.csv\n")
 
 
 def test_directories_of_files_to_write_are_made_and_nothing_is_written_by_a_refused_command(neox):

@@ -116,6 +116,20 @@ def test_muon_is_its_formula_for_matrices_of_layers_and_adamw_for_the_rest(optio
     close(train("muon", {**options, **ADAM}).read(), by_hand(formula)[0])
 
 
+def test_lamb_does_not_scale_what_is_zero():
+    """A weight of zero has no length to scale the update to; without a gradient and a decay there is no update."""
+    zeros = {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    run = Run("lamb", ADAM, zeros)
+    run.step(0, 0.02)
+    for name, gradient in gradients(0).items():
+        formula = formulas.Adam(zeros[name], **ADAM)
+        np.testing.assert_allclose(run.read()[name], formula.step(zeros[name], gradient, 0.02, 0.0), rtol=1e-6)
+    still = Run("lamb", ADAM, {"norm.weight": np.ones(5)})
+    still.weights["norm.weight"].grad = torch.zeros(5, dtype=torch.float64)
+    still.optimizer.step()
+    np.testing.assert_array_equal(still.read()["norm.weight"], np.ones(5))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("decoupled", [True, False])
 def test_cpu_adam_is_the_formula_up_to_float32(decoupled):

@@ -46,6 +46,8 @@ def test_cpu_adam_on_gpus_wants_parameters_in_the_host():
     cpu_adam = {"optimizer": {"type": "CPU_Adam"}}
     for stage in ({}, {"zero_optimization": {"stage": 1}}):
         assert "zero_optimization.offload_optimizer: {device: cpu}" in refused("cuda", **cpu_adam, **stage)
+    for offload in ({"offload_optimizer": {"device": "cpu"}}, {"cpu_offload": True}):
+        resolve("cuda", **cpu_adam, zero_optimization={"stage": 1, **offload})
     resolve("cpu", **cpu_adam)
 
 

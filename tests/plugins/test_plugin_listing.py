@@ -104,6 +104,20 @@ def test_parameters_are_shown_too(listed):
     assert "Decay of the running mean of the gradient" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("lion", ["ZeRO      stages 1", "muP       by the rules of Adam", "remembers exp_avg (of each element)"]),
+        ("muon", ["          is given whole parameters there", "muP       has no rules for it"]),
+        ("onebitadam", ["ZeRO      not with it: it averages over ranks itself"]),
+    ],
+)
+def test_it_is_told_where_an_optimizer_may_be_used_and_what_it_remembers(listed, name, lines):
+    text = listed("plugins", "show", name, acme_only=False)
+    assert set(lines) <= set(text.splitlines())
+    assert "0.001" in text
+
+
 def test_a_broken_plugin_is_shown_with_its_traceback(listed):
     text = listed("plugins", "show", "broken-neox:import_error")
     assert "Traceback" in text

@@ -109,7 +109,7 @@ def test_one_bit_adam_follows_deepspeeds_schedule_as_in_gpt_neox(of_deepspeed):
     ("scheduler", "sentence"),
     [
         ({"type": "WarmupLr"}, "type: DeepSpeed has no schedule 'WarmupLr' (did you mean 'WarmupLR'?)"),
-        ({"type": "WarmupDecayLR"}, "params.total_num_steps: must be given (a whole number)"),
+        ({"type": "WarmupDecayLR"}, "params.total_num_steps: must be given (it is a whole number)"),
         ({"type": "WarmupLR", "params": {"warmup_steps": 3}}, "WarmupLR has no such parameter"),
         (
             {"type": "WarmupLR", "params": {"warmup_num_steps": 0}},

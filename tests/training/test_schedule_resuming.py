@@ -101,6 +101,7 @@ def test_a_longer_run_is_told_how_to_keep_its_decay(saved, configured):
         ({"compat": "gpt-neox"}, {"compat": "gpt-neox", "lr_semantics": "neox"}),
         ({"lr_decay_style": "constant", "warmup": 0.0}, {"min_lr": 0.001, "train_iters": 12}),
         ({"lr_decay_style": "constant"}, {"train_iters": 12}),  # of less than a step, both have no warm-up
+        ({"lr_decay_style": "constant", "warmup": 0.2}, {"train_iters": 12}),  # 1.2 and 2.4 steps, after step 3
         ({"scheduler": {"type": "WarmupLR"}}, {"min_lr": 0.001, "train_iters": 12}),
     ],
 )

@@ -11,12 +11,12 @@ from neox_core.cli.plots import Plot, Series, for_stream, svg
 from neox_core.cli.plots.axis import number
 from neox_core.cli.report import print_notes
 from neox_core.cli.tables import table
-from neox_core.cli.words import file_to_write, positive
+from neox_core.cli.words import file_to_write, positive, write_asked_for
 from neox_core.config import Resolved
 from neox_core.errors import UserError
-from neox_core.files import write_file
 from neox_core.plugins import CommandContext
 from neox_core.training.schedule import Schedule, ScheduleTerms, make_schedule
+from neox_core.training.schedule.deepspeed import scheduler_options
 
 
 def main(argv: list[str], context: CommandContext) -> int:
@@ -39,13 +39,10 @@ def main(argv: list[str], context: CommandContext) -> int:
         raise UserError("the length of the run in steps is not known; give train_iters, such as train_iters=1000")
     terms, schedule = ScheduleTerms.of(resolved), make_schedule(resolved, subject.plugins)
     shown = plot(terms, schedule, resolved.train_iters, options.points)
-    if options.svg:
-        write_file(options.svg, svg(shown))
-    if options.csv:
-        (series,) = shown.series
-        rows = (f"{step},{rate!r}\n" for step, rate in zip(series.xs, series.ys, strict=True))
-        write_file(options.csv, "".join(["step,learning_rate\n", *rows]))
     print(for_stream(shown, sys.stdout), table(facts(terms, resolved)), rates(shown, terms, schedule), sep="\n\n")
+    (series,) = shown.series
+    rows = (f"{step},{rate!r}\n" for step, rate in zip(series.xs, series.ys, strict=True))
+    write_asked_for({options.svg: svg(shown), options.csv: "".join(["step,learning_rate\n", *rows])})
     return 0
 
 
@@ -73,7 +70,7 @@ def landmarks(terms: ScheduleTerms, train_iters: int) -> list[int]:
     found = {1, train_iters}
     if terms.scheduler is None:
         end = terms.shape.end
-        found |= {int(terms.shape.warmup) + 1, end + 1}
+        found |= {int(terms.warmup) + 1, end + 1}
         found |= {int(end - terms.final) + 1} if terms.style == "wsd" else set()
     return sorted(step for step in found if 1 <= step <= train_iters)
 
@@ -82,16 +79,13 @@ def facts(terms: ScheduleTerms, resolved: Resolved) -> list[list[str]]:
     """Rows of what the schedule is made from."""
     shape, iterations = terms.shape, resolved.train_iters
     if terms.scheduler is not None:
-        params = terms.scheduler.get("params") or {}
-        return [
-            ["schedule", f"DeepSpeed's {name_of(terms)}"],
-            *([name, inline(value)] for name, value in params.items()),
-        ]
+        params = scheduler_options(terms.scheduler)
+        return [["schedule", f"DeepSpeed's {name_of(terms)}"], *([name, inline(params[name])] for name in params)]
     rows = [
         ["schedule", f"{terms.style}, lr_semantics {terms.semantics}"],
         ["peak", number(shape.peak)],
         ["minimum", number(shape.minimum)],
-        ["end of the warm-up", f"after {number(shape.warmup)} steps"],
+        ["end of the warm-up", f"after {number(terms.warmup)} steps" if terms.warmup else "there is none"],
     ]
     if terms.style == "wsd":
         rows.append(["begin of the decay", f"after {number(shape.end - terms.final)} steps"])

@@ -21,9 +21,7 @@ def facts(terms: ScheduleTerms) -> dict[str, Any]:
         "lr_decay_style": terms.style,
         "lr_semantics": terms.semantics,
         "optimizer.params.lr": shape.peak,
-        WARMUP: shape.warmup
-        if shape.warmup >= 1 or terms.semantics != "clamped"
-        else 0.0,  # of less than a step is none
+        WARMUP: terms.warmup,
     }
     if terms.style != "constant":
         found |= {"min_lr": shape.minimum, END: shape.end}
@@ -32,12 +30,18 @@ def facts(terms: ScheduleTerms) -> dict[str, Any]:
     return found
 
 
-def differences(saved: ScheduleTerms, mine: ScheduleTerms) -> list[str]:
-    """Each fact that is not the same in two schedules, in words: what it was and what it is now."""
-    return list(_in_words(saved, mine))
+def differences(saved: ScheduleTerms, mine: ScheduleTerms, taken: int = 0) -> list[str]:
+    """Each fact that makes two schedules differ, in words: what it was and what it is now.
+
+    Args:
+        saved: the one that was followed.
+        mine: the one to be followed.
+        taken: steps that were taken with it; of a constant rate the warm-up does not matter once it is over in both.
+    """
+    return list(_in_words(saved, mine, taken))
 
 
-def _in_words(saved: ScheduleTerms, mine: ScheduleTerms) -> Iterator[str]:
+def _in_words(saved: ScheduleTerms, mine: ScheduleTerms, taken: int) -> Iterator[str]:
     before, now = facts(saved), facts(mine)
     both = [name for name in before if name in now]
     differing = [name for name in both if before[name] != now[name]]
@@ -46,6 +50,8 @@ def _in_words(saved: ScheduleTerms, mine: ScheduleTerms) -> Iterator[str]:
     for name in differing:
         if name == WARMUP and END in differing and _same_share(saved, mine):
             continue  # it follows from the other one
+        if name == WARMUP and saved.style == mine.style == "constant" and max(before[name], now[name]) <= taken:
+            continue
         yield f"{name} {_value(before[name])} (now {_value(now[name])})"
 
 

@@ -63,12 +63,10 @@ def rate(terms: ScheduleTerms, steps: int) -> float:
     """The rate of the step after so many, by the formulas that the terms ask for."""
     if terms.semantics == "neox_2021":
         return rate_until_2023(terms, steps)
-    peak, minimum, warmup, *_ = terms.shape
-    least = 1 if terms.semantics == "clamped" else 0  # ours has no warm-up of less than one step
-    if steps <= warmup and warmup > 0 and warmup >= least:
+    if steps <= terms.warmup and terms.warmup > 0:
         first = 0 if terms.semantics == "neox_2023" else 1
-        return peak * max(first, steps) / warmup
-    return max(DECAYS[terms.style](terms, steps), minimum)
+        return terms.shape.peak * max(first, steps) / terms.warmup
+    return max(DECAYS[terms.style](terms, steps), terms.shape.minimum)
 
 
 def rate_until_2023(terms: ScheduleTerms, steps: int) -> float:

@@ -159,8 +159,17 @@ SCHEDULERS: dict[str, type[DeepSpeedSchedule]] = {
 
 def deepspeed_schedule(scheduler: Mapping[str, Any], lr: float) -> Callable[[int], float]:
     """The rates of `scheduler`, which was checked."""
-    made = SCHEDULERS[scheduler["type"]].model_validate(scheduler.get("params") or {})
+    made = _checked(scheduler)
     return lambda steps: made.rate(steps, lr)
+
+
+def scheduler_options(scheduler: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of `scheduler`, which was checked, with the defaults of those that are not given."""
+    return _checked(scheduler).model_dump()
+
+
+def _checked(scheduler: Mapping[str, Any]) -> DeepSpeedSchedule:
+    return SCHEDULERS[scheduler["type"]].model_validate(scheduler.get("params") or {})
 
 
 def scheduler_problems(resolved: Resolved) -> Iterator[Problem]:
@@ -191,7 +200,7 @@ def _of_parameter(
     if detail["type"] == "extra_forbidden":
         complaint, remedy = f"{model.__name__} has no such parameter", did_you_mean(name, list(model.model_fields))
     elif detail["type"] == "missing":
-        complaint, remedy = "must be given", allowed(model, name)
+        complaint, remedy = "must be given", f"it is {allowed(model, name)}"
     else:
         complaint = f"{shown(params[name])} is not {allowed(model, name)}"
     return _problem(resolved, f"params.{name}", f"params.{name}: {complaint}", remedy)

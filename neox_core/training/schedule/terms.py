@@ -10,7 +10,7 @@ from neox_core.config.compatibility import reproduces
 from neox_core.config.deepspeed_json import one_bit_schedule
 from neox_core.config.groups import CompatibilitySettings
 from neox_core.config.groups.schedule import Semantics
-from neox_core.config.schedule_rules import decay_end
+from neox_core.config.schedule_rules import decay_end, semantics_of
 
 
 class ScheduleShape(NamedTuple):
@@ -58,6 +58,11 @@ class ScheduleTerms(NamedTuple):
     final_style: str = "linear"
     scheduler: Mapping[str, Any] | None = None
 
+    @property
+    def warmup(self) -> float:
+        """Steps over which the rate rises; ours are none where they are less than one."""
+        return 0.0 if self.semantics == "clamped" and self.shape.warmup < 1 else self.shape.warmup
+
     @classmethod
     def of(cls, resolved: Resolved) -> ScheduleTerms:
         """Those of a run."""
@@ -90,15 +95,3 @@ class ScheduleTerms(NamedTuple):
             final_style=settings.lr_wsd_decay_style,
             scheduler=scheduler,
         )
-
-
-def semantics_of(settings: ScheduleSettings, compat: str | None) -> Semantics:
-    """The formulas that are asked for; without a word, ours, or GPT-NeoX's of today where `compat` asks for its defects.
-
-    Those of today have both defects: the cosine that rises again, and the short warm-up that begins above the peak.
-    """
-    if settings.lr_semantics is not None:
-        return settings.lr_semantics
-    if settings.lr_decay_style.casefold() == "wsd":
-        return "clamped"
-    return "neox" if reproduces(compat, "cosine-rebound") and reproduces(compat, "short-warmup") else "clamped"

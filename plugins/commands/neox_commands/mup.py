@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from neox_core.cli.config.subject import FILES, read
 from neox_core.cli.plots import Plot, Series, for_stream, svg
 from neox_core.cli.tables import table
-from neox_core.cli.words import file_to_write, positive
+from neox_core.cli.words import file_to_write, positive, write_asked_for
 from neox_core.config import NeoXArgs
 from neox_core.config.command_line import Parser
 from neox_core.errors import UserError, did_you_mean
-from neox_core.files import write_file, write_new
+from neox_core.files import write_new
 from neox_core.plugins import CommandContext
 
 if TYPE_CHECKING:
@@ -95,12 +95,10 @@ def coordinate_check(argv: list[str], context: CommandContext) -> int:
     found = measure(args, options.widths, options.steps, mup=not options.standard, seeds=options.seeds)
     verdicts = checks(found)
     shown = plot(options, verdicts)
-    if options.svg:
-        write_file(options.svg, svg(shown))
-    if options.json:
-        write_file(options.json, json.dumps(as_data(options, args, found, verdicts), indent=1) + "\n")
     rows = [["mean absolute size", *map(str, options.widths), "grows as", ""], *map(row, verdicts)]
     print(for_stream(shown, sys.stdout), table(rows), verdict(options, verdicts), sep="\n\n")
+    numbers = json.dumps(as_data(options, args, found, verdicts), indent=1) + "\n"
+    write_asked_for({options.svg: svg(shown), options.json: numbers})
     return 0 if options.standard or all(check.is_flat for check in verdicts) else 1
 
 

@@ -46,7 +46,7 @@ def neox_components() -> Iterable[Component]:
         _optimizer("cpu_torch_adam", "the same by torch on every device", "adam:build_torch", "AdamParams", **adam),
         _optimizer(
             "cpu_adam",
-            "the same in the host's memory, by DeepSpeed",
+            "AdamW, or Adam with L2 decay, in the host's memory, by DeepSpeed",
             "cpu_adam:build",
             "AdamParams",
             probe="neox_optimizers.cpu_adam:lack",

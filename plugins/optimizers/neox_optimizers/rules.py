@@ -37,7 +37,8 @@ def _rate_stays(args: NeoXArgs) -> Iterator[Problem]:
 
 
 def _parameters_are_in_the_host(args: NeoXArgs) -> Iterator[Problem]:
-    offload = (args.zero_optimization or {}).get("offload_optimizer") or {}
+    zero = args.zero_optimization or {}
+    offload = zero.get("offload_optimizer") or {"device": "cpu" if zero.get("cpu_offload") else None}
     if not isinstance(offload, dict) or offload.get("device") != "cpu":
         yield Problem(
             keys=("optimizer", "zero_optimization"),
