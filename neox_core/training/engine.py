@@ -28,6 +28,7 @@ from neox_core.training.deepspeed_internals import (
 )
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
 from neox_core.training.loss_scale import LOSS_SCALE
+from neox_core.training.optimizer_resuming import check_same_state
 from neox_core.training.parameter_groups import groups_of
 from neox_core.training.weights_of_use import moves_others, weights_of_use
 from neox_core.training.whole_parameters import WholeParameters
@@ -189,7 +190,9 @@ class Engine:
         """Take weights and optimizer state from a checkpoint, whatever number of ranks or ZeRO stage wrote it."""
         # Before the first step that is applied an optimizer may have no state to save.
         begun = reader.state.get("applied", reader.manifest.iteration) > 0
-        load_fragments(reader, self._core.targets() if begun else self._core.weight_targets())
+        wanted = list(self._core.targets() if begun else self._core.weight_targets())
+        check_same_state(reader, wanted)
+        load_fragments(reader, wanted)
         own = list(self._core.rank_fragments())
         for fragment in own:
             fragment.tensor.zero_()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.config import Resolved
@@ -11,6 +12,10 @@ from neox_core.config.optimizer_choice import optimizer_choice
 from neox_core.errors import UserError
 from neox_core.plugins import ComponentError, Optimizer, PluginManager
 from neox_core.training.resuming import saved_settings
+
+if TYPE_CHECKING:
+    from neox_core.checkpoint import Reader
+    from neox_core.parallel import Fragment
 
 
 def check_same_optimizer(path: Path, resolved: Resolved, plugins: PluginManager) -> None:
@@ -36,6 +41,27 @@ def check_same_optimizer(path: Path, resolved: Resolved, plugins: PluginManager)
             f"{path} was saved with optimizer.type {before}, which remembers {_listed(theirs)}; {resolved.optimizer.name} needs "
             f"{_listed(mine)}. Go on with {before}, or begin anew with the weights alone: initial_ckpt_path: {path}"
         )
+
+
+def check_same_state(reader: Reader, wanted: Iterable[Fragment]) -> None:
+    """Compare what an optimizer with these options remembers with what a checkpoint has, before anything is loaded.
+
+    Args:
+        reader: the checkpoint.
+        wanted: what is to be loaded; weights are not looked at.
+
+    Raises:
+        UserError: the optimizer remembers something that was not saved.
+    """
+    for fragment in wanted:
+        roles = reader.roles(fragment.name)
+        if "weight" in roles and fragment.role not in roles:
+            there = ", ".join(role for role in roles if role != "weight") or "nothing"
+            raise UserError(
+                f"optimizer: with these params it remembers {fragment.role} of {fragment.name}, and the checkpoint's remembered "
+                f"{there}. Go on with the params that it was saved with, or begin anew with its weights alone: initial_ckpt_path in "
+                "the place of load"
+            )
 
 
 def _state(name: str, plugins: PluginManager) -> Mapping[str, str]:

@@ -6,11 +6,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 from training_models import Bench, Samples, same
 
 from neox_core.checkpoint import Reader
+from neox_core.errors import UserError
 from neox_core.parallel import ShardSpec
 from neox_core.training.data import Batches
 
@@ -136,6 +138,13 @@ def load_and_go_on(path: Path, **changes: Any) -> dict[str, Any]:
     counts = {float(f.tensor) for f in bench.engine.fragments() if f.role == "step"}
     bench.go_to(2)
     return {"counts": counts, "losses": [step.loss for step in bench.train(3)]}
+
+
+def refusal_to_load(path: Path, **changes: Any) -> str:
+    """What an engine says of a checkpoint that it cannot go on from."""
+    with pytest.raises(UserError) as caught:
+        Bench(**changes).engine.load_fragments(Reader(path))
+    return str(caught.value)
 
 
 def dtypes(**changes: Any) -> dict[str, str]:

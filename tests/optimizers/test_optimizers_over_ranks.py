@@ -69,6 +69,18 @@ def test_they_go_on_from_a_checkpoint(workers, tmp_path, name, ranks, stage):
     assert other["losses"] == pytest.approx(saved["losses"], rel=1e-4)
 
 
+def test_options_that_remember_more_than_was_saved_are_refused_with_a_remedy(workers, tmp_path):
+    plain = {**settings("sgd"), "optimizer": {"type": "sgd", "params": {"lr": 0.1}}}
+    saved = workers(1).run(steps.save_and_go_on, tmp_path, **plain)[0]
+    assert {roles for _, roles in saved["roles"]} == {("weight",)}
+    answers = workers(1).run(steps.refusal_to_load, saved["path"], **settings("sgd"))
+    assert (
+        "with these params it remembers momentum_buffer of embedding.weight, and the checkpoint's remembered nothing"
+        in answers[0]
+    )
+    assert "initial_ckpt_path in the place of load" in answers[0]
+
+
 def test_in_bfloat16_they_follow_float32(workers):
     for name in ("muon", "schedule_free_adamw"):
         changes = {**settings(name, 1), "precision": "bfloat16"}
