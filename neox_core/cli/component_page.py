@@ -55,11 +55,13 @@ def component_page(offer: Offer, found: Availability, plugins: PluginManager) ->
 def of_optimizer(optimizer: Optimizer) -> list[str]:
     """Where an optimizer may be used, and what it remembers."""
     remembered = [f"{role} (of each {_STATE[shape]})" for role, shape in optimizer.state.items()]
-    stages = " ".join(str(stage) for stage in sorted(optimizer.zero))
+    stages = ", ".join(str(stage) for stage in sorted(optimizer.zero))
     if optimizer.local:
         lines = ["ZeRO      not with it: it averages over ranks itself"]
     else:
-        lines = [f"ZeRO      stages {stages}" if stages else "ZeRO      untested, so that a run has to ask for it"]
+        lines = [
+            f"ZeRO      stage {stages}" if stages else "ZeRO      untested; with zero_allow_untested_optimizer: true"
+        ]
     lines += ["          is given whole parameters there"] if optimizer.whole and optimizer.zero else []
     lines += [
         f"muP       by the rules of {_RULES[optimizer.mup]}" if optimizer.mup else "muP       has no rules for it"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
 from neox_core.config import World
+from neox_core.errors import UserError
 from neox_core.files import write_file
 
 
@@ -30,12 +32,30 @@ def file_to_write(text: str) -> Path:
     return path
 
 
-def write_asked_for(texts: Mapping[Path | None, str]) -> None:
-    """Write the files that options ask for, and say so; an option that was not given is None."""
-    for path, text in texts.items():
-        if path is not None:
-            write_file(path, text)
-            print(f"written: {path}")
+def require_different(files: Mapping[str, Path | None]) -> None:
+    """Refuse options that ask for one file; one that was not given is None.
+
+    Raises:
+        UserError: two of them name the same file.
+    """
+    given = {option: path.absolute() for option, path in files.items() if path is not None}
+    for first, second in itertools.combinations(given, 2):
+        if given[first] == given[second]:
+            raise UserError(f"{first} and {second} both name {files[first]}; give each a file of its own")
+
+
+def write_asked_for(texts: Mapping[Path | None, str]) -> list[str]:
+    """Write the files that options ask for; an option that was not given is None.
+
+    It is done before anything is printed, which whoever reads it may end.
+
+    Returns:
+        What there is to print at the end: that they were written, if there are any.
+    """
+    asked = {path: text for path, text in texts.items() if path is not None}
+    for path, text in asked.items():
+        write_file(path, text)
+    return ["\n".join(f"written: {path}" for path in asked)] if asked else []
 
 
 def ranks_in_words(world: World) -> str:

@@ -8,6 +8,7 @@ from neox_core.config.compatibility import reproduces
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.groups import DeepSpeedSettings, GivenUpSettings
 from neox_core.config.resolved import Batch, OptimizerChoice, Precision
+from neox_core.config.schedule_rules import has_one_bit_schedule
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
@@ -50,7 +51,7 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision, optimizer
     }
     if args.gradient_clipping == 1.0 and reproduces(args.compat, "clipping-left-out"):
         del json["gradient_clipping"]
-    if optimizer.name == "onebitadam" and args.scheduler is None and reproduces(args.compat, "one-bit-schedule"):
+    if args.scheduler is None and has_one_bit_schedule(optimizer.name, args.compat):
         json["scheduler"] = one_bit_schedule(args.train_iters or 0, args.warmup, args.lr_decay_iters, optimizer.lr)
     if args.get("autotuning_run") is not None:  # the autotuner looks for it, and each rank that it starts too
         json["autotuning"] = {"enabled": True, **(args.autotuning or {})}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from neox_core.config.compatibility import reproduces
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS
 from neox_core.config.extra_args import EXTRA_NOTICES, EXTRA_RULES
@@ -16,6 +15,7 @@ from neox_core.config.groups.given_up import is_asked_for
 from neox_core.config.optimizer_choice import optimizer_name
 from neox_core.config.option_checks import option_problems
 from neox_core.config.precision import precisions_asked_for
+from neox_core.config.schedule_rules import has_one_bit_schedule
 from neox_core.config.world import World
 from neox_core.errors import Notice, Problem
 
@@ -135,8 +135,7 @@ def fp16_is_slow_on_cpus(args: NeoXArgs, world: World) -> Iterator[Notice]:
 
 def one_bit_adam_has_its_schedule(args: NeoXArgs, world: World) -> Iterator[Notice]:
     """In GPT-NeoX it comes with DeepSpeed's schedule, see `deepspeed_json`."""
-    one_bit = optimizer_name(args) == "onebitadam"
-    if one_bit and "lr_decay_style" in args and reproduces(args.compat, "one-bit-schedule"):
+    if "lr_decay_style" in args and has_one_bit_schedule(optimizer_name(args), args.compat):
         message = "has no effect with optimizer OneBitAdam, whose rate follows DeepSpeed's WarmupDecayLR"
         yield Notice(keys=("lr_decay_style",), message=message)
 

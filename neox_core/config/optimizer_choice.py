@@ -33,16 +33,22 @@ def optimizer_choice(values: Mapping[str, Any] | NeoXArgs) -> OptimizerChoice:
     chosen: Mapping[str, Any] = {"type": DEFAULT_OPTIMIZER} if given is None else given
     if problems := list(_problems(chosen)):
         raise SettingsError(problems)
-    name, params = optimizer_name(values), chosen.get("params", {})
-    in_8_bits = IN_8_BITS.get(name, name) if values.get("use_bnb_optimizer") else name
-    return OptimizerChoice(in_8_bits, params, float(params.get("lr", DEFAULT_LR)))
+    name, params = chosen["type"].casefold(), chosen.get("params", {})
+    if values.get("use_bnb_optimizer"):
+        name = IN_8_BITS.get(plain_name(name), name)
+    return OptimizerChoice(name, params, float(params.get("lr", DEFAULT_LR)))
 
 
 def optimizer_name(values: Mapping[str, Any] | NeoXArgs) -> str:
-    """The name that the key `optimizer` has, for rules; empty where it has none, which is refused by itself."""
+    """The plain name of the optimizer, for rules; empty where there is none, which is refused by itself."""
     given = values.get("optimizer")
     name = DEFAULT_OPTIMIZER if given is None else given.get("type")
-    return name.casefold() if isinstance(name, str) else ""
+    return plain_name(name) if isinstance(name, str) else ""
+
+
+def plain_name(name: str) -> str:
+    """A component's name in lower case, without the distribution that may stand before it: `acme-neox/Lion` is `lion`."""
+    return name.rpartition("/")[2].casefold()
 
 
 def _problems(chosen: Mapping[str, Any]) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from neox_core.config.compatibility import reproduces
 from neox_core.config.groups import ScheduleSettings
 from neox_core.config.groups.schedule import Semantics
+from neox_core.config.optimizer_choice import optimizer_name, plain_name
 from neox_core.config.world import World
 from neox_core.errors import Notice, Problem
 
@@ -42,6 +43,11 @@ def semantics_of(settings: ScheduleSettings, compat: str | None) -> Semantics:
     if settings.lr_decay_style.casefold() == "wsd":
         return "clamped"
     return "neox" if reproduces(compat, "cosine-rebound") and reproduces(compat, "short-warmup") else "clamped"
+
+
+def has_one_bit_schedule(optimizer: str, compat: str | None) -> bool:
+    """Whether the rate follows DeepSpeed's schedule because the optimizer of this name is 1-bit Adam, as in GPT-NeoX."""
+    return plain_name(optimizer) == "onebitadam" and reproduces(compat, "one-bit-schedule")
 
 
 def one_schedule_is_followed(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -112,7 +118,10 @@ def short_warmup_begins_above_the_peak(args: NeoXArgs, world: World) -> Iterator
     warmup = args.warmup * decay_end(args.train_iters, args.lr_decay_iters, args.lr_decay_fraction)
     settings = args.groups[ScheduleSettings]
     assert isinstance(settings, ScheduleSettings)
-    if args.scheduler is None and semantics_of(settings, args.compat) == "neox" and 0 < warmup < 1:
+    style = settings.lr_decay_style.casefold()
+    if args.scheduler is not None or has_one_bit_schedule(optimizer_name(args), args.compat):
+        return
+    if style in STYLES_OF_GPT_NEOX and semantics_of(settings, args.compat) == "neox" and 0 < warmup < 1:
         yield Notice(
             keys=("warmup",),
             message=f"comes to {warmup:.3g} steps: the first step has {1 / warmup:.3g} times the peak rate, as in GPT-NeoX; "

@@ -39,7 +39,8 @@ def check_same_optimizer(path: Path, resolved: Resolved, plugins: PluginManager)
     if theirs and mine and theirs != mine:
         raise UserError(
             f"{path} was saved with optimizer.type {before}, which remembers {_listed(theirs)}; {resolved.optimizer.name} needs "
-            f"{_listed(mine)}. Go on with {before}, or begin anew with the weights alone: initial_ckpt_path: {path}"
+            f"{_listed(mine)}. Go on with {before}, or begin anew with the weights alone, and another `save`: "
+            f"initial_ckpt_path: {path}"
         )
 
 
@@ -58,9 +59,9 @@ def check_same_state(reader: Reader, wanted: Iterable[Fragment]) -> None:
         if "weight" in roles and fragment.role not in roles:
             there = ", ".join(role for role in roles if role != "weight") or "nothing"
             raise UserError(
-                f"optimizer: with these params it remembers {fragment.role} of {fragment.name}, and the checkpoint's remembered "
-                f"{there}. Go on with the params that it was saved with, or begin anew with its weights alone: initial_ckpt_path in "
-                "the place of load"
+                f"optimizer: with these params it remembers {fragment.role} of {fragment.name}, and that of {reader.path} remembered "
+                f"{there}. Go on with the params that it was saved with, or begin anew with the weights alone, and another `save`: "
+                f"initial_ckpt_path: {reader.path}"
             )
 
 

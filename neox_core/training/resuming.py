@@ -60,7 +60,8 @@ def checkpoint_to_resume(resolved: Resolved, notice: Tell) -> Path | None:
     if found is not None:
         check_same_model(found, resolved)
         manifest = Manifest.read(found)
-        check_same_schedule(found, saved_settings(found, manifest), manifest.iteration, resolved, notice)
+        taken = saved_state(found, manifest).get("applied", manifest.iteration)
+        check_same_schedule(found, saved_settings(found, manifest), taken, resolved, notice)
         tell_differences(found, resolved, notice)
     elif settings.save is None or Path(settings.save).absolute() != directory.absolute():
         raise UserError(
@@ -99,7 +100,7 @@ def check_same_model(path: Path, resolved: Resolved) -> None:
     for name, difference in manifest.missing(path).items():
         raise UserError(f"{path / name}: {difference}; resume from another checkpoint with `iteration`")
     differences = list(model_differences(saved_settings(path, manifest), resolved))
-    saved_rows = json.loads(manifest.content(path, STATE)).get("padded_vocab_size")
+    saved_rows = saved_state(path, manifest).get("padded_vocab_size")
     if saved_rows not in (None, resolved.padded_vocab_size):
         differences.append(f"{saved_rows} rows of the embedding (now {resolved.padded_vocab_size})")
     differences += tokenizer_difference(path, manifest, resolved)
@@ -122,6 +123,12 @@ def saved_settings(path: Path, manifest: Manifest) -> dict[str, Any]:
     """The keys that were given when a checkpoint was saved."""
     text = manifest.content(path, CHECKPOINT_SETTINGS).decode()
     return {entry.key: entry.value for entry in read_text(text, str(path / CHECKPOINT_SETTINGS))}
+
+
+def saved_state(path: Path, manifest: Manifest) -> dict[str, Any]:
+    """What a checkpoint keeps as plain data beside tensors and settings."""
+    state: dict[str, Any] = json.loads(manifest.content(path, STATE))
+    return state
 
 
 COMPARED_APART = {*TokenizerSettings.model_fields, "vocab_size", "make_vocab_size_divisible_by"}

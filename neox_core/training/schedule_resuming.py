@@ -26,7 +26,7 @@ def check_same_schedule(
     Args:
         path: the checkpoint.
         saved: the keys that were given when it was saved.
-        taken: steps that were taken until then.
+        taken: steps that were applied until then.
         resolved: the run.
         notice: is told which schedule is followed.
 

@@ -89,6 +89,7 @@ def test_every_step_of_a_short_run_is_looked_at(neox):
         (("lr_decay_style=cosin",), "there is no schedule 'cosin'; did you mean 'cosine'?"),
         (("~train_iters", "train_epochs=2"), "give train_iters"),
         (("--points", "0"), "0 is not a whole number > 0"),
+        (("--svg", "a", "--csv", "./a"), "--svg and --csv both name a; give each a file of its own"),
         (("--svg", "."), "argument --svg: . is a directory; give the name of a file, such as FILE"),
         (("--csv", "tiny.yml/rates.csv"), "argument --csv: tiny.yml/rates.csv cannot be written: tiny.yml is a file"),
     ],

@@ -141,6 +141,17 @@ def test_what_is_not_flat_is_an_exit_code_but_in_the_standard_parametrisation(ne
     assert (standard.code, "standard parametrisation, widths 16 to 128: not flat;" in standard.out) == (0, True)
 
 
+def test_what_is_not_a_number_is_null_in_json(neox, tmp_path):
+    words = ("mup", "coord-check", "small.yml", "optimizer.params.lr=1e30", "num_layers=1", "--widths", "16,32")
+    assert neox(*words, "--seeds", "1", "--json", "a.json").code == 1
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    written = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)
+    assert None in [quantity["spread"] for quantity in written["quantities"]]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -271,7 +271,7 @@ def test_malformed_optimizers_are_refused(optimizer, message):
         ),
         ({"num_kv_heads": 3}, "num_attention_heads 2 is not a multiple of num_kv_heads 3"),
         ({"seq_length": 9}, "max_position_embeddings 8 is less than seq_length 9"),
-        ({"min_lr": 0.01}, "min_lr 0.01 is more than optimizer.params.lr 0.001"),
+        ({"min_lr": 0.0011}, "min_lr 0.0011 is more than optimizer.params.lr 0.001"),
         (
             {"checkpoint_factor": 0.5, "save": "s"},
             "0.5 is not a whole number of steps (round it, or set checkpoint_scale",
@@ -484,6 +484,20 @@ def test_an_empty_list_is_as_good_as_none():
     resolved = resolve(**empty)
     assert (resolved.limitations, resolved.notices) == ((), ())
     assert len(limitations(**{key: ["x"] for key in ["train_label_data_paths", "valid_label_data_paths"]})) == 2
+
+
+def test_a_rate_may_be_its_own_lower_bound():
+    assert resolve(min_lr=0.001).optimizer.lr == 0.001
+
+
+def test_how_a_noise_scale_is_measured_matters_where_it_is():
+    assert resolve(gradient_noise_scale_n_batches=9, log_gradient_noise_scale=True).notices == ()
+
+
+def test_an_optimizer_may_be_named_with_its_distribution():
+    found = resolve(optimizer={"type": "Neox-Toolkit/AdamW"}).optimizer
+    assert found.name == "neox-toolkit/adamw"
+    assert resolve(optimizer={"type": "neox-toolkit/AdamW"}, use_bnb_optimizer=True).optimizer.name == "adam8bit"
 
 
 def test_a_checkpoint_factor_without_a_fraction_is_a_number_of_steps():

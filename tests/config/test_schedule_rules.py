@@ -64,3 +64,25 @@ def test_what_fits_is_told_nothing_of():
     full = {"lr_decay_style": "wsd", "lr_wsd_decay_fraction": 0.9, "warmup": 0.1}
     assert resolve(**full).notices == ()
     assert resolve(lr_semantics="neox_2023", override_lr_scheduler=True).notices == ()
+
+
+def test_gpt_neoxs_warm_up_of_less_than_a_step_is_told_where_it_is_followed():
+    short = {"warmup": 0.002, "compat": "gpt-neox"}
+    (notice,) = resolve(**short).notices
+    assert "warmup: comes to 0.2 steps: the first step has 5 times the peak rate" in str(notice)
+    assert "lr_semantics: clamped" in str(notice)
+    one_bit = {"optimizer": {"type": "neox-toolkit/OneBitAdam"}}
+    for other in (
+        {"warmup": 0.01},
+        {"warmup": 0.0},
+        {"compat": None},
+        {"lr_semantics": "clamped"},
+        {"lr_semantics": "neox_2023"},
+        {"lr_decay_style": "stairs"},
+        one_bit,
+    ):
+        assert not [notice for notice in resolve(**{**short, **other}).notices if "times the peak" in str(notice)], (
+            other
+        )
+    (notice,) = resolve(**short, scheduler={"type": "WarmupLR"}).notices
+    assert "times the peak" not in str(notice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from neox_core.plugins import Component, Objective
+from neox_core.plugins import Component, Objective, Optimizer
 
 POISONED: set[int] = set()
 """Forward passes in training, from 0, whose loss `poisoned` makes NaN on this rank."""
@@ -15,8 +15,20 @@ def neox_components() -> Iterable[Component]:
     return [
         Objective(name="metered", summary="with metrics", factory="training_plugin:metered"),
         Objective(name="poisoned", summary="not always finite", factory="training_plugin:poisoned"),
+        Optimizer(name="averaging", summary="of whole parameters", factory="training_plugin:averaging", whole=True),
         Objective(name="rewarding", summary="high scores", factory="training_plugin:Rewarding", head="reward"),
     ]
+
+
+def averaging(groups: Any, params: Any) -> Any:
+    """Would need whole parameters, and weights of use."""
+    import torch
+
+    class Averaging(torch.optim.SGD):
+        def weight_of_use(self, parameter: Any) -> Any:
+            return parameter.detach().clone()
+
+    return Averaging(groups, lr=params["lr"])
 
 
 def metered(resolved: Any) -> Any:

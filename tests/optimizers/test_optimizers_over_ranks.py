@@ -69,16 +69,25 @@ def test_they_go_on_from_a_checkpoint(workers, tmp_path, name, ranks, stage):
     assert other["losses"] == pytest.approx(saved["losses"], rel=1e-4)
 
 
+@pytest.mark.parametrize(("ranks", "stage"), [(1, 0), (2, 1)])
+def test_frozen_weights_go_on_beside_an_average(workers, tmp_path, ranks, stage):
+    changes = {**settings("schedule_free_adamw", stage), "soft_prompt_tuning": {"enabled": True, "num_tokens": 3}}
+    saved = workers(ranks).run(steps.save_and_go_on, tmp_path, **changes)[0]
+    again = workers(ranks).run(steps.load_and_go_on, saved["path"], **changes)[0]
+    assert again["losses"] == saved["losses"], "to the bit"
+    of = dict(saved["roles"])
+    assert of["embedding.weight"] == ("weight",)
+    assert "trained" in of["embedding.soft_prompt.weight"]
+
+
 def test_options_that_remember_more_than_was_saved_are_refused_with_a_remedy(workers, tmp_path):
     plain = {**settings("sgd"), "optimizer": {"type": "sgd", "params": {"lr": 0.1}}}
     saved = workers(1).run(steps.save_and_go_on, tmp_path, **plain)[0]
     assert {roles for _, roles in saved["roles"]} == {("weight",)}
     answers = workers(1).run(steps.refusal_to_load, saved["path"], **settings("sgd"))
-    assert (
-        "with these params it remembers momentum_buffer of embedding.weight, and the checkpoint's remembered nothing"
-        in answers[0]
-    )
-    assert "initial_ckpt_path in the place of load" in answers[0]
+    said = f"it remembers momentum_buffer of embedding.weight, and that of {saved['path']} remembered nothing"
+    assert said in answers[0]
+    assert f"and another `save`: initial_ckpt_path: {saved['path']}" in answers[0]
 
 
 def test_in_bfloat16_they_follow_float32(workers):

@@ -102,12 +102,14 @@ def test_parameters_are_shown_too(listed):
     text = listed("plugins", "show", "optimizer.signum", acme_only=True)
     assert "momentum" in text
     assert "Decay of the running mean of the gradient" in text
+    assert "ZeRO      untested; with zero_allow_untested_optimizer: true" in text
+    assert "whole parameters" not in text
 
 
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("lion", ["ZeRO      stages 1", "muP       by the rules of Adam", "remembers exp_avg (of each element)"]),
+        ("lion", ["ZeRO      stage 1", "muP       by the rules of Adam", "remembers exp_avg (of each element)"]),
         ("muon", ["          is given whole parameters there", "muP       has no rules for it"]),
         ("onebitadam", ["ZeRO      not with it: it averages over ranks itself"]),
     ],
@@ -115,7 +117,13 @@ def test_parameters_are_shown_too(listed):
 def test_it_is_told_where_an_optimizer_may_be_used_and_what_it_remembers(listed, name, lines):
     text = listed("plugins", "show", name, acme_only=False)
     assert set(lines) <= set(text.splitlines())
-    assert "0.001" in text
+
+
+def test_defaults_are_shown_as_a_file_would_have_them(listed):
+    text = listed("plugins", "show", "muon", acme_only=False)
+    assert "  [0.9, 0.95]  " in text
+    assert "  true  " in text
+    assert "  null  " in text
 
 
 def test_a_broken_plugin_is_shown_with_its_traceback(listed):

@@ -6,16 +6,18 @@ import json
 import os
 
 import pytest
+import torch
 from plugin_distributions import neox
 from plugin_runs import listing, write_config, write_data
 
-from neox_core.checkpoint import SoloGroup, save
+from neox_core.checkpoint import Reader, SoloGroup, save
 from neox_core.config import NeoXArgs, World, dump_yaml
 from neox_core.config.loading import read_file
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
+from neox_core.training.fragments import whole
 from neox_core.training.lock import DirectoryLock
-from neox_core.training.optimizer_resuming import check_same_optimizer
+from neox_core.training.optimizer_resuming import check_same_optimizer, check_same_state
 from neox_core.training.resuming import check_saving, checkpoint_to_resume
 
 
@@ -92,6 +94,11 @@ def test_an_optimizer_that_remembers_other_things_is_refused(resolve, tmp_path, 
         check_same_optimizer(path, resolve(optimizer={"type": mine}), PluginManager())
     for alike in ("adam", "cpu_adam", "lamb"):
         check_same_optimizer(path, resolve(optimizer={"type": alike}), PluginManager())
+
+
+def test_a_parameter_that_was_not_saved_is_no_matter_of_the_optimizer(resolve, tmp_path):
+    write_checkpoint(resolve(), tmp_path / "saved")
+    check_same_state(Reader(tmp_path / "saved" / "global_step3"), [whole("unknown", torch.zeros(2), "exp_avg")])
 
 
 def test_another_tokenizer_is_refused(resolve, tmp_path):

@@ -55,7 +55,8 @@ def rate_of_2021(style, n, peak, minimum, warmup, end):
 
 def rate_of_ours(style, n, peak, minimum, warmup, end):
     """A warm-up of less than one step is none, and nothing happens after the end."""
-    if warmup >= 1 and n <= warmup:
+    warmup = warmup if warmup >= 1 else 0.0
+    if warmup and n <= warmup:
         return peak / warmup * max(n, 1)
     x = 1.0 if end <= warmup else min(max(n - warmup, 0.0) / (end - warmup), 1.0)
     return decayed(style, x, peak, minimum)

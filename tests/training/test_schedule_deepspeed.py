@@ -118,6 +118,11 @@ def test_one_bit_adam_follows_deepspeeds_schedule_as_in_gpt_neox(of_deepspeed):
         ({"type": "WarmupLR", "params": {"warmup_type": "cubic"}}, "'cubic' is not one of log, linear"),
         ({"type": "WarmupLR", "params": {"warmup_max_lr": [0.1, 0.2]}}, "[0.1, 0.2] is not a number or null"),
         ({"type": "OneCycle", "params": {"cycle_min_lr": 0.1, "cycle_max_lr": 0.2}}, "add cycle_momentum: false"),
+        ({"type": "WarmupLR", "params": []}, "is not of the form {type: NAME, params: {...}}"),
+        (
+            {"type": "LRRangeTest", "params": {"lr_range_test_min_lr": -1}},
+            "lr_range_test_min_lr: -1 is not a number >= 0",
+        ),
         ({"params": {}}, "is not of the form {type: NAME, params: {...}}"),
         ({"type": "WarmupLR", "warmup_num_steps": 3}, "is not of the form {type: NAME, params: {...}}"),
     ],

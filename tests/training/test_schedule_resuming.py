@@ -40,13 +40,13 @@ def resolved(args):
 def saved(configured, tmp_path):
     """`saved(**changes)`: a checkpoint of a run with these settings."""
 
-    def write(**changes):
+    def write(applied=3, **changes):
         run = resolved(configured(**changes))
         save(
             tmp_path / "saved",
             iteration=3,
             fragments=[],
-            state={"padded_vocab_size": run.padded_vocab_size},
+            state={"padded_vocab_size": run.padded_vocab_size, "applied": applied},
             files={"settings.yml": dump_yaml(run.values)},
             random_state=None,
             group=SoloGroup(),
@@ -66,6 +66,11 @@ def saved(configured, tmp_path):
         ({}, {"compat": "gpt-neox"}, "lr_semantics clamped (now neox)"),
         ({}, {"train_iters": 12}, "last step of the decay 6 (now 12)"),
         ({"lr_decay_style": "constant", "warmup": 0.5}, {"train_iters": 12}, "steps of warm-up 3.0 (now 6.0)"),
+        (
+            {"lr_decay_style": "constant", "warmup": 0.25},
+            {"train_iters": 12},
+            "steps of warm-up 1.5 (now 3.0)",
+        ),  # of which the third step, the last one that was taken, is the last
         ({"lr_decay_style": "wsd"}, {"lr_wsd_decay_fraction": 0.5}, "steps of the final decay 0.6"),
         ({}, {"scheduler": {"type": "WarmupLR"}}, "scheduler null (now {type: 'WarmupLR'})"),
         (
@@ -82,6 +87,15 @@ def test_another_schedule_is_refused_with_all_differences(saved, configured, bef
     assert named in str(caught.value)
     assert "override_lr_scheduler: true takes that of your settings" in str(caught.value)
     assert "use_checkpoint_lr_scheduler: true that of the checkpoint" in str(caught.value)
+
+
+def test_the_warm_up_is_over_when_so_many_steps_were_applied(saved, configured):
+    """Steps that are skipped, as fp16's first ones are, do not count."""
+    saved(lr_decay_style="constant", warmup=0.2, applied=1)
+    with pytest.raises(UserError, match=r"steps of warm-up 1\.\d+ \(now 2\.\d+\)"):
+        checkpoint_to_resume(
+            resolved(configured(load="saved", lr_decay_style="constant", warmup=0.2, train_iters=12)), print
+        )
 
 
 def test_a_longer_run_is_told_how_to_keep_its_decay(saved, configured):

@@ -11,7 +11,7 @@ from neox_core.cli.plots import Plot, Series, for_stream, svg
 from neox_core.cli.plots.axis import number
 from neox_core.cli.report import print_notes
 from neox_core.cli.tables import table
-from neox_core.cli.words import file_to_write, positive, write_asked_for
+from neox_core.cli.words import file_to_write, positive, require_different, write_asked_for
 from neox_core.config import Resolved
 from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
@@ -32,6 +32,7 @@ def main(argv: list[str], context: CommandContext) -> int:
         "--points", type=positive, default=1000, metavar="N", help="how many steps to look at (default: 1000)"
     )
     options = command.parse(argv)
+    require_different({"--svg": options.svg, "--csv": options.csv})
     subject = look_at(read(options.words, options, context), options)
     resolved = subject.sound()
     print_notes([*subject.args.notices, *resolved.notices, *subject.limitations])
@@ -39,10 +40,11 @@ def main(argv: list[str], context: CommandContext) -> int:
         raise UserError("the length of the run in steps is not known; give train_iters, such as train_iters=1000")
     terms, schedule = ScheduleTerms.of(resolved), make_schedule(resolved, subject.plugins)
     shown = plot(terms, schedule, resolved.train_iters, options.points)
-    print(for_stream(shown, sys.stdout), table(facts(terms, resolved)), rates(shown, terms, schedule), sep="\n\n")
     (series,) = shown.series
     rows = (f"{step},{rate!r}\n" for step, rate in zip(series.xs, series.ys, strict=True))
-    write_asked_for({options.svg: svg(shown), options.csv: "".join(["step,learning_rate\n", *rows])})
+    done = write_asked_for({options.svg: svg(shown), options.csv: "".join(["step,learning_rate\n", *rows])})
+    texts = [for_stream(shown, sys.stdout), table(facts(terms, resolved)), rates(shown, terms, schedule), *done]
+    print(*texts, sep="\n\n")
     return 0
 
 
@@ -70,7 +72,7 @@ def landmarks(terms: ScheduleTerms, train_iters: int) -> list[int]:
     found = {1, train_iters}
     if terms.scheduler is None:
         end = terms.shape.end
-        found |= {int(terms.warmup) + 1, end + 1}
+        found |= {int(terms.shape.warmup) + 1, end + 1}
         found |= {int(end - terms.final) + 1} if terms.style == "wsd" else set()
     return sorted(step for step in found if 1 <= step <= train_iters)
 
@@ -85,7 +87,7 @@ def facts(terms: ScheduleTerms, resolved: Resolved) -> list[list[str]]:
         ["schedule", f"{terms.style}, lr_semantics {terms.semantics}"],
         ["peak", number(shape.peak)],
         ["minimum", number(shape.minimum)],
-        ["end of the warm-up", f"after {number(terms.warmup)} steps" if terms.warmup else "there is none"],
+        ["end of the warm-up", f"after {number(shape.warmup)} steps" if shape.warmup else "there is none"],
     ]
     if terms.style == "wsd":
         rows.append(["begin of the decay", f"after {number(shape.end - terms.final)} steps"])

@@ -21,7 +21,7 @@ def facts(terms: ScheduleTerms) -> dict[str, Any]:
         "lr_decay_style": terms.style,
         "lr_semantics": terms.semantics,
         "optimizer.params.lr": shape.peak,
-        WARMUP: terms.warmup,
+        WARMUP: shape.warmup,
     }
     if terms.style != "constant":
         found |= {"min_lr": shape.minimum, END: shape.end}
@@ -36,7 +36,7 @@ def differences(saved: ScheduleTerms, mine: ScheduleTerms, taken: int = 0) -> li
     Args:
         saved: the one that was followed.
         mine: the one to be followed.
-        taken: steps that were taken with it; of a constant rate the warm-up does not matter once it is over in both.
+        taken: steps that were applied with it; of a constant rate the warm-up does not matter once it is over in both.
     """
     return list(_in_words(saved, mine, taken))
 
@@ -50,7 +50,7 @@ def _in_words(saved: ScheduleTerms, mine: ScheduleTerms, taken: int) -> Iterator
     for name in differing:
         if name == WARMUP and END in differing and _same_share(saved, mine):
             continue  # it follows from the other one
-        if name == WARMUP and saved.style == mine.style == "constant" and max(before[name], now[name]) <= taken:
+        if name == WARMUP and saved.style == mine.style == "constant" and max(before[name], now[name]) < taken:
             continue
         yield f"{name} {_value(before[name])} (now {_value(now[name])})"
 

@@ -63,10 +63,11 @@ def rate(terms: ScheduleTerms, steps: int) -> float:
     """The rate of the step after so many, by the formulas that the terms ask for."""
     if terms.semantics == "neox_2021":
         return rate_until_2023(terms, steps)
-    if steps <= terms.warmup and terms.warmup > 0:
+    peak, minimum, warmup, *_ = terms.shape
+    if steps <= warmup and warmup > 0:
         first = 0 if terms.semantics == "neox_2023" else 1
-        return terms.shape.peak * max(first, steps) / terms.warmup
-    return max(DECAYS[terms.style](terms, steps), terms.shape.minimum)
+        return peak * max(first, steps) / warmup
+    return max(DECAYS[terms.style](terms, steps), minimum)
 
 
 def rate_until_2023(terms: ScheduleTerms, steps: int) -> float:

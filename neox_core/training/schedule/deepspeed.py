@@ -139,7 +139,7 @@ class OneCycle(DeepSpeedSchedule):
 class LRRangeTest(DeepSpeedSchedule):
     """A rate that rises without end, evenly or in stairs, to find where training fails."""
 
-    lr_range_test_min_lr: float = 1e-3
+    lr_range_test_min_lr: float = Field(1e-3, ge=0)
     lr_range_test_step_size: int = Field(2000, gt=0)
     lr_range_test_step_rate: float = 1.0
     lr_range_test_staircase: bool = False
@@ -177,7 +177,7 @@ def scheduler_problems(resolved: Resolved) -> Iterator[Problem]:
     given = resolved[ScheduleSettings].scheduler
     if given is None:
         return
-    name, params = given.get("type"), given.get("params") or {}
+    name, params = given.get("type"), given.get("params", {})
     if not isinstance(name, str) or not isinstance(params, dict) or set(given) - {"type", "params"}:
         yield _problem(resolved, "", f"{shown(given)} is not of the form {{type: NAME, params: {{...}}}}", None)
     elif name not in SCHEDULERS:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from neox_core.config import Resolved, ScheduleSettings
-from neox_core.config.compatibility import reproduces
 from neox_core.config.deepspeed_json import one_bit_schedule
 from neox_core.config.groups import CompatibilitySettings
 from neox_core.config.groups.schedule import Semantics
-from neox_core.config.schedule_rules import decay_end, semantics_of
+from neox_core.config.schedule_rules import decay_end, has_one_bit_schedule, semantics_of
 
 
 class ScheduleShape(NamedTuple):
@@ -19,7 +18,7 @@ class ScheduleShape(NamedTuple):
     Args:
         peak: rate at the end of the warm-up.
         minimum: lower bound of the decay; the warm-up begins below it.
-        warmup: steps of warm-up, not necessarily whole.
+        warmup: steps of warm-up, not necessarily whole; ours are none where they are less than one.
         end: step at which the decay ends.
         clamped: whether the decay stays at its end.
     """
@@ -58,11 +57,6 @@ class ScheduleTerms(NamedTuple):
     final_style: str = "linear"
     scheduler: Mapping[str, Any] | None = None
 
-    @property
-    def warmup(self) -> float:
-        """Steps over which the rate rises; ours are none where they are less than one."""
-        return 0.0 if self.semantics == "clamped" and self.shape.warmup < 1 else self.shape.warmup
-
     @classmethod
     def of(cls, resolved: Resolved) -> ScheduleTerms:
         """Those of a run."""
@@ -84,12 +78,15 @@ class ScheduleTerms(NamedTuple):
         """
         semantics = semantics_of(settings, compat)
         end = decay_end(train_iters, settings.lr_decay_iters, settings.lr_decay_fraction)
+        warmup = settings.warmup * end
+        if semantics == "clamped" and warmup < 1:
+            warmup = 0.0  # it would shorten the decay, and end before the first step does
         scheduler = settings.scheduler
-        if scheduler is None and optimizer == "onebitadam" and reproduces(compat, "one-bit-schedule"):
+        if scheduler is None and has_one_bit_schedule(optimizer, compat):
             scheduler = one_bit_schedule(train_iters, settings.warmup, settings.lr_decay_iters, lr)
         return cls(
             style=settings.lr_decay_style.casefold(),
-            shape=ScheduleShape(lr, settings.min_lr, settings.warmup * end, end, clamped=semantics == "clamped"),
+            shape=ScheduleShape(lr, settings.min_lr, warmup, end, clamped=semantics == "clamped"),
             semantics=semantics,
             final=settings.lr_wsd_decay_iters or settings.lr_wsd_decay_fraction * end,
             final_style=settings.lr_wsd_decay_style,

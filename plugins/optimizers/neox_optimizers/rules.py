@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from neox_core.config import NeoXArgs, World
 from neox_core.config.optimizer_choice import optimizer_name
+from neox_core.config.precision import precisions_asked_for
 from neox_core.errors import Problem
 
 
@@ -16,7 +17,7 @@ def problems(args: NeoXArgs, world: World) -> Iterator[Problem]:
         yield from _parameters_are_in_the_host(args)
     if name == "schedule_free_adamw":
         yield from _rate_stays(args)
-    if args.use_bnb_optimizer and name not in ("adam", "adamw", "adam8bit"):
+    if args.use_bnb_optimizer and name and name not in ("adam", "adamw", "adam8bit"):
         yield Problem(
             keys=("use_bnb_optimizer", "optimizer"),
             message=f"bitsandbytes takes the place of adam and adamw, and optimizer.type is {name}",
@@ -38,10 +39,11 @@ def _rate_stays(args: NeoXArgs) -> Iterator[Problem]:
 
 def _parameters_are_in_the_host(args: NeoXArgs) -> Iterator[Problem]:
     zero = args.zero_optimization or {}
-    offload = zero.get("offload_optimizer") or {"device": "cpu" if zero.get("cpu_offload") else None}
-    if not isinstance(offload, dict) or offload.get("device") != "cpu":
+    offload = zero.get("offload_optimizer") or {"device": "cpu" if zero.get("cpu_offload") is True else None}
+    has_parts = zero.get("stage", 0) != 0 or bool(precisions_asked_for(args) - {"fp32"})
+    if not has_parts or not isinstance(offload, dict) or offload.get("device") != "cpu":
         yield Problem(
             keys=("optimizer", "zero_optimization"),
             message="cpu_adam updates parameters in the host's memory, and on GPUs they are there only when they are offloaded",
-            remedy="set zero_optimization.offload_optimizer: {device: cpu}, or use adam",
+            remedy="set zero_optimization: {stage: 1, offload_optimizer: {device: cpu}}, or use adam",
         )
