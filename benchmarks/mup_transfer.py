@@ -49,8 +49,8 @@ def settings(plugins: PluginManager, steps: int) -> NeoXArgs:
         "train_micro_batch_size_per_gpu": BATCH,
         "warmup": 0.1,
         "min_lr": 0.0,
-        "init_method": "normal",
-        "output_layer_init_method": "scaled_normal",
+        "init_method": "small_init",  # of which the standard parametrisation has what suits each width
+        "output_layer_init_method": "wang_init",
         "vocab_size": 4096,
         "make_vocab_size_divisible_by": 1,
     }

@@ -143,4 +143,6 @@ def test_a_short_warmup_begins_above_the_peak_only_with_it():
     ours, theirs = (schedule(compat, warmup=0.005) for compat in (None, "gpt-neox"))
     assert ours(0) == pytest.approx(6e-4)
     assert theirs(0) == pytest.approx(6e-4 / 0.5)
-    assert ours(1) == theirs(1)
+    without = schedule(None, warmup=0.0)
+    assert [ours(step) for step in range(101)] == [without(step) for step in range(101)], "ours has no such warm-up"
+    assert theirs(1) == pytest.approx(6e-4 * (1 - 0.5 / 99.5))
