@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neox_core.data.sample_index import build_sample_index
-from neox_core.data.token_file import TokenFile
+from neox_core.data.token_files import TokenFile
 
 Sample = npt.NDArray[np.int64]
 """Token ids, int64 [seq_length + 1]: the inputs are all but the last, the labels all but the first."""

@@ -11,7 +11,7 @@ import numpy as np
 from neox_core.config.split import parse_split
 from neox_core.data.blend import Blend, normalised_weights, samples_of_each
 from neox_core.data.dataset import Dataset, PackedDataset
-from neox_core.data.token_file import TokenFile
+from neox_core.data.token_files import open_tokens
 from neox_core.errors import UserError
 
 Split = Literal["train", "valid", "test"]
@@ -57,7 +57,7 @@ class DataPaths:
 
 def split_datasets(data_path: str, split: str, *, counts: SampleCounts, seq_length: int, seed: int) -> Datasets:
     """Cut the documents of one token file into training, validation and test by a `split` such as "969, 30, 1"."""
-    token_file = TokenFile(data_path)
+    token_file = open_tokens(data_path)
     boundaries = split_boundaries(split, len(token_file))
     datasets: dict[str, Dataset] = {}
     for name, start, stop in zip(SPLITS, boundaries, boundaries[1:], strict=False):
@@ -82,7 +82,7 @@ def _blended(name: Split, paths: DataPaths, num_samples: int, seq_length: int, s
     weights = normalised_weights(paths.weights or [1.0] * len(paths.prefixes), len(paths.prefixes))
     datasets = []
     for i, (prefix, share) in enumerate(zip(paths.prefixes, samples_of_each(weights, num_samples), strict=True)):
-        token_file = TokenFile(prefix)
+        token_file = open_tokens(prefix)
         documents = np.arange(len(token_file), dtype=np.int32)
         datasets.append(PackedDataset(token_file, documents, share, seq_length, seed, name=f"{name}_{i}"))
     return datasets[0] if len(datasets) == 1 else Blend(datasets, weights)

@@ -17,7 +17,7 @@ from neox_core.config import (
 )
 from neox_core.data.blend import normalised_weights
 from neox_core.data.split import split_boundaries
-from neox_core.data.token_file import TokenFile
+from neox_core.data.token_files import TokenFile, open_tokens
 from neox_core.data.tokenizer import Tokenizer, describes_tokenizer, load_tokenizer
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
@@ -151,7 +151,7 @@ def data_problems(resolved: Resolved) -> Iterator[Problem]:
         named += [(key, prefix) for prefix in getattr(data, key) or ()]
     for key, prefix in named:
         try:
-            largest = largest_token(TokenFile(prefix))
+            largest = largest_token(open_tokens(prefix))
         except UserError as error:
             yield Problem(keys=(key,), message=str(error), origin=resolved.origin(key))
             continue

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neox_core.data.token_file import TokenFile
-from neox_core.data.token_file_writer import TokenFileWriter
+from neox_core.data.token_files import TokenFileWriter, open_tokens
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -21,7 +20,7 @@ def golden_directory():
 @pytest.fixture
 def golden_tokens():
     """The token file that the recorded runs were trained on."""
-    return TokenFile(GOLDEN / "tokens_a")
+    return open_tokens(GOLDEN / "tokens_a")
 
 
 @pytest.fixture
@@ -35,6 +34,6 @@ def make_token_file(tmp_path):
             for size in sizes:
                 writer.add(np.arange(first, first + size))
                 first += size
-        return TokenFile(prefix)
+        return open_tokens(prefix)
 
     return make

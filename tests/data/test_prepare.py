@@ -8,7 +8,7 @@ import pytest
 
 from neox_core.data.corpora import Corpus, Document
 from neox_core.data.prepare import prepare
-from neox_core.data.token_file import TokenFile
+from neox_core.data.token_files import open_tokens
 from neox_core.data.tokenizer import load_tokenizer
 from neox_core.errors import UserError
 
@@ -38,7 +38,7 @@ def test_files_hold_the_documents(prepared):
     tokenizer = load_tokenizer("HFTokenizer", prepared.tokenizer_file)
     decoded = {}
     for split in ("train", "valid"):
-        file = TokenFile(prepared.prefix(split))
+        file = open_tokens(prepared.prefix(split))
         counts = getattr(prepared, split)
         assert (len(file), int(file.sizes.sum())) == (counts.documents, counts.tokens)
         assert file.dtype == np.uint16
@@ -53,7 +53,7 @@ def test_files_hold_the_documents(prepared):
 
 def test_end_of_document_can_be_left_out(tmp_path):
     prepared = prepare(CORPUS, tmp_path, vocab_size=300, append_eod=False)
-    assert all(0 not in document for document in TokenFile(prepared.prefix("train")))
+    assert all(0 not in document for document in open_tokens(prepared.prefix("train")))
 
 
 def test_second_time_changes_nothing(prepared, tmp_path):

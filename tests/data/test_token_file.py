@@ -5,8 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from neox_core.data.token_file import DTYPES, TokenFile, dtype_for_vocabulary
-from neox_core.data.token_file_writer import TokenFileWriter
+from neox_core.data.token_files import DTYPES, TokenFileWriter, dtype_for_vocabulary, open_tokens
 from neox_core.errors import UserError
 
 
@@ -27,7 +26,7 @@ def replace(path, offset, new):
 
 
 def test_documents_read_back(pair):
-    file = TokenFile(pair[0])
+    file = open_tokens(pair[0])
     assert len(file) == 3
     assert file.sizes.tolist() == [3, 0, 2]
     assert file.dtype == np.uint16
@@ -36,7 +35,7 @@ def test_documents_read_back(pair):
 
 
 def test_part_of_a_document_stays_inside_it(pair):
-    file = TokenFile(pair[0])
+    file = open_tokens(pair[0])
     assert file.get(0, offset=1).tolist() == [2, 3]
     assert file.get(0, offset=1, length=1).tolist() == [2]
     assert file.get(0, offset=1, length=9).tolist() == [2, 3]
@@ -55,7 +54,7 @@ def test_every_element_type_round_trips(tmp_path, code, dtype):
     with TokenFileWriter(tmp_path / "t", dtype) as writer:
         writer.add([1, 2, 100])
     assert (tmp_path / "t.idx").read_bytes()[17] == code
-    file = TokenFile(tmp_path / "t")
+    file = open_tokens(tmp_path / "t")
     assert file.dtype == dtype
     assert file[0].tolist() == [1, 2, 100]
 
@@ -74,19 +73,19 @@ def test_element_type_follows_the_vocabulary(vocab_size, dtype):
 def test_file_without_tokens_can_be_opened(tmp_path):
     with TokenFileWriter(tmp_path / "empty", "uint16"):
         pass
-    assert len(TokenFile(tmp_path / "empty")) == 0
+    assert len(open_tokens(tmp_path / "empty")) == 0
 
 
 def test_tokens_cannot_be_changed_through_the_reader(pair):
     with pytest.raises(ValueError, match="read-only"):
-        TokenFile(pair[0])[0][0] = 7
+        open_tokens(pair[0])[0][0] = 7
 
 
 @pytest.mark.parametrize("missing", [1, 2])
 def test_missing_file_is_named(pair, missing):
     pair[missing].unlink()
     with pytest.raises(UserError, match=f"{pair[missing]}.*No such file"):
-        TokenFile(pair[0])
+        open_tokens(pair[0])
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_missing_file_is_named(pair, missing):
 def test_damaged_index_is_refused(pair, offset, new, says):
     replace(pair[1], offset, new)
     with pytest.raises(UserError, match=says) as caught:
-        TokenFile(pair[0])
+        open_tokens(pair[0])
     assert "small.idx" in str(caught.value)
 
 
@@ -117,11 +116,11 @@ def test_damaged_index_is_refused(pair, offset, new, says):
 def test_truncated_index_is_refused(pair, length):
     pair[1].write_bytes(pair[1].read_bytes()[:length])
     with pytest.raises(UserError, match=r"small\.idx: the index is truncated"):
-        TokenFile(pair[0])
+        open_tokens(pair[0])
 
 
 @pytest.mark.parametrize("content", [b"", b"\x01\x00\x02", b"\x00" * 12])
 def test_tokens_of_another_length_are_refused(pair, content):
     pair[2].write_bytes(content)
     with pytest.raises(UserError, match=rf"small\.bin: the file has {len(content)} bytes .*describes 10"):
-        TokenFile(pair[0])
+        open_tokens(pair[0])

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from neox_core.data.token_file import TokenFile
-from neox_core.data.token_file_writer import TokenFileWriter
+from neox_core.data.token_files import TokenFileWriter, open_tokens
 from neox_core.errors import UserError
 
 
@@ -41,7 +40,7 @@ def test_any_documents_round_trip(tmp_path_factory, documents):
     with TokenFileWriter(prefix, "uint16") as writer:
         for document in documents:
             writer.add(document)
-    assert [document.tolist() for document in TokenFile(prefix)] == documents
+    assert [document.tolist() for document in open_tokens(prefix)] == documents
 
 
 @pytest.mark.parametrize("token", [-1, 65536])
@@ -64,7 +63,7 @@ def test_older_files_survive_an_error(tmp_path):
     with pytest.raises(RuntimeError), TokenFileWriter(tmp_path / "t", "uint16") as writer:
         writer.add([3])
         raise RuntimeError
-    assert TokenFile(tmp_path / "t")[0].tolist() == [1, 2]
+    assert open_tokens(tmp_path / "t")[0].tolist() == [1, 2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.bin", "t.idx"]
 
 
@@ -72,12 +71,12 @@ def test_older_files_are_replaced_at_the_end_only(tmp_path):
     for tokens in ([1, 2], [3]):
         with TokenFileWriter(tmp_path / "t", "uint16") as writer:
             writer.add(tokens)
-            before = TokenFile(tmp_path / "t")[0].tolist() if (tmp_path / "t.idx").exists() else None
+            before = open_tokens(tmp_path / "t")[0].tolist() if (tmp_path / "t.idx").exists() else None
     assert before == [1, 2]
-    assert TokenFile(tmp_path / "t")[0].tolist() == [3]
+    assert open_tokens(tmp_path / "t")[0].tolist() == [3]
 
 
 def test_negative_labels_are_kept_in_signed_files(tmp_path):
     with TokenFileWriter(tmp_path / "labels", "int32") as writer:
         writer.add(np.array([-100, 5]))
-    assert TokenFile(tmp_path / "labels")[0].tolist() == [-100, 5]
+    assert open_tokens(tmp_path / "labels")[0].tolist() == [-100, 5]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neox_core.data.token_file_writer import TokenFileWriter
+from neox_core.data.token_files import TokenFileWriter
 
 VOCABULARY = 64
 MODEL: dict[str, Any] = {

@@ -1,73 +1,51 @@
-"""`neox data`: what there is to do with training data. Each verb is a function that takes its parsed arguments."""
+"""`neox data`: what there is to do with training data. Each verb has a module of its own."""
 
 from __future__ import annotations
 
-import argparse
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from neox_core.data.prepare import Prepared
+from neox_core.errors import UserError, did_you_mean
+from neox_core.plugins import CommandContext
+from neox_core.plugins.commands import CommandMain
 
 
-def main(argv: Sequence[str], context: object = None) -> int:
-    """Run `neox data VERB ...` and return the exit code. Raises `UserError` for what the user can mend."""
-    arguments = _parser().parse_args(argv)
-    code: int = arguments.run(arguments)
-    return code
+class Verb(NamedTuple):
+    """One verb.
+
+    Args:
+        module: where it is; its function `main` is a `CommandMain`.
+        help: what it does, for the list of verbs.
+    """
+
+    module: str
+    help: str
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="neox data", description="Prepare data for training.")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    _add_prepare(verbs.add_parser("prepare", help="make a tokenizer and token files from a corpus"))
-    return parser
+VERBS = {
+    "prepare": Verb("neox_commands.data_prepare", "make a tokenizer and token files from a corpus"),
+}
+"""The verbs, in the order in which they are shown."""
 
 
-def _add_prepare(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Train a tokenizer on a corpus and write its token files for training and validation. "
-        "What is there already, made from the same text with the same options, is kept."
-    )
-    parser.add_argument(
-        "corpus", nargs="?", default="stdlib", metavar="CORPUS", help="corpus to prepare (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--data-dir", type=Path, default=Path("data"), help="directory to write CORPUS/ into (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--vocab-size", type=int, default=2048, help="most entries of the tokenizer (default: %(default)s)"
-    )
-    parser.add_argument("--force", action="store_true", help="prepare again what is there already")
-    parser.set_defaults(run=_prepare)
+def main(argv: list[str], context: CommandContext) -> int:
+    """Run `neox data VERB ...` and return the exit code.
+
+    Raises:
+        UserError: there is no such verb, or what the user can mend in it.
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if argv else UserError.exit_code
+    if argv[0] not in VERBS:
+        raise UserError(f"there is no verb 'data {argv[0]}'; {did_you_mean(argv[0], list(VERBS))}")
+    run: CommandMain = import_module(VERBS[argv[0]].module).main
+    return run(argv[1:], context)
 
 
-def _prepare(arguments: argparse.Namespace) -> int:
-    from neox_commands.data_progress import stage_progress
-    from neox_core.data.corpora import load_corpus
-    from neox_core.data.prepare import prepare
-
-    started = time.perf_counter()
-    with stage_progress() as progress:
-        prepared = prepare(
-            load_corpus(arguments.corpus),
-            arguments.data_dir,
-            vocab_size=arguments.vocab_size,
-            force=arguments.force,
-            progress=progress,
-        )
-    print(_summary(prepared, time.perf_counter() - started))
-    return 0
-
-
-def _summary(prepared: Prepared, seconds: float) -> str:
-    rows = [(str(prepared.tokenizer_file), f"{prepared.vocab_size:,} entries")]
-    for split, counts in (("train", prepared.train), ("valid", prepared.valid)):
-        amount = f"{counts.documents:,} documents, {counts.tokens:,} tokens, {counts.bytes / 1e6:.1f} MB of text"
-        rows.append((f"{prepared.prefix(split)}.{{bin,idx}}", amount))
-    width = max(len(path) for path, _ in rows)
-    lines = [f"{path:{width}}  {amount}" for path, amount in rows]
-    done = "was there already (--force prepares it again)" if prepared.reused else "prepared"
-    return "\n".join([*lines, f"{prepared.directory} {done}: {seconds:.1f} s"])
+def usage() -> str:
+    """The text of `neox data --help`."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:{width}}  {verb.help}" for name, verb in VERBS.items())
+    lines = ["usage: neox data VERB ...", "", "Training data: from text to token files.", "", verbs, ""]
+    return "\n".join([*lines, "`neox data VERB --help` describes a verb."])

@@ -1,35 +1,18 @@
-"""GPT-NeoX's memory-mapped token files: `PREFIX.bin` holds the ids, `PREFIX.idx` says where each document lies.
-
-The index is little-endian: magic, version (u64), dtype code (u8), the number of documents N (u64), the number of entries D
-of the document index (u64), then sizes int32[N] in tokens, starts int64[N] in bytes, and the document index int64[D].
-"""
+"""Read access to token files."""
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neox_core.data.token_files.layout import DTYPES, MMAP_HEADER, MMAP_MAGIC, VERSION, Format
 from neox_core.errors import UserError
-
-MAGIC = b"MMIDIDX\x00\x00"
-VERSION = 1
-HEADER = struct.Struct("<9sQBQQ")
-DTYPES: dict[int, np.dtype[Any]] = {
-    code: np.dtype(name) for code, name in enumerate(("u1", "i1", "<i2", "<i4", "<i8", "<f4", "<f8", "<u2"), start=1)
-}
-"""Element types by the code that the index stores."""
 
 _ENTRIES_AT_ONCE = 1 << 20  # checked in pieces: an index may have hundreds of millions of entries
 _FARTHEST = 1 << 62  # bytes; no file is so long, and ends of documents computed from smaller starts cannot overflow
-
-
-def dtype_for_vocabulary(vocab_size: int) -> np.dtype[Any]:
-    """The element type in which GPT-NeoX stores ids of a vocabulary: uint16 below 65,500 entries, else int32."""
-    return np.dtype("<u2" if vocab_size < 65500 else "<i4")
 
 
 class TokenFile:
@@ -40,12 +23,14 @@ class TokenFile:
 
     def __init__(self, prefix: str | Path) -> None:
         self.prefix = str(prefix)
+        self.format: Format = "mmap"
+        self.notices: tuple[str, ...] = ()
         index_path = Path(f"{prefix}.idx")
         index = _map_bytes(index_path)
         self.dtype, count = _read_header(index_path, index)
-        starts_at = HEADER.size + 4 * count
+        starts_at = MMAP_HEADER.size + 4 * count
         documents_at = starts_at + 8 * count
-        self.sizes: npt.NDArray[np.int32] = index[HEADER.size : starts_at].view("<i4")
+        self.sizes: npt.NDArray[np.int32] = index[MMAP_HEADER.size : starts_at].view("<i4")
         """Tokens in each document, int32 [documents]."""
         self.document_index: npt.NDArray[np.int64] = index[documents_at:].view("<i8")
         """What the index stores beside the sizes; training takes every entry of `sizes` as a document and ignores it."""
@@ -90,13 +75,13 @@ def _map_bytes(path: Path) -> npt.NDArray[np.uint8]:
 
 def _read_header(path: Path, index: npt.NDArray[np.uint8]) -> tuple[np.dtype[Any], int]:
     """Element type and number of documents, of an index that is as long as it says."""
-    if len(index) < HEADER.size:
-        raise _truncated(path, len(index), HEADER.size)
-    magic, version, code, count, entries = HEADER.unpack(index[: HEADER.size].tobytes())
-    if magic != MAGIC:
+    if len(index) < MMAP_HEADER.size:
+        raise _truncated(path, len(index), MMAP_HEADER.size)
+    magic, version, code, count, entries = MMAP_HEADER.unpack(index[: MMAP_HEADER.size].tobytes())
+    if magic != MMAP_MAGIC:
         raise UserError(
             f"{path}: this is not the index of a memory-mapped token file: it begins with {magic!r} where "
-            f"{MAGIC!r} is expected. Make the files again in the mmap format."
+            f"{MMAP_MAGIC!r} is expected. Make the files again in the mmap format."
         )
     if version != VERSION:
         raise UserError(
@@ -105,7 +90,7 @@ def _read_header(path: Path, index: npt.NDArray[np.uint8]) -> tuple[np.dtype[Any
     if code not in DTYPES:
         known = ", ".join(f"{known} ({dtype.name})" for known, dtype in DTYPES.items())
         raise UserError(f"{path}: element type code {code} is unknown; the codes are {known}. Make the files again.")
-    expected = HEADER.size + 12 * count + 8 * entries
+    expected = MMAP_HEADER.size + 12 * count + 8 * entries
     if len(index) != expected:
         raise _truncated(path, len(index), expected)
     return DTYPES[code], count

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from neox_core.data.token_file import DTYPES, HEADER, MAGIC, VERSION
+from neox_core.data.token_files.layout import MMAP_HEADER, MMAP_MAGIC, VERSION, Format, dtype_code
 from neox_core.errors import UserError
 from neox_core.files import publish, temporary_name
 
@@ -22,9 +22,10 @@ class TokenFileWriter:
     The files get their names at the end of the `with` block; when it raises, nothing is left and older files stay.
     """
 
-    def __init__(self, prefix: str | Path, dtype: npt.DTypeLike) -> None:
+    def __init__(self, prefix: str | Path, dtype: npt.DTypeLike, impl: Format = "mmap") -> None:
         self.dtype = np.dtype(dtype).newbyteorder("<")
         self._sizes = array("i")
+        self._documents = array("q", [0])
         self._tokens_path = Path(f"{prefix}.bin")
         self._index_path = Path(f"{prefix}.idx")
 
@@ -32,13 +33,15 @@ class TokenFileWriter:
         self._file: BinaryIO = temporary_name(self._tokens_path).open("wb")
         return self
 
-    def add(self, document: npt.ArrayLike) -> None:
-        """Append one document of token ids, [tokens]. Raises `UserError` when an id does not fit the element type."""
-        tokens = np.asarray(document)
-        if tokens.size and self.dtype.kind in "iu":
-            self._check_range(int(tokens.min()), int(tokens.max()))
-        self._file.write(tokens.astype(self.dtype).tobytes())
-        self._sizes.append(len(tokens))
+    def add(self, *sequences: npt.ArrayLike) -> None:
+        """Append one document: sequences of token ids, [tokens] each. Raises `UserError` when an id does not fit the dtype."""
+        for sequence in sequences:
+            tokens = np.asarray(sequence)
+            if tokens.size and self.dtype.kind in "iu":
+                self._check_range(int(tokens.min()), int(tokens.max()))
+            self._file.write(tokens.astype(self.dtype).tobytes())
+            self._sizes.append(len(tokens))
+        self._documents.append(len(self._sizes))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -63,7 +66,7 @@ class TokenFileWriter:
 
     def _publish(self) -> None:
         with temporary_name(self._index_path).open("wb") as file:
-            file.write(_index_bytes(self.dtype, np.array(self._sizes, "<i4")))
+            file.write(_index_bytes(self.dtype, np.array(self._sizes, "<i4"), np.array(self._documents, "<i8")))
             _sync(file)
         # The index is what makes a pair readable: gone before the tokens change, back when they are in place.
         self._index_path.unlink(missing_ok=True)
@@ -71,12 +74,10 @@ class TokenFileWriter:
         publish(temporary_name(self._index_path), self._index_path)
 
 
-def _index_bytes(dtype: np.dtype[Any], sizes: npt.NDArray[np.int32]) -> bytes:
-    code = next(code for code, known in DTYPES.items() if known == dtype)
+def _index_bytes(dtype: np.dtype[Any], sizes: npt.NDArray[np.int32], documents: npt.NDArray[np.int64]) -> bytes:
     ends = np.cumsum(sizes, dtype="<i8")
-    header = HEADER.pack(MAGIC, VERSION, code, len(sizes), len(sizes) + 1)
+    header = MMAP_HEADER.pack(MMAP_MAGIC, VERSION, dtype_code(dtype), len(sizes), len(documents))
     starts = (ends - sizes) * dtype.itemsize
-    documents = np.arange(len(sizes) + 1, dtype="<i8")  # one sequence a document
     return header + sizes.tobytes() + starts.tobytes() + documents.tobytes()
 
 
