@@ -1,0 +1,1 @@
+"""From token files to samples: which tokens make which sample, and how several datasets are mixed."""

@@ -1,0 +1,76 @@
+"""Packed samples: documents are shuffled, laid end to end, and cut into equal windows.
+
+The arrays are, to the bit, those of GPT-NeoX's `pack_impl: packed` for the same sizes, seed and demand, so a run goes on with
+the same batches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neox_core.data.samples.sample_index import Demand, Epochs, SampleIndex
+from neox_core.errors import UserError
+
+_BLOCK = 1 << 20  # documents or windows that are worked on at once: what that takes is little beside the arrays themselves
+
+
+def packed(
+    sizes: npt.NDArray[np.int32], documents: npt.NDArray[np.int32], *, demand: Demand, seq_length: int, seed: int
+) -> SampleIndex:
+    """Index windows of `seq_length` + 1 tokens: exactly as many epochs as demanded, or the fewest with so many samples.
+
+    `sizes` are the tokens of every document of the file, `documents` the numbers of those to use; some may be empty.
+    Raises `UserError` when the documents hold no token.
+    """
+    tokens_per_epoch = int(sizes[documents].sum(dtype=np.int64))
+    if tokens_per_epoch == 0:
+        raise UserError(
+            f"The {len(documents)} documents of this dataset hold no token; training needs at least one. Check the data path."
+        )
+    epochs = demand.count if isinstance(demand, Epochs) else num_epochs(tokens_per_epoch, demand, seq_length)
+    random = np.random.RandomState(seed)
+    doc_idx = np.tile(documents.astype(np.int32), epochs)
+    random.shuffle(doc_idx)
+    sample_idx = _sample_idx(sizes, doc_idx, seq_length, epochs * tokens_per_epoch)
+    return SampleIndex(doc_idx, sample_idx, _shuffle_idx(len(sample_idx) - 1, random))
+
+
+def num_epochs(tokens_per_epoch: int, num_samples: int, seq_length: int) -> int:
+    """How many times the documents must be read to give `num_samples` windows; at least once.
+
+    The very last token is only ever a label, so n windows take n * `seq_length` + 1 tokens.
+    """
+    return max(1, -(-(num_samples * seq_length + 1) // tokens_per_epoch))
+
+
+def _sample_idx(
+    sizes: npt.NDArray[np.int32], doc_idx: npt.NDArray[np.int32], seq_length: int, tokens: int
+) -> npt.NDArray[Any]:
+    """Where each window starts; `tokens`: in all of `doc_idx`. Window k starts at token k * `seq_length` of them."""
+    windows = (tokens - 1) // seq_length
+    # GPT-NeoX decides by the real quotient; a few sizes differ from what `windows` would give.
+    small = 2 * ((tokens - 1) / seq_length + 1) < np.iinfo(np.int32).max
+    sample_idx = np.empty((windows + 1, 2), np.int32 if small else np.int64)
+    block = min(_BLOCK, max(1, len(doc_idx) * _BLOCK // (windows + 1)))
+    written = begin = 0
+    for position in range(0, len(doc_idx), block):
+        ends = begin + np.cumsum(sizes[doc_idx[position : position + block]], dtype=np.int64)
+        upto = np.minimum(-(-ends // seq_length), windows + 1)  # windows that start before each document's end
+        counts = np.diff(upto, prepend=written)
+        last = int(upto[-1])
+        rows = sample_idx[written:last]
+        rows[:, 0] = np.repeat(np.arange(position, position + len(ends)), counts)
+        rows[:, 1] = np.arange(written, last) * seq_length - np.repeat(np.append(begin, ends[:-1]), counts)
+        written, begin = last, int(ends[-1])
+    sample_idx[0] = 0  # also where the first documents are empty
+    return sample_idx
+
+
+def _shuffle_idx(windows: int, random: np.random.RandomState) -> npt.NDArray[Any]:
+    dtype = np.int64 if windows >= np.iinfo(np.uint32).max - 1 else np.uint32
+    shuffle_idx = np.arange(windows, dtype=dtype)
+    random.shuffle(shuffle_idx)
+    return shuffle_idx
