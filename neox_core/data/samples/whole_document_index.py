@@ -49,18 +49,20 @@ def until_overflow(
     random = np.random.RandomState(seed)
     shuffle_idx = np.arange(num_samples)
     random.shuffle(shuffle_idx)
-    starts, read, filled, count = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0, 0
-    blocks = _joined(_in_random_orders(documents, usable, random), min(_BLOCK, num_samples))
-    while count < num_samples:
-        block = next(blocks)
-        found, filled = sample_starts(sizes[block], seq_length + 1, filled)
-        starts.append(found + sum(map(len, read)))
-        read.append(block)
-        count += len(found)
     sample_idx = np.zeros((num_samples + 1, 2), np.int64)
-    sample_idx[:-1, 0] = np.concatenate(starts)[:num_samples]
-    sample_idx[-1, 0] = sample_idx[-2, 0] + 1 if num_samples else 0
-    return SampleIndex(np.concatenate(read)[: sample_idx[-1, 0]], sample_idx, shuffle_idx)
+    read = [np.empty(0, np.int64)]
+    made = position = filled = 0
+    blocks = _joined(_in_random_orders(documents, usable, random), min(_BLOCK, num_samples))
+    while made < num_samples:
+        block = next(blocks)
+        starts, filled = sample_starts(sizes[block], seq_length + 1, filled)
+        starts = starts[: num_samples - made]
+        sample_idx[made : made + len(starts), 0] = position + starts
+        made += len(starts)
+        position += len(block)
+        read.append(block)
+    sample_idx[num_samples, 0] = sample_idx[num_samples - 1, 0] + 1 if num_samples else 0
+    return SampleIndex(np.concatenate(read)[: sample_idx[num_samples, 0]], sample_idx, shuffle_idx)
 
 
 def sample_starts(lengths: npt.NDArray[np.int32], limit: int, filled: int = 0) -> tuple[Integers, int]:
