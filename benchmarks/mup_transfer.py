@@ -25,7 +25,8 @@ from neox_core.cli.plots import Plot, Series, svg
 from neox_core.config import NeoXArgs, OptimizerSettings, Resolved
 from neox_core.model import LanguageModel
 from neox_core.plugins import PluginManager, Switches
-from neox_core.training.data import Batches, open_datasets
+from neox_core.training.batches import Batches
+from neox_core.training.datasets import open_datasets
 from neox_core.training.engine import make_optimizer
 from neox_core.training.mup import base_shapes_of
 from neox_core.training.parameter_groups import groups_of

@@ -385,16 +385,19 @@ class NeoXArgs:
         if self.log_dir is not None:
             copy_output(Path(self.log_dir))
 
-    def resolve(self, world: World | None = None, vocabulary: int | None = None) -> Resolved:
+    def resolve(
+        self, world: World | None = None, vocabulary: int | None = None, epoch_samples: int | None = None
+    ) -> Resolved:
         """The frozen value that a run on `world` uses, with everything derived.
 
         Args:
             world: the run's hosts, slots and device; None: `self.world`, or as many CPU ranks as `global_num_gpus` says, or one.
             vocabulary: number of token ids that the tokenizer has, where there is one.
+            epoch_samples: samples that the training data have, where `train_epochs` says how long the run is.
 
         Raises:
             SettingsError: settings that do not fit together or the world; all of them at once.
         """
         from neox_core.config.resolve import resolve
 
-        return resolve(self, world or self.world or World.local(self.global_num_gpus or 1), vocabulary)
+        return resolve(self, world or self.world or World.local(self.global_num_gpus or 1), vocabulary, epoch_samples)

@@ -25,7 +25,8 @@ _LISTS = tuple(
 
 def data_is_named_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """One file that is cut, files for each part, or none and samples that are computed."""
-    parts = [key for key in ("train_data_paths", "valid_data_paths", "test_data_paths") if getattr(args, key)]
+    lists = [key for key in _LISTS if "label" not in key and "reward" not in key]
+    parts = [key for key in lists if getattr(args, key)]
     if args.data_path is not None and parts:
         yield Problem(
             keys=("data_path", *parts),
@@ -39,7 +40,14 @@ def data_is_named_once(args: NeoXArgs, world: World) -> Iterator[Problem]:
                 f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} given, and mock_data takes the place of files"
             )
             yield Problem(keys=("mock_data", *given), message=message, remedy="keep one of the two")
-    elif args.data_path is None and not args.train_data_paths:
+    elif args.dataset_impl == "pairwise" and not args.pos_train_data_paths:
+        yield Problem(
+            keys=("pos_train_data_paths",),
+            message="no training data is given",
+            remedy="add `pos_train_data_paths: [PREFIX]` and `neg_train_data_paths: [PREFIX]`",
+            limitation=True,
+        )
+    elif args.dataset_impl == "gpt2" and args.data_path is None and not args.train_data_paths:
         yield Problem(
             keys=("train_data_paths", "data_path"),
             message="no training data is given",
@@ -61,13 +69,14 @@ def paths_are_not_empty(args: NeoXArgs, world: World) -> Iterator[Problem]:
 def weights_weigh(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """As many weights as files; none is negative, and their sum is some."""
     for part in ("train", "valid", "test"):
-        key, paths = f"{part}_data_weights", getattr(args, f"{part}_data_paths") or []
+        listed = f"pos_{part}_data_paths" if args.dataset_impl == "pairwise" else f"{part}_data_paths"
+        key, paths = f"{part}_data_weights", getattr(args, listed) or []
         weights = getattr(args, key)
         if weights is None:
             continue
         if len(weights) != len(paths):
             yield Problem(
-                keys=(key, f"{part}_data_paths"),
+                keys=(key, listed),
                 message=f"{len(weights)} weights for {len(paths)} paths",
                 remedy="give one weight for each path",
             )

@@ -164,12 +164,6 @@ _TABLE = (
         ),
     ),
     OlderKey(
-        "reset_position_ids", (), "nothing", _only_false("positions run on over the end of a document; remove it")
-    ),
-    OlderKey(
-        "reset_attention_mask", (), "nothing", _only_false("attention sees over the end of a document; remove it")
-    ),
-    OlderKey(
         "apply_residual_connection_post_layernorm",
         (),
         "nothing",

@@ -20,7 +20,7 @@ from neox_core.errors import Notice, Origin, Problem, SettingsError, UserError
 from neox_core.plugins.components import HeadKind, Objective
 
 
-def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
+def resolve(args: NeoXArgs, world: World, vocabulary: int | None, epoch_samples: int | None = None) -> Resolved:
     """The frozen value that a run uses; every problem is found before any is reported.
 
     What this machine or this version cannot do does not keep settings from resolving; it is among `Resolved.limitations`.
@@ -56,6 +56,7 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None) -> Resolved:
         mlp_width=mlp_width,
         mixtures=tuple(_mixture(mixture, layer) for layer in range(model.num_layers)),
         vocabulary=known,
+        epoch_samples=epoch_samples,
         padded_vocab_size=None if known is None else padded_vocabulary(args, known),
         optimizer=optimizer,
         deepspeed=deepspeed_json(args, batch, precision, optimizer),

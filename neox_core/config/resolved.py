@@ -62,6 +62,8 @@ class Resolved:
         mlp_width: width inside each MLP.
         mixtures: name of each layer's mixture of experts, None where there is none.
         vocabulary: number of token ids in use; None when nothing says it.
+        epoch_samples: samples that the training data have, where `train_epochs` says how long the run is; None where it does not
+            matter or nobody has looked.
         padded_vocab_size: rows of the embedding; None likewise.
         optimizer: which optimizer.
         deepspeed: the configuration that is handed to DeepSpeed.
@@ -79,6 +81,7 @@ class Resolved:
     mlp_width: int
     mixtures: tuple[str | None, ...]
     vocabulary: int | None
+    epoch_samples: int | None
     padded_vocab_size: int | None
     optimizer: OptimizerChoice
     deepspeed: Mapping[str, Any]
@@ -102,8 +105,22 @@ class Resolved:
 
     @property
     def train_iters(self) -> int:
-        """Optimizer steps in all; 0 where only `train_epochs` says how long."""
-        return self[TrainingSettings].train_iters or 0
+        """Optimizer steps in all; 0 where only `train_epochs` says how long and nobody has looked at the data.
+
+        Each epoch leaves out the samples that do not fill a last step; where the defect "epoch-end" is reproduced, those that do not
+        fill a last micro-batch of all ranks.
+        """
+        training = self[TrainingSettings]
+        if training.train_epochs is None:
+            return training.train_iters or 0
+        whole = self.epoch_multiple
+        return training.train_epochs * ((self.epoch_samples or 0) // whole) * whole // self.batch.total
+
+    @property
+    def epoch_multiple(self) -> int:
+        """Samples that are taken together at the end of the data."""
+        together = self.batch.micro * self.batch.data_parallel
+        return together if self.reproduces("epoch-end") else self.batch.total
 
     def reproduces(self, defect: str) -> bool:
         """Whether this run brings back one of GPT-NeoX's defects, by its name in the table of `neox_core.config.compatibility`."""
@@ -121,6 +138,7 @@ class Resolved:
             "world": [[host.name, host.slots] for host in self.world.hosts],
             "device": self.world.device,
             "vocabulary": self.vocabulary,
+            "epoch_samples": self.epoch_samples,
             "deepspeed": self.deepspeed,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -16,6 +16,7 @@ from neox_core.config.mup_rules import MUP_NOTICES, MUP_RULES
 from neox_core.config.optimizer_choice import optimizer_choice
 from neox_core.config.plain import shown
 from neox_core.config.precision import precisions_asked_for
+from neox_core.config.sample_rules import SAMPLE_RULES
 from neox_core.config.schedule_rules import SCHEDULE_NOTICES, SCHEDULE_RULES
 from neox_core.config.soft_prompts import prompt_length, soft_prompt_is_described
 from neox_core.config.world import World
@@ -247,6 +248,7 @@ RULES: tuple[Rule, ...] = (
     length_is_given_once,
     checkpoints_are_spaced,
     *DATA_RULES,
+    *SAMPLE_RULES,
     *MUP_RULES,
     parallelism_is_available,
     pending_keys_are_told,

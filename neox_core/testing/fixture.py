@@ -17,9 +17,11 @@ class Part(BaseModel):
 
 
 class TokenFiles(Part):
-    """A `.bin` and an `.idx` beside the fixture, by the prefix of their names; none: they are derived from others."""
+    """A `.bin` and an `.idx` beside the fixture, by the prefix of their names, or derived from others of the fixture by a rule."""
 
     file: str | None = None
+    source: str | None = Field(None, alias="from")
+    rule: str | None = None
     sha256_bin: str | None = None
     sha256_idx: str | None = None
 

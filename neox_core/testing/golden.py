@@ -27,8 +27,10 @@ from neox_core.model import Batch, WeightConverter
 from neox_core.plugins import PluginManager
 from neox_core.testing.fixture import FinalParameter, Fixture
 from neox_core.testing.processes import solo_process_group
-from neox_core.testing.recorded import absolute_error, array_digest, file_digest, relative_error, rule_weights
-from neox_core.training.data import Batches, open_datasets
+from neox_core.testing.recorded import absolute_error, array_digest, relative_error, rule_weights
+from neox_core.testing.recorded_files import RecordedFiles
+from neox_core.training.batches import Batches
+from neox_core.training.datasets import open_datasets
 from neox_core.training.engine import Engine
 from neox_core.training.schedule import make_schedule
 
@@ -54,8 +56,8 @@ class Check:
 class Replica:
     """The fixture's run, set up here: rule weights loaded, nothing trained yet."""
 
-    path: Path
     fixture: Fixture
+    files: RecordedFiles
     resolved: Resolved
     plugins: PluginManager
     engine: Engine
@@ -73,9 +75,10 @@ class Replica:
             UserError: the fixture cannot be read, or needs what is not there.
         """
         fixture = Fixture.read(path)
+        files = RecordedFiles(path.parent, fixture.data)
         plugins = PluginManager()
         config = {
-            key: _beside(path, fixture, value) if key.endswith(("data_path", "data_paths")) else value
+            key: files.prefixes(value) if key.endswith(("data_path", "data_paths")) else value
             for key, value in fixture.config.items()
         }
         args = NeoXArgs.from_dict({"compat": GPT_NEOX, **config}, plugins=plugins)
@@ -96,7 +99,7 @@ class Replica:
             objective.batch_fields,
             END_OF_DOCUMENT if resolved[DataSettings].eod_mask_loss else None,
         )
-        return cls(path, fixture, resolved, plugins, engine, converter, batches)
+        return cls(fixture, files, resolved, plugins, engine, converter, batches)
 
     def first_batch(self) -> Batch:
         """The first micro-batch."""
@@ -118,22 +121,9 @@ def weights_of(fixture: Fixture) -> dict[str, Tensor]:
     return {name: torch.from_numpy(rule_weights(name, shape)) for name, shape in fixture.params.items()}
 
 
-def _beside(path: Path, fixture: Fixture, value: Any) -> Any:
-    """Prefixes of token files, which the fixture calls by names of its own."""
-    if isinstance(value, list):
-        return [_beside(path, fixture, item) for item in value]
-    files = fixture.data.get(str(value))
-    return str(path.parent / (str(value) if files is None or files.file is None else files.file))
-
-
 def token_files(replica: Replica) -> Iterator[Check]:
     """That the run reads what was read then, and begins with the same row."""
-    different = sum(
-        digest is not None and file_digest(replica.path.parent / f"{files.file}.{part}") != digest
-        for files in replica.fixture.data.values()
-        if files.file is not None
-        for part, digest in (("bin", files.sha256_bin), ("idx", files.sha256_idx))
-    )
+    different = replica.files.differences()
     row = replica.fixture.tokens_row0
     if row is not None:
         different += replica.first_batch()["tokens"][0].tolist() != row

@@ -39,6 +39,7 @@ class Handover:
         switches: which plugins are let in.
         world: hosts, slots and device.
         vocabulary: number of token ids, where something says it.
+        epoch_samples: samples of the training data, where `train_epochs` says how long the run is.
         eod_token: id of the token that ends a document, where there is a tokenizer.
         prompt_tokens: tokens whose embeddings a soft prompt begins with, where it begins with a text.
         checkpoint: what to resume from.
@@ -59,6 +60,7 @@ class Handover:
     begun: float = 0.0
     launched: float = 0.0
     prompt_tokens: tuple[int, ...] = ()
+    epoch_samples: int | None = None
 
     def to_json(self) -> str:
         """Plain text for the file and the store."""
@@ -75,6 +77,7 @@ class Handover:
             "begun": self.begun,
             "launched": self.launched,
             "prompt_tokens": self.prompt_tokens,
+            "epoch_samples": self.epoch_samples,
         }
         return json.dumps(data, indent=1)
 
@@ -96,12 +99,13 @@ class Handover:
             begun=data["begun"],
             launched=data["launched"],
             prompt_tokens=tuple(data["prompt_tokens"]),
+            epoch_samples=data["epoch_samples"],
         )
 
     def resolve(self) -> tuple[PluginManager, Resolved]:
         """The plugins and the settings, made again from what was handed over."""
         plugins = PluginManager(self.switches)
-        return plugins, NeoXArgs(self.entries, plugins).resolve(self.world, self.vocabulary)
+        return plugins, NeoXArgs(self.entries, plugins).resolve(self.world, self.vocabulary, self.epoch_samples)
 
 
 def receive(store: Store, place: Rendezvous, path: Path) -> Handover:

@@ -11,7 +11,7 @@ from typing import Any
 from neox_core.config import CheckpointSettings, ModelSettings, Resolved, TrainingSettings
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
-from neox_core.training.data import Batches
+from neox_core.training.batches import Batches
 from neox_core.training.engine import Engine, StepResult
 from neox_core.training.measures import Measures
 from neox_core.training.progress import Progress

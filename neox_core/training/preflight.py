@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from neox_core.config import (
-    DataSettings,
     ModelSettings,
     NeoXArgs,
     Resolved,
     SoftPromptOptions,
     World,
 )
-from neox_core.data.blend import normalised_weights
-from neox_core.data.split import split_boundaries
-from neox_core.data.token_files import TokenFile, open_tokens
 from neox_core.data.tokenizer import Tokenizer, describes_tokenizer, load_tokenizer
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.compilers import compiler_problems
 from neox_core.training.components import component_problems
+from neox_core.training.datasets import count_epoch_samples
+from neox_core.training.data_checks import data_problems
 from neox_core.training.initial import initial_checkpoint
 from neox_core.training.mup import check_base_shapes
 from neox_core.training.optimizer_resuming import check_same_optimizer
 from neox_core.training.resuming import Tell, check_saving, checkpoint_to_resume
 
 T = TypeVar("T")
-
-LOOKED_AT = 2**22
-"""Tokens at the beginning of each file whose ids are compared with the vocabulary; each batch is looked at again in training."""
-
 
 def open_tokenizer(args: NeoXArgs) -> Tokenizer | None:
     """The tokenizer that the settings describe, or None where they describe none and say `vocab_size` instead.
@@ -97,7 +91,10 @@ def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, fo
     problems += resolved.limitations
     problems += component_problems(resolved, plugins)
     problems += compiler_problems(resolved)
-    problems += data_problems(resolved)
+    wrong_data = data_problems(resolved)
+    problems += wrong_data
+    if not wrong_data:
+        resolved = attempt(problems, "train_epochs", args, partial(with_epochs, args, resolved)) or resolved
     checkpoint = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice))
     initial = attempt(problems, "initial_ckpt_path", args, lambda: initial_checkpoint(resolved, checkpoint, notice))
     prompt_tokens = attempt(problems, "soft_prompt_tuning", args, lambda: soft_prompt_tokens(resolved, tokenizer))
@@ -109,6 +106,24 @@ def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, fo
     if problems:
         raise SettingsError(problems)
     return Checked(resolved, tokenizer, checkpoint, initial, prompt_tokens or ())
+
+
+def with_epochs(args: NeoXArgs, resolved: Resolved) -> Resolved:
+    """The settings resolved again with the length of an epoch, where that says how long the run is.
+
+    Raises:
+        UserError: an epoch is not a single step long.
+    """
+    samples = count_epoch_samples(resolved)
+    if samples is None:
+        return resolved
+    counted = args.resolve(resolved.world, resolved.vocabulary, samples)
+    if not counted.train_iters:
+        raise UserError(
+            f"the training data have {samples} samples, and a step takes {resolved.batch.total}; "
+            "give more data, or make the batch smaller"
+        )
+    return counted
 
 
 def soft_prompt_tokens(resolved: Resolved, tokenizer: Tokenizer | None) -> tuple[int, ...]:
@@ -140,52 +155,3 @@ def attempt(problems: list[Problem], key: str, args: NeoXArgs, work: Callable[[]
     except UserError as error:
         problems.append(Problem(keys=(key,), message=str(error), origin=args.origin(key)))
     return None
-
-
-def data_problems(resolved: Resolved) -> Iterator[Problem]:
-    """What is wrong with the token files: absent, damaged, or with tokens that the embedding does not have."""
-    data = resolved[DataSettings]
-    yield from parts_problems(resolved)
-    named = [("data_path", data.data_path)] if data.data_path is not None else []
-    for key in ("train_data_paths", "valid_data_paths", "test_data_paths"):
-        named += [(key, prefix) for prefix in getattr(data, key) or ()]
-    for key, prefix in named:
-        try:
-            largest = largest_token(open_tokens(prefix))
-        except UserError as error:
-            yield Problem(keys=(key,), message=str(error), origin=resolved.origin(key))
-            continue
-        rows = resolved.padded_vocab_size
-        if rows is not None and largest >= rows:
-            yield Problem(
-                keys=(key,),
-                message=f"{prefix} has the token {largest}, the embedding has {rows} rows",
-                remedy="set vocab_file to the tokenizer that the data was made with, or raise vocab_size",
-                origin=resolved.origin(key),
-            )
-
-
-def parts_problems(resolved: Resolved) -> Iterator[Problem]:
-    """What is wrong with `split` and the weights, whatever the files hold."""
-    data = resolved[DataSettings]
-    checks: list[tuple[str, Callable[[], object]]] = [("split", lambda: split_boundaries(data.split, 1))]
-    for part in ("train", "valid", "test"):
-        weights: list[float] | None = getattr(data, f"{part}_data_weights")
-        if weights is not None:
-            checks.append((f"{part}_data_weights", partial(normalised_weights, weights, len(weights))))
-    for key, check_part in checks:
-        try:
-            check_part()
-        except UserError as error:
-            yield Problem(keys=(key,), message=str(error), origin=resolved.origin(key))
-
-
-def largest_token(tokens: TokenFile) -> int:
-    """The largest id near the beginning of a file."""
-    largest, seen = 0, 0
-    for document in range(len(tokens)):
-        ids = tokens.get(document, 0, min(int(tokens.sizes[document]), LOOKED_AT - seen))
-        largest, seen = max(largest, int(ids.max(initial=0))), seen + len(ids)
-        if seen >= LOOKED_AT:
-            break
-    return largest

@@ -136,7 +136,7 @@ def prepare(
     resolved, tokenizer, checkpoint, initial, prompt_tokens = preflight.check(args, world, plugins, notice, machines)
     if checkpoint is not None and resolved[ScheduleSettings].use_checkpoint_lr_scheduler:
         args = with_saved_schedule(args, checkpoint, saved_settings(checkpoint, Manifest.read(checkpoint)))
-        resolved = args.resolve(world, resolved.vocabulary)
+        resolved = args.resolve(world, resolved.vocabulary, resolved.epoch_samples)
     name = run_name(resolved) or default_name
     run_dir = new_directory(Path(resolved[LoggingSettings].runs_dir).absolute() / name)
     handover = Handover(
@@ -150,6 +150,7 @@ def prepare(
         checkpoint=None if checkpoint is None else str(checkpoint),
         initial=None if initial is None else str(initial),
         prompt_tokens=prompt_tokens,
+        epoch_samples=resolved.epoch_samples,
     )
     job = Job(
         name=name,

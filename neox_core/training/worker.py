@@ -19,13 +19,15 @@ from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from neox_core.checkpoint import Reader, TorchGroup, restore
 from neox_core.config import CheckpointSettings, DataSettings, ModelSettings, Resolved, TrainingSettings
+from neox_core.data.samples.building import Builder
 from neox_core.errors import UserError
 from neox_core.launch import Rendezvous
 from neox_core.model import Objective
 from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.plugins import PluginManager
+from neox_core.training.batches import Batches
 from neox_core.training.components import selected_loggers
-from neox_core.training.data import Batches, open_datasets
+from neox_core.training.datasets import open_datasets
 from neox_core.training.engine import Engine
 from neox_core.training.handover import WAIT, Handover, agree, receive
 from neox_core.training.loop import Training
@@ -82,7 +84,7 @@ def work(handover_file: Path, stop: StopRequests) -> int:
         }
         agree(store, place, statement)
         with process_group(store, place, resolved):
-            return train(handover, plugins, resolved, stop, startup)
+            return train(handover, plugins, resolved, stop, startup, index_builder(place, resolved))
 
 
 @contextlib.contextmanager
@@ -129,13 +131,26 @@ def process_group(store: Store, place: Rendezvous, resolved: Resolved) -> Iterat
         dist.destroy_process_group()
 
 
-def train(handover: Handover, plugins: PluginManager, resolved: Resolved, stop: StopRequests, startup: Startup) -> int:
+def index_builder(place: Rendezvous, resolved: Resolved) -> Builder:
+    """One rank makes the indices of samples: one of all where they share a file system, else one on each host."""
+    first = place.rank if resolved[DataSettings].use_shared_fs else place.local_rank
+    return Builder(builds=first == 0, say=logger.info)
+
+
+def train(
+    handover: Handover,
+    plugins: PluginManager,
+    resolved: Resolved,
+    stop: StopRequests,
+    startup: Startup,
+    builder: Builder,
+) -> int:
     """Put a run together and carry it out; every rank does the same."""
     rank, run_dir = dist.get_rank(), Path(handover.run_dir)
     startup.mark("rendezvous")
     torch.manual_seed(resolved[TrainingSettings].seed)
     objective: Objective = plugins.make("objective", resolved[TrainingSettings].train_impl, resolved)
-    datasets = open_datasets(resolved)
+    datasets = open_datasets(resolved, builder)
     if datasets.train is None:
         raise UserError("split: it leaves no document for training; give the first part more")
     eod_token = handover.eod_token if resolved[DataSettings].eod_mask_loss else None

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 import weakref
 
 import numpy as np
@@ -8,15 +10,20 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from neox_core.data.loader import BatchLoader, next_token_batch
+from neox_core.data.loader import BatchLoader
 from neox_core.errors import UserError
 
 
 class Numbered:
     """Sample i is [10 i, 10 i + 1, ... 10 i + 4]."""
 
+    names = frozenset({"text"})
+
     def __init__(self, size):
-        self.size = size
+        self.size = self.windows = size
+
+    def sources(self, i):
+        return {}
 
     def __len__(self):
         return self.size
@@ -24,7 +31,7 @@ class Numbered:
     def __getitem__(self, i):
         if not 0 <= i < self.size:
             raise IndexError(i)
-        return 10 * i + np.arange(5)
+        return {"text": 10 * i + np.arange(5)}
 
 
 def numbers(batch):
@@ -99,28 +106,92 @@ def test_no_batch_is_kept():
     assert [reference() for reference in kept] == [None] * 6
 
 
-def test_negative_labels_are_masked_and_become_zero():
-    batch = next_token_batch(torch.tensor([[3, -100, 5, -1]]))
-    assert batch["labels"].tolist() == [[0, 5, 0]]
-    assert batch["loss_mask"].tolist() == [[0.0, 1.0, 0.0]]
-
-
-def test_end_of_document_is_masked_as_an_input_only_when_asked():
-    samples = torch.tensor([[3, 0, 5, 0]])
-    assert next_token_batch(samples)["loss_mask"].tolist() == [[1.0, 1.0, 1.0]]
-    assert next_token_batch(samples, eod_token=0)["loss_mask"].tolist() == [[1.0, 0.0, 1.0]]
-
-
 def test_only_the_wanted_fields_are_given():
     batch = next(BatchLoader(Numbered(4), 2, fields=("labels", "tokens")))
     assert set(batch) == {"tokens", "labels"}
 
 
 def test_unknown_field_is_refused():
-    with pytest.raises(UserError, match=r"rewards.*tokens, labels, loss_mask"):
+    with pytest.raises(UserError, match=r"no field rewards; they give tokens, labels, loss_mask"):
         BatchLoader(Numbered(4), 2, fields=("tokens", "rewards"))
 
 
 def test_empty_dataset_is_refused():
     with pytest.raises(UserError, match="too few tokens"):
         BatchLoader(Numbered(0), 2)
+
+
+@given(
+    size=st.integers(1, 60),
+    ways=st.lists(st.sampled_from([(12, 1, 1), (1, 12, 1), (3, 2, 2), (1, 3, 4), (2, 1, 6), (4, 3, 1)]), min_size=2, max_size=4),
+    steps=st.integers(1, 6),
+    workers=st.sampled_from([0, 2]),
+)
+def test_dividing_a_step_in_another_way_leaves_the_stream_as_it_is(size, ways, steps, workers):
+    """Resumed with another micro-batch, accumulation or number of ranks, a run goes on with the very next sample."""
+    whole = 12
+    dataset, position, found = Numbered(size), 0, []
+    for micro_batch, accumulation, world_size in ways:
+        loaders = [
+            BatchLoader(
+                dataset,
+                micro_batch,
+                rank=rank,
+                world_size=world_size,
+                consumed_samples=position,
+                epoch_multiple=whole,
+                num_workers=workers,
+            )
+            for rank in range(world_size)
+        ]
+        for _ in range(steps * accumulation):
+            found += [number for loader in loaders for number in numbers(next(loader))]
+        position = loaders[0].position
+    epoch = size // whole * whole or size
+    assert found == [i % epoch for i in range(len(ways) * steps * whole)]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_that_read_ahead_change_nothing(workers):
+    alone, ahead = BatchLoader(Numbered(50), 4), BatchLoader(Numbered(50), 4, num_workers=workers)
+    for position in (0, None, None, 36, None, 4, None, None):
+        if position is not None:
+            alone.position = ahead.position = position
+        for _ in range(5):
+            assert numbers(next(alone)) == numbers(next(ahead))
+        assert alone.position == ahead.position
+
+
+class Watched(Numbered):
+    """Notes what is read, and by whom."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.read, self.readers = set(), set()
+
+    def __getitem__(self, i):
+        self.readers.add(threading.current_thread().name)
+        self.read.add(i)
+        return super().__getitem__(i)
+
+
+def test_batches_are_read_while_the_caller_does_something_else():
+    dataset = Watched(1000)
+    loader = BatchLoader(dataset, 5, num_workers=2)
+    next(loader)
+    end = time.monotonic() + 30
+    while len(dataset.read) < 25 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert dataset.read == set(range(25))  # the batch, and two ahead for each thread
+    assert threading.current_thread().name not in dataset.readers
+
+
+class Broken(Numbered):
+    def __getitem__(self, i):
+        raise UserError(f"sample {i} cannot be read")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_cannot_be_read_is_told_where_it_is_asked_for(workers):
+    with pytest.raises(UserError, match="sample 0 cannot be read"):
+        next(BatchLoader(Broken(10), 2, num_workers=workers))

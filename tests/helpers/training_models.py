@@ -15,7 +15,7 @@ from neox_core.config import NeoXArgs, Resolved, World
 from neox_core.model import LanguageModel, LayerContext, Positions
 from neox_core.model.tables import make
 from neox_core.plugins import PluginManager, Switches
-from neox_core.training.data import Batches
+from neox_core.training.batches import Batches
 from neox_core.training.engine import Engine, StepResult
 
 VOCABULARY = 61

@@ -14,7 +14,7 @@ from training_models import Bench, Samples, same
 from neox_core.checkpoint import Reader
 from neox_core.errors import UserError
 from neox_core.parallel import ShardSpec
-from neox_core.training.data import Batches
+from neox_core.training.batches import Batches
 
 
 def curve(steps: int, **changes: Any) -> list[tuple[float, float]]:

@@ -48,13 +48,19 @@ def failed(output: str) -> set[str]:
     return {check["name"] for check in checks if not check["passed"]}
 
 
-RECORDED = sorted(path.stem for path in FIXTURES.glob("*.json") if not path.stem.startswith("gpt-neox-"))
+WITHOUT_OBJECTIVE = {"rm"}
+"""Of those only the batches can be compared, which the tests of data do."""
+RECORDED = sorted(
+    path.stem
+    for path in FIXTURES.glob("*.json")
+    if "losses" in json.loads(path.read_text()) and path.stem not in WITHOUT_OBJECTIVE
+)
 WITHOUT_NORMS = {"zero1"}
 """GPT-NeoX does not tell the gradient's norm there."""
 
 
 def test_no_recorded_run_is_forgotten():
-    assert len(RECORDED) == 44
+    assert len(RECORDED) == 49
 
 
 @pytest.mark.parametrize("name", RECORDED)

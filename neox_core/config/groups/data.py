@@ -2,7 +2,23 @@
 
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from neox_core.config.settings import Settings, setting
+
+
+class WeightStage(BaseModel):
+    """Weights of the training files for some time.
+
+    Args:
+        weights: one for each training file.
+        until: the step after which the next stage begins; none for the last stage.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
+
+    weights: list[float]
+    until: int | None = Field(None, gt=0)
 
 
 class DataSettings(Settings, group="data"):
@@ -20,6 +36,9 @@ class DataSettings(Settings, group="data"):
     )
     valid_data_weights: list[float] | None = setting(None, "Weight of each validation file", origin="gpt-neox")
     test_data_weights: list[float] | None = setting(None, "Weight of each test file", origin="gpt-neox")
+    train_data_stages: list[WeightStage] | None = setting(
+        None, "Weights that change in the course of training: `weights` and the step `until` which they hold, in a list"
+    )
     mock_data: bool = setting(
         False, "Samples that are computed from the seed, in place of token files", origin="megatron"
     )
@@ -27,35 +46,33 @@ class DataSettings(Settings, group="data"):
         False,
         "Weigh files by their number of documents, in place of the given weights",
         origin="gpt-neox",
-        pending=True,
     )
     weighted_sampler_alpha: float = setting(
         1.0,
         "Exponent of the share of documents for weight_by_num_documents; 0: every file alike",
         origin="gpt-neox",
-        pending=True,
         ge=0,
     )
     data_impl: Literal["infer", "mmap", "cached"] = setting(
         "infer",
-        "Format of the token files",
+        "Format of the token files, which say it themselves; files in another one are refused",
         origin="megatron",
         changes="nothing",
-        unused="token files say their format themselves",
     )
     mmap_warmup: bool = setting(
         False,
         "Read token files once before training, so that they are in memory",
         origin="megatron",
         changes="speed",
-        pending=True,
     )
     use_shared_fs: bool = setting(
         True,
         "Whether all hosts see the same files; if not, each makes its own index",
         origin="gpt-neox",
         changes="nothing",
-        pending=True,
+    )
+    data_cache_path: str | None = setting(
+        None, "Directory for the indices of samples; none: beside the token files", origin="megatron", changes="nothing"
     )
 
     # Samples
@@ -64,16 +81,20 @@ class DataSettings(Settings, group="data"):
         "gpt2",
         "Samples of text, pairs of a good and a bad answer, or samples from a server",
         origin="gpt-neox",
-        pending=True,
     )
     pack_impl: Literal["packed", "pack_until_overflow", "unpacked"] = setting(
         "packed",
         "A sample is a window over all documents, as many whole documents as fit, or one document",
         origin="gpt-neox",
-        pending=True,
     )
     allow_chopped: bool = setting(
-        True, "Use documents longer than a sample, cut, where pack_impl is not packed", origin="gpt-neox", pending=True
+        True, "Use documents longer than a sample, cut, where pack_impl is not packed", origin="gpt-neox"
+    )
+    reset_attention_mask: bool = setting(
+        False, "A token sees nothing of other documents in its sample", origin="megatron", asks="varlen"
+    )
+    reset_position_ids: bool = setting(
+        False, "Positions begin anew with each document of a sample", origin="megatron"
     )
     eod_mask_loss: bool = setting(False, "No loss where the input is the end-of-document token", origin="megatron")
     short_seq_prob: float = setting(
@@ -93,5 +114,5 @@ class DataSettings(Settings, group="data"):
         pending=True,
     )
     num_workers: int = setting(
-        2, "Processes that prepare batches, on each rank", origin="megatron", changes="speed", pending=True, ge=0
+        2, "Threads that read batches ahead, on each rank; 0: none", origin="megatron", changes="speed", ge=0
     )

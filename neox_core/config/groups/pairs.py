@@ -6,7 +6,7 @@ from neox_core.config.settings import Settings, setting
 
 
 def _files(description: str) -> Any:
-    return setting(None, description, origin="gpt-neox", pending=True)
+    return setting(None, description, origin="gpt-neox")
 
 
 class PairSettings(Settings, group="pairs"):

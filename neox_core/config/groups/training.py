@@ -15,7 +15,7 @@ class TrainingSettings(Settings, group="training"):
 
     train_iters: int | None = setting(None, "Optimizer steps in all", origin="megatron", gt=0)
     train_epochs: int | None = setting(
-        None, "How often the training data are seen, in place of train_iters", origin="gpt-neox", pending=True, gt=0
+        None, "How often the training data are seen, in place of train_iters", origin="gpt-neox", gt=0
     )
     train_impl: str = setting("normal", "Training objective, by name", origin="gpt-neox")
     eval_interval: int = setting(1000, "Steps between evaluations", origin="megatron", changes="nothing", gt=0)

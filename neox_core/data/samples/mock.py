@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
-from neox_core.data.dataset import Sample
-from neox_core.data.split import SPLITS, Datasets, SampleCounts
+from neox_core.data.samples.sample import Sample, Source
 
 STRIDES = 8
 """How many distances between neighbouring tokens there are."""
@@ -25,11 +26,18 @@ class MockDataset:
         name: tells the datasets of a run apart ("train", "valid", "test").
     """
 
+    names = frozenset({"text"})
+
     def __init__(self, num_samples: int, seq_length: int, vocab_size: int, seed: int, *, name: str = "train") -> None:
         self.num_samples = num_samples
         self.seq_length = seq_length
         self.vocab_size = vocab_size
         self._seed = [seed, *name.encode()]
+
+    @property
+    def windows(self) -> int:
+        """Samples that can be read."""
+        return self.num_samples
 
     def __len__(self) -> int:
         return self.num_samples
@@ -37,12 +45,9 @@ class MockDataset:
     def __getitem__(self, i: int) -> Sample:
         random = np.random.default_rng([*self._seed, i])
         first, stride = random.integers(self.vocab_size), random.integers(1, STRIDES + 1)
-        sample: Sample = (first + stride * np.arange(self.seq_length + 1, dtype=np.int64)) % self.vocab_size
-        return sample
+        text = (first + stride * np.arange(self.seq_length + 1, dtype=np.int64)) % self.vocab_size
+        return {"text": text}
 
-
-def mock_datasets(counts: SampleCounts, seq_length: int, vocab_size: int, seed: int) -> Datasets:
-    """Computed samples for training, validation and test, as many as a run needs."""
-    return Datasets(
-        **{name: MockDataset(max(getattr(counts, name), 1), seq_length, vocab_size, seed, name=name) for name in SPLITS}
-    )
+    def sources(self, i: int) -> Mapping[str, Sequence[Source]]:
+        """Nothing: no file has them."""
+        return {}

@@ -1,0 +1,131 @@
+"""What can be found wrong with a run's data before a process is started; costs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from neox_core.config import DataSettings, Resolved
+from neox_core.config.split import parse_split
+from neox_core.data.named import Part, cut_file, listed_parts
+from neox_core.data.samples.blend_weights import normalised_weights
+from neox_core.data.samples.document_files import DocumentFiles
+from neox_core.data.samples.documents import Documents
+from neox_core.data.samples.pairs import check_pairs
+from neox_core.data.samples.sample import IGNORED
+from neox_core.data.splits import SPLITS, split_boundaries
+from neox_core.data.token_files import TokenFile
+from neox_core.errors import Problem, UserError
+
+T = TypeVar("T")
+
+LOOKED_AT = 2**22
+"""Tokens at the beginning of each file whose ids are compared with the vocabulary; each batch is looked at again in training."""
+
+
+def data_problems(resolved: Resolved) -> list[Problem]:
+    """What is wrong with the token files: absent, damaged, not made for each other, or with tokens that the embedding does not have."""
+    checks = _DataChecks(resolved)
+    checks.weights()
+    if (files := cut_file(resolved)) is not None:
+        documents = checks.documents("data_path", files)
+        if documents is not None:
+            checks.split(len(documents))
+    for part in listed_parts(resolved).values():
+        checks.part(part)
+    return checks.problems
+
+
+class _DataChecks:
+    """Looks at one thing after the other, and keeps what is wrong."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self.problems: list[Problem] = []
+        self._resolved = resolved
+        self._data = resolved[DataSettings]
+
+    def weights(self) -> None:
+        """What is wrong with `split` and the weights, whatever the files hold."""
+        self._attempt("split", lambda: split_boundaries(self._data.split, 1))
+        for part in SPLITS:
+            key = f"{part}_data_weights"
+            weights: list[float] | None = getattr(self._data, key)
+            if weights is not None:
+                self._attempt(key, partial(normalised_weights, weights, len(weights)))
+
+    def split(self, num_documents: int) -> None:
+        """A part that `split` gives a share has a document."""
+        boundaries = self._attempt("split", lambda: split_boundaries(self._data.split, num_documents))
+        if boundaries is None:
+            return
+        empty = [
+            name
+            for name, share, start, stop in zip(
+                ("training", "validation", "test"), parse_split(self._data.split), boundaries, boundaries[1:], strict=False
+            )
+            if share > 0 and start == stop
+        ]
+        if empty:
+            message = f"'{self._data.split}' leaves {' and '.join(empty)} none of the {num_documents} documents of data_path"
+            self._add("split", message, "give it a larger share, or 0")
+
+    def part(self, part: Part) -> None:
+        """The files of one part, and of pairs whether they are some."""
+        files = [self.documents(part.key, one) for one in part.files]
+        against = [self.documents(part.key, one) for one in part.against]
+        for pos, neg in zip(files, against, strict=False):
+            if pos is not None and neg is not None:
+                self._attempt(part.key, partial(check_pairs, pos, neg))
+
+    def documents(self, key: str, files: DocumentFiles) -> Documents | None:
+        """Files that go together, open, with tokens that the embedding has."""
+        documents = self._attempt(key, lambda: Documents(files, self._data.data_impl))
+        if documents is not None:
+            self._tokens(key, documents.text, 0, "it may be a file of labels")
+            if documents.label is not None:
+                self._tokens(key, documents.label, IGNORED, f"what is not to be predicted is {IGNORED}")
+        return documents
+
+    def _tokens(self, key: str, file: TokenFile, least: int, hint: str) -> None:
+        seen, rows = token_range(file), self._resolved.padded_vocab_size
+        if seen.smallest < least:
+            message = f"{file.prefix} has the token {seen.smallest} in document {seen.document_of_smallest}"
+            self._add(key, message, hint)
+        if rows is not None and seen.largest >= rows:
+            message = f"{file.prefix} has the token {seen.largest}, the embedding has {rows} rows"
+            self._add(key, message, "set vocab_file to the tokenizer that the data was made with, or raise vocab_size")
+
+    def _attempt(self, key: str, work: Callable[[], T]) -> T | None:
+        try:
+            return work()
+        except UserError as error:
+            self._add(key, str(error))
+        return None
+
+    def _add(self, key: str, message: str, remedy: str | None = None) -> None:
+        self.problems.append(
+            Problem(keys=(key,), message=message, remedy=remedy, origin=self._resolved.origin(key))
+        )
+
+
+class TokenRange(NamedTuple):
+    """The ids near the beginning of a file."""
+
+    smallest: int
+    largest: int
+    document_of_smallest: int
+
+
+def token_range(tokens: TokenFile) -> TokenRange:
+    """The smallest and the largest id among the first tokens of a file; 0 where there are none."""
+    smallest, largest, where, seen = 0, 0, 0, 0
+    for document in range(len(tokens)):
+        ids = tokens.get(document, 0, min(int(tokens.sizes[document]), LOOKED_AT - seen))
+        low = int(ids.min(initial=0))
+        if low < smallest:
+            smallest, where = low, document
+        largest, seen = max(largest, int(ids.max(initial=0))), seen + len(ids)
+        if seen >= LOOKED_AT:
+            break
+    return TokenRange(smallest, largest, where)
