@@ -106,7 +106,9 @@ def index_base(
         directory: where the files are; default: beside the token file.
     """
     num_samples = None if isinstance(request.demand, Epochs) else request.demand
-    stem = f"{Path(prefix).name}_{name}_indexmap_{num_samples}ns_{request.seq_length}sl_{request.seed}s_{request.pack}pi"
+    stem = (
+        f"{Path(prefix).name}_{name}_indexmap_{num_samples}ns_{request.seq_length}sl_{request.seed}s_{request.pack}pi"
+    )
     chopped = "_ac" if allow_chopped and not request.pairs else ""
     return (directory or Path(prefix).parent) / f"{stem}{chopped}"
 

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from neox_core.data.samples.sample_index import Demand, Epochs, SampleIndex
 from neox_core.errors import UserError
 
-_BLOCK = 1 << 20  # documents or windows that are worked on at once: what that takes is little beside the arrays themselves
+_BLOCK = (
+    1 << 20
+)  # documents or windows that are worked on at once: what that takes is little beside the arrays themselves
 
 
 def packed(
@@ -30,12 +32,14 @@ def packed(
         raise UserError(
             f"The {len(documents)} documents of this dataset hold no token; training needs at least one. Check the data path."
         )
-    epochs = demand.count if isinstance(demand, Epochs) else num_epochs(tokens_per_epoch, demand, seq_length)
+    epochs = epochs_demanded(tokens_per_epoch, demand, seq_length)
     random = np.random.RandomState(seed)
     doc_idx = np.tile(documents.astype(np.int32), epochs)
     random.shuffle(doc_idx)
-    sample_idx = _sample_idx(sizes, doc_idx, seq_length, epochs * tokens_per_epoch)
-    return SampleIndex(doc_idx, sample_idx, _shuffle_idx(len(sample_idx) - 1, random))
+    sample_idx = window_starts(sizes, doc_idx, seq_length, epochs * tokens_per_epoch)
+    shuffle_idx = np.arange(len(sample_idx) - 1, dtype=shuffle_dtype(len(sample_idx) - 1))
+    random.shuffle(shuffle_idx)
+    return SampleIndex(doc_idx, sample_idx, shuffle_idx)
 
 
 def num_epochs(tokens_per_epoch: int, num_samples: int, seq_length: int) -> int:
@@ -46,10 +50,15 @@ def num_epochs(tokens_per_epoch: int, num_samples: int, seq_length: int) -> int:
     return max(1, -(-(num_samples * seq_length + 1) // tokens_per_epoch))
 
 
-def _sample_idx(
+def epochs_demanded(tokens_per_epoch: int, demand: Demand, seq_length: int) -> int:
+    """How many times the documents are read."""
+    return demand.count if isinstance(demand, Epochs) else num_epochs(tokens_per_epoch, demand, seq_length)
+
+
+def window_starts(
     sizes: npt.NDArray[np.int32], doc_idx: npt.NDArray[np.int32], seq_length: int, tokens: int
 ) -> npt.NDArray[Any]:
-    """Where each window starts; `tokens`: in all of `doc_idx`. Window k starts at token k * `seq_length` of them."""
+    """The `sample_idx` of documents in the order of `doc_idx`, which have `tokens` tokens: window k starts at token k * `seq_length`."""
     windows = (tokens - 1) // seq_length
     # GPT-NeoX decides by the real quotient; a few sizes differ from what `windows` would give.
     small = 2 * ((tokens - 1) / seq_length + 1) < np.iinfo(np.int32).max
@@ -69,8 +78,6 @@ def _sample_idx(
     return sample_idx
 
 
-def _shuffle_idx(windows: int, random: np.random.RandomState) -> npt.NDArray[Any]:
-    dtype = np.int64 if windows >= np.iinfo(np.uint32).max - 1 else np.uint32
-    shuffle_idx = np.arange(windows, dtype=dtype)
-    random.shuffle(shuffle_idx)
-    return shuffle_idx
+def shuffle_dtype(windows: int) -> type[np.integer[Any]]:
+    """What `shuffle_idx` is made of."""
+    return np.int64 if windows >= np.iinfo(np.uint32).max - 1 else np.uint32

@@ -1,0 +1,175 @@
+"""Arrays that one process makes and all map: made once, found by every later run, and waited for by the other ranks."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neox_core.data.samples.array_files import ArrayFiles, Arrays
+from neox_core.errors import UserError
+from neox_core.files import make_directory
+
+_NEWS = 30.0  # seconds between messages while waiting
+_LONGEST_PAUSE = 1.0
+
+
+def _nothing(message: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Who makes arrays that are missing, and how a process waits for them."""
+
+    builds: bool = True
+    """Whether this process makes them: one of those that share the files does."""
+    say: Callable[[str], None] = _nothing
+    """Gets a sentence when arrays are made, and every 30 s while they are waited for."""
+    limit: float = 1800.0
+    """Seconds to wait for the process that makes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Which arrays are wanted, and how they are made."""
+
+    digest: str
+    """Tells what they are made from."""
+    build: Callable[[], Arrays]
+    adopts: Callable[[Arrays], bool] | None = None
+    """Whether arrays without a record will do. None: nobody else makes such arrays, so what has no record is unfinished."""
+
+
+def stored_arrays(files: ArrayFiles, recipe: Recipe, builder: Builder) -> Arrays:
+    """The arrays of `recipe`, mapped from `files`, where they are made if need be.
+
+    A whole set that was made from something else is left alone; ours then gets a name with a part of the digest.
+
+    Raises:
+        UserError: they cannot be made or written, or did not appear in time.
+    """
+    search, patience = _Search(files, recipe), _Patience(builder, files)
+    while (found := search()) is None:
+        if builder.builds:
+            with _lock(files.lock_path) as locked:
+                if locked:
+                    found = search()
+                    return _built(search.place(), recipe, builder) if found is None else found
+        patience.wait()
+    return found
+
+
+def _built(files: ArrayFiles, recipe: Recipe, builder: Builder) -> Arrays:
+    builder.say(f"Making {files.base}_*.npy")
+    arrays = recipe.build()
+    try:
+        files.write(arrays, recipe.digest)
+    except UserError as error:
+        raise UserError(f"{error} {_ELSEWHERE}") from error
+    return files.load(files.record()) or arrays
+
+
+_ELSEWHERE = "The setting data_cache_path names a directory for the indices of all data."
+
+
+@dataclass(slots=True)
+class _Search:
+    """Looks for the arrays. Arrays without a record are checked once, and again when they have changed."""
+
+    files: ArrayFiles
+    recipe: Recipe
+    rejected: set[object] = field(default_factory=set)
+
+    def __call__(self) -> Arrays | None:
+        for files in (self.files, self.files.apart(self.recipe.digest)):
+            record = files.record()
+            if record is None:
+                arrays = self.adopted(files)
+            else:
+                arrays = files.load(record) if record.digest == self.recipe.digest else None
+            if arrays is not None:
+                return arrays
+        return None
+
+    def adopted(self, files: ArrayFiles) -> Arrays | None:
+        """Arrays without a record that will do."""
+        signature = files.signature()
+        if self.recipe.adopts is None or signature is None or signature in self.rejected:
+            return None
+        arrays = files.load()
+        if arrays is not None and self.recipe.adopts(arrays):
+            return arrays
+        self.rejected.add(signature)
+        return None
+
+    def place(self) -> ArrayFiles:
+        """Where to write: where nobody else's whole set is."""
+        record = self.files.record()
+        if record is None:
+            theirs = self.recipe.adopts is not None and self.files.load() is not None
+        else:
+            theirs = record.digest != self.recipe.digest
+        return self.files.apart(self.recipe.digest) if theirs else self.files
+
+
+@dataclass(slots=True)
+class _Patience:
+    """Waits for files that another process makes."""
+
+    builder: Builder
+    files: ArrayFiles
+    start: float = field(default_factory=time.monotonic)
+    pause: float = 0.01
+    news: float = _NEWS
+
+    def wait(self) -> None:
+        """Pause; raises `UserError` when the limit is reached."""
+        waited = time.monotonic() - self.start
+        if waited >= self.builder.limit:
+            raise UserError(self._given_up(waited))
+        if waited >= self.news:
+            self.builder.say(f"Waiting for {self.files.record_path}, which another process makes, for {waited:.0f} s")
+            self.news += _NEWS
+        time.sleep(self.pause)
+        self.pause = min(2 * self.pause, _LONGEST_PAUSE)
+
+    def _given_up(self, waited: float) -> str:
+        if self.builder.builds:
+            return (
+                f"Another process has held the lock {self.files.lock_path} for {waited:.0f} s and has not made the index. "
+                "End that process, or choose another directory by data_cache_path."
+            )
+        return (
+            f"{self.files.record_path} did not appear in {waited:.0f} s: the rank that makes it has ended or is still at work, or "
+            "this host does not see its files. Look at the log of rank 0; where hosts do not share files, set "
+            "use_shared_fs: false, so that each makes its own."
+        )
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[bool]:
+    """Hold the lock in the block, if it is free; the kernel frees it when this process ends, however it does.
+
+    Where the file system has no locks, the block runs without: whoever builds, builds the same.
+    """
+    try:
+        make_directory(path.parent)
+        stream = path.open("ab")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error}. {_ELSEWHERE}") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:
+            pass
+        try:
+            yield True
+        finally:
+            path.unlink(missing_ok=True)
