@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neox_core.errors import UserError
 from neox_core.files import remove_leftovers, replacing, write_file
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -43,6 +42,11 @@ class ArrayFiles:
     def record_path(self) -> Path:
         """The file of the record."""
         return self.base.with_name(f"{self.base.name}_index.json")
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files of the set, the record first."""
+        return (self.record_path, *map(self.path, self.names))
 
     @property
     def lock_path(self) -> Path:
@@ -89,11 +93,19 @@ class ArrayFiles:
         Raises:
             UserError: the file system refuses; there is nothing then that could be taken for a set.
         """
-        for path in (self.record_path, *map(self.path, self.names)):
+        for path in self.paths:
             path.unlink(missing_ok=True)
-            remove_leftovers(path)
         with ExitStack() as stack:  # each is published when all are written
             for name in self.names:
                 np.save(stack.enter_context(replacing(self.path(name))), arrays[name], allow_pickle=False)
+        self.write_record(digest)
+
+    def write_record(self, digest: str) -> None:
+        """Declare the files that are there a whole set. Raises `UserError` where the file system refuses."""
         sizes = {name: self.path(name).stat().st_size for name in self.names}
         write_file(self.record_path, json.dumps({"format": FORMAT, "digest": digest, "bytes": sizes}) + "\n")
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left unfinished; only for whoever alone writes."""
+        for path in self.paths:
+            remove_leftovers(path)

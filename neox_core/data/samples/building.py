@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
+from typing import BinaryIO
 
 from neox_core.data.samples.array_files import ArrayFiles, Arrays
 from neox_core.errors import UserError
@@ -52,19 +55,22 @@ def stored_arrays(files: ArrayFiles, recipe: Recipe, builder: Builder) -> Arrays
     Raises:
         UserError: they cannot be made or written, or did not appear in time.
     """
-    search, patience = _Search(files, recipe), _Patience(builder, files)
+    search, patience = _Search(files, recipe, builder), _Patience(files, builder)
     while (found := search()) is None:
         if builder.builds:
-            with _lock(files.lock_path) as locked:
-                if locked:
-                    found = search()
-                    return _built(search.place(), recipe, builder) if found is None else found
+            with _lock(files.lock_path) as lock:
+                if lock is not _Lock.TAKEN:
+                    return search() or _built(search, alone=lock is _Lock.HELD)
         patience.wait()
     return found
 
 
-def _built(files: ArrayFiles, recipe: Recipe, builder: Builder) -> Arrays:
+def _built(search: _Search, *, alone: bool) -> Arrays:
+    """Make and write the arrays; `alone`: nobody else does."""
+    files, recipe, builder = search.place(), search.recipe, search.builder
     builder.say(f"Making {files.base}_*.npy")
+    if alone:
+        files.remove_leftovers()
     arrays = recipe.build()
     try:
         files.write(arrays, recipe.digest)
@@ -82,6 +88,7 @@ class _Search:
 
     files: ArrayFiles
     recipe: Recipe
+    builder: Builder
     rejected: set[object] = field(default_factory=set)
 
     def __call__(self) -> Arrays | None:
@@ -102,6 +109,9 @@ class _Search:
             return None
         arrays = files.load()
         if arrays is not None and self.recipe.adopts(arrays):
+            if self.builder.builds:
+                with suppress(UserError):  # without a record they are checked again in the next run
+                    files.write_record(self.recipe.digest)
             return arrays
         self.rejected.add(signature)
         return None
@@ -120,8 +130,8 @@ class _Search:
 class _Patience:
     """Waits for files that another process makes."""
 
-    builder: Builder
     files: ArrayFiles
+    builder: Builder
     start: float = field(default_factory=time.monotonic)
     pause: float = 0.01
     news: float = _NEWS
@@ -150,11 +160,17 @@ class _Patience:
         )
 
 
+class _Lock(Enum):
+    HELD = "held by this process"
+    TAKEN = "held by another"
+    NONE = "the file system has none"
+
+
 @contextmanager
-def _lock(path: Path) -> Iterator[bool]:
+def _lock(path: Path) -> Iterator[_Lock]:
     """Hold the lock in the block, if it is free; the kernel frees it when this process ends, however it does.
 
-    Where the file system has no locks, the block runs without: whoever builds, builds the same.
+    Where the file system has no locks, it is gone without: whoever builds, builds the same, and publishes it in one step.
     """
     try:
         make_directory(path.parent)
@@ -162,14 +178,20 @@ def _lock(path: Path) -> Iterator[bool]:
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error}. {_ELSEWHERE}") from error
     with stream:
+        lock = _locked(stream, path)
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError:
-            pass
-        try:
-            yield True
+            yield lock
         finally:
-            path.unlink(missing_ok=True)
+            if lock is _Lock.HELD:
+                path.unlink()
+
+
+def _locked(stream: BinaryIO, path: Path) -> _Lock:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_current = path.stat().st_ino == os.fstat(stream.fileno()).st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return _Lock.TAKEN
+    except OSError:
+        return _Lock.NONE
+    return _Lock.HELD if is_current else _Lock.TAKEN  # else the one before has removed it since it was opened

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neox_core.data.samples.index_request import IndexRequest, Pack
-from neox_core.data.samples.packed_index import epochs_demanded, shuffle_dtype, window_starts
+from neox_core.data.samples.packed_index import epochs_demanded, shuffle_dtype, tokens_of, window_starts
 from neox_core.data.samples.sample_index import SampleIndex
 from neox_core.data.samples.whole_document_index import sample_starts, serving_documents
 
@@ -26,7 +26,7 @@ def belongs(index: SampleIndex, request: IndexRequest) -> bool:
 
 def _packed(index: SampleIndex, request: IndexRequest) -> bool:
     documents, sizes = request.documents, request.sizes
-    tokens_per_epoch = int(sizes[documents].sum(dtype=np.int64))
+    tokens_per_epoch = tokens_of(sizes, documents)
     epochs = epochs_demanded(tokens_per_epoch, request.demand, request.seq_length)
     if not _has(index.doc_idx, np.dtype(np.int32), (epochs * len(documents),)) or not _within(
         index.doc_idx, len(sizes)

@@ -19,10 +19,11 @@ def stored_index(base: Path | None, request: IndexRequest, builder: Builder) -> 
     Without `base`, the index is built in memory.
 
     Raises:
-        UserError: it cannot be built (`IndexRequest.build`) or written, or did not appear in time.
+        UserError: it cannot be built (see `IndexRequest.check`) or written, or did not appear in time.
     """
     if base is None:
         return request.build()
+    request.check()  # by every rank: none waits for what cannot be
 
     def build() -> Arrays:
         index = request.build()

@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from neox_core.data.samples.packed_index import packed
+from neox_core.data.samples.packed_index import packed, tokens_of
 from neox_core.data.samples.sample_index import Demand, Epochs, SampleIndex
-from neox_core.data.samples.whole_document_index import unpacked, until_overflow
+from neox_core.data.samples.whole_document_index import serving_documents, unpacked, until_overflow
 from neox_core.errors import UserError
 
 Pack = Literal["packed", "pack_until_overflow", "unpacked"]
@@ -43,12 +43,20 @@ class IndexRequest:
     """Brings defects of GPT-NeoX back: samples of whole documents are made of the first documents of the file, as many as the
     dataset has, whatever their numbers; unpacked pairs are served again before all have been."""
 
-    def build(self) -> SampleIndex:
-        """The arrays, in memory.
+    def check(self) -> None:
+        """Make sure that there is something to build.
 
         Raises:
             UserError: no document has a token, or none may serve; epochs are demanded of samples of whole documents.
         """
+        if self.pack == "packed":
+            tokens_of(self.sizes, self.documents)
+        else:
+            serving_documents(self.documents_read, self.usable)
+            _ = self.num_samples
+
+    def build(self) -> SampleIndex:
+        """The arrays, in memory. Raises `UserError` as `check` does."""
         return _BUILDERS[self.pack](self)
 
     @property

@@ -27,11 +27,7 @@ def packed(
     `sizes` are the tokens of every document of the file, `documents` the numbers of those to use; some may be empty.
     Raises `UserError` when the documents hold no token.
     """
-    tokens_per_epoch = int(sizes[documents].sum(dtype=np.int64))
-    if tokens_per_epoch == 0:
-        raise UserError(
-            f"The {len(documents)} documents of this dataset hold no token; training needs at least one. Check the data path."
-        )
+    tokens_per_epoch = tokens_of(sizes, documents)
     epochs = epochs_demanded(tokens_per_epoch, demand, seq_length)
     random = np.random.RandomState(seed)
     doc_idx = np.tile(documents.astype(np.int32), epochs)
@@ -40,6 +36,16 @@ def packed(
     shuffle_idx = np.arange(len(sample_idx) - 1, dtype=shuffle_dtype(len(sample_idx) - 1))
     random.shuffle(shuffle_idx)
     return SampleIndex(doc_idx, sample_idx, shuffle_idx)
+
+
+def tokens_of(sizes: npt.NDArray[np.int32], documents: npt.NDArray[np.int32]) -> int:
+    """How many tokens the documents have. Raises `UserError` when they have none."""
+    tokens = int(sizes[documents].sum(dtype=np.int64))
+    if not tokens:
+        raise UserError(
+            f"The {len(documents)} documents of this dataset hold no token; training needs at least one. Check the data path."
+        )
+    return tokens
 
 
 def num_epochs(tokens_per_epoch: int, num_samples: int, seq_length: int) -> int:
@@ -58,7 +64,7 @@ def epochs_demanded(tokens_per_epoch: int, demand: Demand, seq_length: int) -> i
 def window_starts(
     sizes: npt.NDArray[np.int32], doc_idx: npt.NDArray[np.int32], seq_length: int, tokens: int
 ) -> npt.NDArray[Any]:
-    """The `sample_idx` of documents in the order of `doc_idx`, which have `tokens` tokens: window k starts at token k * `seq_length`."""
+    """The `sample_idx` of documents in the order of `doc_idx`, in all `tokens`: window k starts at token k * `seq_length`."""
     windows = (tokens - 1) // seq_length
     # GPT-NeoX decides by the real quotient; a few sizes differ from what `windows` would give.
     small = 2 * ((tokens - 1) / seq_length + 1) < np.iinfo(np.int32).max
