@@ -66,8 +66,9 @@ def _order(weights: Floats, size: int, compat: bool) -> npt.NDArray[Any]:
     number = np.min_scalar_type(len(weights))
     if compat:
         return _by_rule(weights, size).astype(number)
-    serving = np.flatnonzero(weights).astype(number)
-    return serving[_by_rule(weights[serving], size)]
+    serving: npt.NDArray[Any] = np.flatnonzero(weights).astype(number)
+    order: npt.NDArray[Any] = serving[_by_rule(weights[serving], size)]
+    return order
 
 
 def _by_rule(weights: Floats, size: int) -> npt.NDArray[Any]:
@@ -133,7 +134,8 @@ def _guessed(weights: Floats, firsts: Integers) -> Floats:
     order = np.argsort(counts - due, axis=1, kind="stable")
     ranks = np.empty_like(order)
     np.put_along_axis(ranks, order, np.arange(len(weights))[None], axis=1)
-    return counts + (ranks < missing[:, None])
+    guessed: Floats = counts + (ranks < missing[:, None])
+    return guessed
 
 
 def _numbered(dataset: npt.NDArray[Any], num_datasets: int) -> Integers:

@@ -94,10 +94,10 @@ class IndexRequest:
         }
         digest = hashlib.sha256(json.dumps(facts).encode())
         documents = self.documents_read
-        digest.update(documents.astype("<i4"))
-        digest.update(self.sizes[documents].astype("<i4"))
+        digest.update(documents.astype("<i4").data)
+        digest.update(self.sizes[documents].astype("<i4").data)
         if self.usable is not None and self.pack != "packed":
-            digest.update(self.usable[documents])
+            digest.update(self.usable[documents].data)
         return digest.hexdigest()
 
 
