@@ -30,11 +30,10 @@ def packed(
     tokens_per_epoch = tokens_of(sizes, documents)
     epochs = epochs_demanded(tokens_per_epoch, demand, seq_length)
     random = np.random.RandomState(seed)
-    doc_idx = np.tile(documents.astype(np.int32), epochs)
-    random.shuffle(doc_idx)
+    doc_idx = np.tile(documents, epochs)[random.permutation(epochs * len(documents))].astype(np.int32)
     sample_idx = window_starts(sizes, doc_idx, seq_length, epochs * tokens_per_epoch)
-    shuffle_idx = np.arange(len(sample_idx) - 1, dtype=shuffle_dtype(len(sample_idx) - 1))
-    random.shuffle(shuffle_idx)
+    windows = len(sample_idx) - 1
+    shuffle_idx = random.permutation(windows).astype(shuffle_dtype(windows))
     return SampleIndex(doc_idx, sample_idx, shuffle_idx)
 
 
@@ -70,16 +69,18 @@ def window_starts(
     small = 2 * ((tokens - 1) / seq_length + 1) < np.iinfo(np.int32).max
     sample_idx = np.empty((windows + 1, 2), np.int32 if small else np.int64)
     block = min(_BLOCK, max(1, len(doc_idx) * _BLOCK // (windows + 1)))
-    written = begin = 0
-    for position in range(0, len(doc_idx), block):
-        ends = begin + np.cumsum(sizes[doc_idx[position : position + block]], dtype=np.int64)
-        upto = np.minimum(-(-ends // seq_length), windows + 1)  # windows that start before each document's end
-        counts = np.diff(upto, prepend=written)
-        last = int(upto[-1])
-        rows = sample_idx[written:last]
-        rows[:, 0] = np.repeat(np.arange(position, position + len(ends)), counts)
-        rows[:, 1] = np.arange(written, last) * seq_length - np.repeat(np.append(begin, ends[:-1]), counts)
-        written, begin = last, int(ends[-1])
+    written = begin = 0  # windows so far; where the next document begins, counted from where the next window starts
+    for first in range(0, len(doc_idx), block):
+        lengths = sizes[doc_idx[first : first + block]]
+        ends = np.cumsum(lengths, dtype=np.int64)
+        ends += begin
+        upto = (ends + (seq_length - 1)) // seq_length  # windows that start before each document's end
+        rows = sample_idx[written : written + upto[-1]]
+        position = np.cumsum(np.bincount(upto)[: len(rows)])  # documents that end before each window starts
+        rows[:, 0] = position + first
+        rows[:, 1] = np.arange(0, len(rows) * seq_length, seq_length) - (ends - lengths)[position]
+        written += len(rows)
+        begin = int(ends[-1]) - len(rows) * seq_length
     sample_idx[0] = 0  # also where the first documents are empty
     return sample_idx
 
