@@ -84,11 +84,12 @@ def wait(child: int) -> int:
 
 
 class Lines:
-    """Counts the lines of the checkpoint package, neox_core.files and shutil in the block, and can kill this process at one."""
+    """Counts the lines of a package, neox_core.files and shutil in the block, and can kill this process at one."""
 
-    def __init__(self, kill_at: int | None = None) -> None:
+    def __init__(self, kill_at: int | None = None, package: str = "checkpoint") -> None:
         self.count = 0
         self._kill_at = kill_at
+        self._package = package
 
     def __enter__(self) -> Lines:
         self._others = sys.gettrace()  # such as that of the coverage measurement
@@ -100,7 +101,7 @@ class Lines:
 
     def _call(self, frame: Any, event: str, argument: Any) -> Any:
         path = Path(frame.f_code.co_filename)
-        return self._line if path.parent.name == "checkpoint" or path.name in ("files.py", "shutil.py") else None
+        return self._line if path.parent.name == self._package or path.name in ("files.py", "shutil.py") else None
 
     def _line(self, frame: Any, event: str, argument: Any) -> Any:
         if event == "line":
