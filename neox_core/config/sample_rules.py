@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from neox_core.config.plain import shown
+from neox_core.config.weight_stages import stages_are_described
 from neox_core.config.world import World
 from neox_core.errors import Problem
 
@@ -48,12 +49,16 @@ def _files(paths: list[str]) -> str:
 
 def files_suit_samples(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """Text is made of text files and pairs of pairs; files that are named beside a server are not read, as in GPT-NeoX."""
-    pairs = [key for part in PARTS for key in (f"pos_{part}_data_paths", f"neg_{part}_data_paths") if getattr(args, key)]
+    pairs = [
+        key for part in PARTS for key in (f"pos_{part}_data_paths", f"neg_{part}_data_paths") if getattr(args, key)
+    ]
     texts = [key for part in PARTS if getattr(args, key := f"{part}_data_paths")]
     texts += ["data_path"] if args.data_path is not None else []
     wrong = {"gpt2": pairs, "pairwise": texts, "online": []}[args.dataset_impl]
     if wrong:
-        message = f"{', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} given, and dataset_impl is {args.dataset_impl}"
+        message = (
+            f"{', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} given, and dataset_impl is {args.dataset_impl}"
+        )
         remedy = {
             "gpt2": "set dataset_impl: pairwise for pairs of a good and a bad answer",
             "pairwise": "pairs are given by pos_train_data_paths and neg_train_data_paths",
@@ -96,34 +101,10 @@ def epochs_see_all_alike(args: NeoXArgs, world: World) -> Iterator[Problem]:
             yield Problem(keys=("train_epochs", key), message=message, remedy=f"remove {key}, or give train_iters")
 
 
-def stages_follow_each_other(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """Each stage has a weight for each training file and ends later than the one before; the last has no end."""
-    key, stages = "train_data_stages", args.train_data_stages
-    if stages is None:
-        return
-    for other in ("train_data_weights", "weight_by_num_documents"):
-        if getattr(args, other):
-            message = f"{other} and {key} both say how much there is of each file"
-            yield Problem(keys=(key, other), message=message, remedy="keep one of the two")
-    files = args.pos_train_data_paths if args.dataset_impl == "pairwise" else args.train_data_paths
-    ends = [stage.until for stage in stages]
-    if not stages or ends[-1] is not None or any(end is None for end in ends[:-1]) or ends[:-1] != sorted(set(ends[:-1])):
-        message = f"the stages end after the steps {shown(ends)}"
-        remedy = "give each but the last an `until`, later than that of the stage before, and the last none"
-        yield Problem(keys=(key,), message=message, remedy=remedy)
-    for number, stage in enumerate(stages, start=1):
-        if len(stage.weights) != len(files or ()):
-            message = f"stage {number} has {len(stage.weights)} weights for {len(files or ())} training files"
-            yield Problem(keys=(key,), message=message, remedy="give one for each")
-        elif stage.weights and (min(stage.weights) < 0 or not any(stage.weights)):
-            message = f"stage {number} has the weights {shown(stage.weights)}, of which one is negative, or all are 0"
-            yield Problem(keys=(key,), message=message, remedy="a file that is not to be used has weight 0")
-
-
 SAMPLE_RULES = (
     companions_belong_to_files,
     files_suit_samples,
     pairs_are_whole,
     epochs_see_all_alike,
-    stages_follow_each_other,
+    stages_are_described,
 )

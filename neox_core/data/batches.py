@@ -77,9 +77,7 @@ def _positions(documents: Tensor) -> Tensor:
 def _sides_together(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
     """The good answers' arrays above the bad ones', by the names that a text has."""
     good = {"text": "pos"} | {name: f"pos_{name}" for name in ("label", "ref", "document")}
-    return {
-        name: np.concatenate((arrays[pos], arrays[f"neg{pos[3:]}"])) for name, pos in good.items() if pos in arrays
-    }
+    return {name: np.concatenate((arrays[pos], arrays[f"neg{pos[3:]}"])) for name, pos in good.items() if pos in arrays}
 
 
 Transfer = Callable[[dict[str, Tensor]], dict[str, Tensor]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -33,8 +33,9 @@ class Part:
 
 def listed_parts(resolved: Resolved) -> Mapping[Split, Part]:
     """The parts that are listed apart, by name; none where one file is cut, or samples are made in another way."""
-    kinds = {"gpt2": _texts, "pairwise": _pairs, "online": lambda resolved: {}}
-    parts: Mapping[Split, Part] = kinds[resolved[DataSettings].dataset_impl](resolved)
+    kinds: dict[str, Callable[[Resolved], dict[Split, Part]]] = {"gpt2": _texts, "pairwise": _pairs}
+    kind = kinds.get(resolved[DataSettings].dataset_impl)
+    parts = kind(resolved) if kind is not None else {}
     return {split: part for split, part in parts.items() if part.files}
 
 

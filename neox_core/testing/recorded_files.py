@@ -88,7 +88,9 @@ class RecordedFiles:
             return
         rule_name = files.rule or ""
         if files.source not in self._data or rule_name not in RULES:
-            raise UserError(f"data.{name}: is derived from {files.source!r} by {files.rule!r}; rules are {', '.join(RULES)}")
+            raise UserError(
+                f"data.{name}: is derived from {files.source!r} by {files.rule!r}; rules are {', '.join(RULES)}"
+            )
         self._derive(files.source)
         source = open_tokens(self._prefix(files.source, self._data[files.source]))
         dtype, rule = RULES[rule_name]

@@ -62,12 +62,18 @@ class _DataChecks:
         empty = [
             name
             for name, share, start, stop in zip(
-                ("training", "validation", "test"), parse_split(self._data.split), boundaries, boundaries[1:], strict=False
+                ("training", "validation", "test"),
+                parse_split(self._data.split),
+                boundaries,
+                boundaries[1:],
+                strict=False,
             )
             if share > 0 and start == stop
         ]
         if empty:
-            message = f"'{self._data.split}' leaves {' and '.join(empty)} none of the {num_documents} documents of data_path"
+            message = (
+                f"'{self._data.split}' leaves {' and '.join(empty)} none of the {num_documents} documents of data_path"
+            )
             self._add("split", message, "give it a larger share, or 0")
 
     def part(self, part: Part) -> None:
@@ -104,9 +110,7 @@ class _DataChecks:
         return None
 
     def _add(self, key: str, message: str, remedy: str | None = None) -> None:
-        self.problems.append(
-            Problem(keys=(key,), message=message, remedy=remedy, origin=self._resolved.origin(key))
-        )
+        self.problems.append(Problem(keys=(key,), message=message, remedy=remedy, origin=self._resolved.origin(key)))
 
 
 class TokenRange(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from neox_core.config import DataSettings, ModelSettings, Resolved, TrainingSettings
+from neox_core.config.weight_stages import weight_stages
 from neox_core.data.datasets import Mixing, Sampling, cut_datasets, epoch_samples, listed_datasets
 from neox_core.data.named import cut_file, listed_parts
 from neox_core.data.samples.blend_weights import normalised_weights
@@ -94,7 +95,7 @@ def count_epoch_samples(resolved: Resolved) -> int | None:
 
 def _stages(resolved: Resolved) -> tuple[Stage, ...]:
     stages, begin = [], 0
-    for stage in resolved[DataSettings].train_data_stages or ():
+    for stage in weight_stages(resolved[DataSettings].train_data_stages):
         end = resolved.train_iters if stage.until is None else min(stage.until, resolved.train_iters)
         if end > begin:
             weights = normalised_weights(stage.weights, len(stage.weights))
@@ -107,8 +108,5 @@ def _mock_datasets(resolved: Resolved, counts: SampleCounts) -> Datasets:
     seq_length, vocabulary = resolved[ModelSettings].seq_length, resolved.vocabulary or 1
     seed = resolved[TrainingSettings].seed
     return Datasets(
-        **{
-            name: MockDataset(max(getattr(counts, name), 1), seq_length, vocabulary, seed, name=name)
-            for name in SPLITS
-        }
+        **{name: MockDataset(max(getattr(counts, name), 1), seq_length, vocabulary, seed, name=name) for name in SPLITS}
     )

@@ -28,6 +28,7 @@ from neox_core.training.resuming import Tell, check_saving, checkpoint_to_resume
 
 T = TypeVar("T")
 
+
 def open_tokenizer(args: NeoXArgs) -> Tokenizer | None:
     """The tokenizer that the settings describe, or None where they describe none and say `vocab_size` instead.
 

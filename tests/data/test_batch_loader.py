@@ -123,7 +123,9 @@ def test_empty_dataset_is_refused():
 
 @given(
     size=st.integers(1, 60),
-    ways=st.lists(st.sampled_from([(12, 1, 1), (1, 12, 1), (3, 2, 2), (1, 3, 4), (2, 1, 6), (4, 3, 1)]), min_size=2, max_size=4),
+    ways=st.lists(
+        st.sampled_from([(12, 1, 1), (1, 12, 1), (3, 2, 2), (1, 3, 4), (2, 1, 6), (4, 3, 1)]), min_size=2, max_size=4
+    ),
     steps=st.integers(1, 6),
     workers=st.sampled_from([0, 2]),
 )

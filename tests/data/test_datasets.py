@@ -112,9 +112,7 @@ def test_an_epoch_takes_every_sample_of_every_file_once(make_token_file):
 
 def test_an_epoch_of_a_cut_file_is_that_of_its_training_part(make_token_file):
     files = DocumentFiles(make_token_file([30, 11, 500]).prefix)
-    assert epoch_samples(files, "2,1", FOUR) == len(
-        cut_datasets(files, "2,1", SampleCounts.of_one_epoch(), FOUR).train
-    )
+    assert epoch_samples(files, "2,1", FOUR) == len(cut_datasets(files, "2,1", SampleCounts.of_one_epoch(), FOUR).train)
 
 
 def test_missing_data_path_is_named(tmp_path):

@@ -66,7 +66,10 @@ def test_samples_do_not_alias_the_file(make_token_file):
 
 
 @settings(max_examples=30)
-@given(sizes=st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(lambda sizes: sum(sizes) > 1), seed=st.integers(1, 99))
+@given(
+    sizes=st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(lambda sizes: sum(sizes) > 1),
+    seed=st.integers(1, 99),
+)
 def test_sources_and_documents_say_where_tokens_come_from(tmp_path_factory, sizes, seed):
     from neox_core.data.token_files import TokenFileWriter, open_tokens
 

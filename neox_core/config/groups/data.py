@@ -2,23 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from neox_core.config.settings import Settings, setting
-
-
-class WeightStage(BaseModel):
-    """Weights of the training files for some time.
-
-    Args:
-        weights: one for each training file.
-        until: the step after which the next stage begins; none for the last stage.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
-
-    weights: list[float]
-    until: int | None = Field(None, gt=0)
 
 
 class DataSettings(Settings, group="data"):
@@ -36,7 +20,7 @@ class DataSettings(Settings, group="data"):
     )
     valid_data_weights: list[float] | None = setting(None, "Weight of each validation file", origin="gpt-neox")
     test_data_weights: list[float] | None = setting(None, "Weight of each test file", origin="gpt-neox")
-    train_data_stages: list[WeightStage] | None = setting(
+    train_data_stages: list[dict[str, Any]] | None = setting(
         None, "Weights that change in the course of training: `weights` and the step `until` which they hold, in a list"
     )
     mock_data: bool = setting(
@@ -93,9 +77,7 @@ class DataSettings(Settings, group="data"):
     reset_attention_mask: bool = setting(
         False, "A token sees nothing of other documents in its sample", origin="megatron", asks="varlen"
     )
-    reset_position_ids: bool = setting(
-        False, "Positions begin anew with each document of a sample", origin="megatron"
-    )
+    reset_position_ids: bool = setting(False, "Positions begin anew with each document of a sample", origin="megatron")
     eod_mask_loss: bool = setting(False, "No loss where the input is the end-of-document token", origin="megatron")
     short_seq_prob: float = setting(
         0.1,

@@ -64,7 +64,13 @@ class TextDataset:
     """
 
     def __init__(
-        self, documents: Documents, windows: Windows, seq_length: int, *, name: str = "train", with_documents: bool = False
+        self,
+        documents: Documents,
+        windows: Windows,
+        seq_length: int,
+        *,
+        name: str = "train",
+        with_documents: bool = False,
     ) -> None:
         self.documents = documents
         self.name = name
