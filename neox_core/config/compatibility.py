@@ -242,7 +242,7 @@ _TABLE = (
     ),
     Defect(
         name="pairs-in-the-same-order",
-        upstream="where unpacked pairs are left out, for their length or labels, as many of the first ones are taken twice as often",
+        upstream="where unpacked pairs are left out, for length or labels, as many of the first ones are taken twice as often",
         ours="every pair is taken as often as any other",
         switch="the first ones are taken more often",
     ),
@@ -266,7 +266,7 @@ _TABLE = (
     ),
     Defect(
         name="epoch-end",
-        upstream="where the data end, a last incomplete micro-batch is left out, so that what comes next depends on how a step is divided",
+        upstream="where the data end, a last incomplete micro-batch is left out: what comes next depends on how a step is divided",
         ours="a last incomplete step is left out",
         switch="a last incomplete micro-batch is",
     ),

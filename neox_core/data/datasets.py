@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def _samples(sizes: npt.NDArray[np.int32], seq_length: int) -> int:
 def _cut(split: str, num_documents: int) -> list[npt.NDArray[np.int32]]:
     """The documents of training, validation and test."""
     boundaries = split_boundaries(split, num_documents)
-    return [np.arange(start, stop, dtype=np.int32) for start, stop in zip(boundaries, boundaries[1:], strict=False)]
+    return [np.arange(start, stop, dtype=np.int32) for start, stop in pairwise(boundaries)]
 
 
 class _Listed:
@@ -176,7 +177,8 @@ class _Listed:
         name, documents = f"{self._name}_{number}", self._documents[number]
         numbers = np.arange(len(documents), dtype=np.int32)
         if self._against:
-            return _pair_dataset(documents, self._against[number], numbers, demand, name, self._sampling)
+            sides = documents, self._against[number]
+            return _pair_dataset(sides, numbers, demand, name, self._sampling)
         return _text_dataset(documents, numbers, demand, name, self._sampling)
 
 
@@ -188,11 +190,11 @@ def _text_dataset(
 
 
 def _pair_dataset(
-    pos: Documents, neg: Documents, numbers: npt.NDArray[np.int32], demand: Demand, name: str, sampling: Sampling
+    sides: tuple[Documents, Documents], numbers: npt.NDArray[np.int32], demand: Demand, name: str, sampling: Sampling
 ) -> PairDataset:
-    check_pairs(pos, neg)
-    windows = _windows([pos, neg], numbers, demand, name, sampling)
-    return PairDataset(pos, neg, windows, sampling.seq_length, name=name, with_documents=sampling.with_documents)
+    check_pairs(*sides)
+    windows = _windows(sides, numbers, demand, name, sampling)
+    return PairDataset(*sides, windows, sampling.seq_length, name=name, with_documents=sampling.with_documents)
 
 
 def _windows(

@@ -25,7 +25,7 @@ LOOKED_AT = 2**22
 
 
 def data_problems(resolved: Resolved) -> list[Problem]:
-    """What is wrong with the token files: absent, damaged, not made for each other, or with tokens that the embedding does not have."""
+    """What is wrong with the token files: absent, damaged, not made for each other, with tokens that the embedding lacks."""
     checks = _DataChecks(resolved)
     checks.weights()
     if (files := cut_file(resolved)) is not None:

@@ -19,8 +19,8 @@ from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.compilers import compiler_problems
 from neox_core.training.components import component_problems
-from neox_core.training.datasets import count_epoch_samples
 from neox_core.training.data_checks import data_problems
+from neox_core.training.datasets import count_epoch_samples
 from neox_core.training.initial import initial_checkpoint
 from neox_core.training.mup import check_base_shapes
 from neox_core.training.optimizer_resuming import check_same_optimizer

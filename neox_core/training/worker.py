@@ -84,7 +84,7 @@ def work(handover_file: Path, stop: StopRequests) -> int:
         }
         agree(store, place, statement)
         with process_group(store, place, resolved):
-            return train(handover, plugins, resolved, stop, startup, index_builder(place, resolved))
+            return train(handover, plugins, resolved, place, stop, startup=startup)
 
 
 @contextlib.contextmanager
@@ -137,28 +137,36 @@ def index_builder(place: Rendezvous, resolved: Resolved) -> Builder:
     return Builder(builds=first == 0, say=logger.info)
 
 
+def open_batches(
+    resolved: Resolved, objective: Objective, place: Rendezvous, eod_token: int | None
+) -> dict[str, Batches]:
+    """This rank's batches of "train", and of "validation" and "test" where there is such data."""
+    datasets = open_datasets(resolved, index_builder(place, resolved))
+    if datasets.train is None:
+        raise UserError("split: it leaves no document for training; give the first part more")
+    masked = eod_token if resolved[DataSettings].eod_mask_loss else None
+    return {
+        name: Batches(dataset, resolved, place.rank, objective.batch_fields, masked)
+        for name, dataset in (("train", datasets.train), ("validation", datasets.valid), ("test", datasets.test))
+        if dataset is not None
+    }
+
+
 def train(
     handover: Handover,
     plugins: PluginManager,
     resolved: Resolved,
+    place: Rendezvous,
     stop: StopRequests,
+    *,
     startup: Startup,
-    builder: Builder,
 ) -> int:
     """Put a run together and carry it out; every rank does the same."""
-    rank, run_dir = dist.get_rank(), Path(handover.run_dir)
+    rank, run_dir = place.rank, Path(handover.run_dir)
     startup.mark("rendezvous")
     torch.manual_seed(resolved[TrainingSettings].seed)
     objective: Objective = plugins.make("objective", resolved[TrainingSettings].train_impl, resolved)
-    datasets = open_datasets(resolved, builder)
-    if datasets.train is None:
-        raise UserError("split: it leaves no document for training; give the first part more")
-    eod_token = handover.eod_token if resolved[DataSettings].eod_mask_loss else None
-    batches = {
-        name: Batches(dataset, resolved, rank, objective.batch_fields, eod_token)
-        for name, dataset in (("train", datasets.train), ("validation", datasets.valid), ("test", datasets.test))
-        if dataset is not None
-    }
+    batches = open_batches(resolved, objective, place, handover.eod_token)
     startup.mark("data")
     engine = Engine(resolved, plugins, objective, startup.mark)
     loaded = begin_with(engine, Path(handover.initial), resolved, rank) if handover.initial else ()

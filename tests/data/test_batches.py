@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from hypothesis import given, strategies as st
@@ -63,7 +65,7 @@ def test_positions_begin_anew_with_each_document(documents):
     batch = make_batch([{"text": np.zeros(width + 1, np.int64), "document": row} for row in rows])
     for row, positions, numbers in zip(rows, batch["positions"], batch["documents"], strict=True):
         expected = [0]
-        for before, here in zip(row[:-2], row[1:-1], strict=True):
+        for before, here in pairwise(row[:-1]):
             expected.append(expected[-1] + 1 if before == here else 0)
         assert positions.tolist() == expected
         assert numbers.tolist() == row[:-1].tolist()

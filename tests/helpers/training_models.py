@@ -72,14 +72,23 @@ def tokens(batch: int = 2, length: int = SEQ_LENGTH, seed: int = 0) -> torch.Ten
 class Samples:
     """A dataset of random samples; as long as nobody needs more."""
 
+    names = frozenset({"text"})
+
     def __init__(self, count: int = 4096, length: int = SEQ_LENGTH) -> None:
         self._samples = np.random.default_rng(0).integers(0, VOCABULARY, (count, length + 1))
 
     def __len__(self) -> int:
         return len(self._samples)
 
-    def __getitem__(self, number: int) -> np.ndarray:
-        return self._samples[number]
+    @property
+    def windows(self) -> int:
+        return len(self)
+
+    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
+        return {"text": self._samples[number]}
+
+    def sources(self, number: int) -> dict[str, list]:
+        return {}
 
 
 class Bench:

@@ -14,7 +14,6 @@ from neox_core.data.samples.sample import IGNORED, Source, fitted
 from neox_core.data.token_files import TokenFile, open_tokens
 from neox_core.errors import UserError
 
-
 _AT_ONCE = 1 << 24  # bytes
 
 
