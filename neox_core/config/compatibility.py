@@ -248,7 +248,7 @@ _TABLE = (
     ),
     Defect(
         name="epochs-of-unequal-files",
-        upstream="with `train_epochs` several files are taken alike, so that short ones are repeated and the end of long ones left out",
+        upstream="with `train_epochs` several files are taken alike: short ones are repeated, the end of long ones is left out",
         ours="every sample of every file is taken once in an epoch",
         switch="files are taken alike",
     ),

@@ -45,6 +45,10 @@ class Batches:
         self._loader.position = consumed_samples
         return self
 
+    def numbers(self, position: int) -> list[int]:
+        """Of the dataset's samples, those of this rank's micro-batch at a position."""
+        return self._loader.numbers(position)
+
     def __iter__(self) -> Iterator[Batch]:
         return self
 

@@ -13,6 +13,7 @@ from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.batches import Batches
 from neox_core.training.engine import Engine, StepResult
+from neox_core.training.ledger import Ledger
 from neox_core.training.measures import Measures
 from neox_core.training.progress import Progress
 from neox_core.training.run import Evaluation, Run, Step
@@ -37,6 +38,7 @@ class Training:
     schedule: Schedule
     measures: Measures
     batches: Mapping[str, Batches]
+    ledger: Ledger
     saver: Saver
     description: Run
     progress: Progress
@@ -49,7 +51,7 @@ class Training:
             UserError: the gradient was not finite for too many steps in a row.
         """
         settings, batch = self.resolved[TrainingSettings], self.resolved.batch
-        batches = self.batches["train"].seek(self.progress.consumed_samples)
+        batches = self.ledger.watch(self.batches["train"].seek(self.progress.consumed_samples))
         self.notify("neox_train_start")
         saved, signal = self.progress.iteration, 0
         if self.saver.enabled and saved == 0 and 0 in (self.resolved[CheckpointSettings].extra_save_iters or ()):
@@ -65,6 +67,7 @@ class Training:
                 notice=self.stop.received,
                 observe=self.measures.observer(self.progress.iteration + 1),
             )
+            self.ledger.record(self.progress.iteration + 1, self.progress.consumed_samples)
             self.progress = self.progress.after(result, batch.total)
             if result.applied:
                 self.saver.look_at(self.engine)

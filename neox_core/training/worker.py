@@ -30,6 +30,7 @@ from neox_core.training.components import selected_loggers
 from neox_core.training.datasets import open_datasets
 from neox_core.training.engine import Engine
 from neox_core.training.handover import WAIT, Handover, agree, receive
+from neox_core.training.ledger import Ledger
 from neox_core.training.loop import Training
 from neox_core.training.measures import Measures
 from neox_core.training.progress import Progress
@@ -185,6 +186,7 @@ def train(
         schedule=make_schedule(resolved, plugins),
         measures=measures,
         batches=batches,
+        ledger=Ledger.of_rank(rank, run_dir, resolved),
         saver=Saver(resolved, plugins, TorchGroup()),
         description=describe(handover, resolved, engine, progress),
         progress=progress,

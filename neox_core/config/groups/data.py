@@ -95,6 +95,11 @@ class DataSettings(Settings, group="data"):
         origin="deepspeed",
         pending=True,
     )
+    sample_ledger: Literal["first", "all", "none"] = setting(
+        "first",
+        "Which ranks record place and digest of each step's samples in the run's directory: the first, all, or none",
+        changes="nothing",
+    )
     num_workers: int = setting(
         2, "Threads that read batches ahead, on each rank; 0: none", origin="megatron", changes="speed", ge=0
     )

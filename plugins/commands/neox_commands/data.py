@@ -23,6 +23,8 @@ class Verb(NamedTuple):
 
 
 VERBS = {
+    "at": Verb("neox_commands.data_at", "which documents a step of a run is trained on"),
+    "replay": Verb("neox_commands.data_replay", "the batch of a step, made again and compared with what was recorded"),
     "prepare": Verb("neox_commands.data_prepare", "make a tokenizer and token files from a corpus"),
 }
 """The verbs, in the order in which they are shown."""
