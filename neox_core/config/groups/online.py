@@ -18,3 +18,10 @@ class OnlineSettings(Settings, group="online"):
     online_dataserver_ports: Port | list[Port] = setting(
         10000, "Its port, or one for each data-parallel rank", origin="gpt-neox", pending=True
     )
+    online_dataserver_timeout: float = setting(
+        600.0,
+        "Seconds to wait for a batch, for a server that is not there yet too",
+        changes="nothing",
+        pending=True,
+        gt=0,
+    )
