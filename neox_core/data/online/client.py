@@ -6,19 +6,12 @@ import socket
 from collections.abc import Callable
 
 from neox_core.data.online.addresses import Address
+from neox_core.data.online.answers import ID_BYTES, ids_that_follow, read_answer
 from neox_core.data.online.framing import Incoming
 from neox_core.data.online.groups import Group, MessageError
-from neox_core.data.online.messages import (
-    ID_BYTES,
-    MOST_LINE_BYTES,
-    Request,
-    ids_that_follow,
-    read_answer,
-    read_line,
-    request_message,
-)
+from neox_core.data.online.messages import MOST_ERROR, MOST_LINE_BYTES, Request, read_line, request_message
 from neox_core.data.online.waiting import Wait
-from neox_core.errors import UserError
+from neox_core.errors import UserError, shortened
 
 TIMEOUT = 600.0
 """Seconds for one batch, connecting and connecting again included."""
@@ -90,7 +83,13 @@ class BatchClient:
 
     def _connect(self, wait: Wait) -> socket.socket:
         wait.reason = "it cannot be connected to"
-        return socket.create_connection((self.address.host, self.address.port), timeout=wait.step())
+        connection = socket.create_connection((self.address.host, self.address.port), timeout=wait.step())
+        if (
+            connection.getsockname() == connection.getpeername()
+        ):  # TCP can do so where nobody listens at a port of this host
+            connection.close()
+            raise ConnectionError("nobody listens there")
+        return connection
 
     def _answer(self, incoming: Incoming, request: Request) -> list[Group]:
         line = incoming.line(MOST_LINE_BYTES)
@@ -98,7 +97,9 @@ class BatchClient:
             raise ConnectionError("the server closed the connection without an answer")
         header = read_line(line)
         if "error" in header:
-            raise UserError(f"{self.address} cannot make {request}: it says {str(header['error'])[:1000]!r}")
+            raise UserError(
+                f"{self.address} cannot make {request}: it says {shortened(str(header['error']), MOST_ERROR)!r}"
+            )
         body = incoming.exactly(ID_BYTES * ids_that_follow(header))
         if incoming.waiting:
             raise MessageError(f"{incoming.waiting} bytes follow it that it does not announce")

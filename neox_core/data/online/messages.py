@@ -1,29 +1,22 @@
-"""What a run and a server of samples say to each other: lines of JSON, which raw token ids can follow.
-
-docs/online.md describes the protocol. Both sides use this module, so both hold groups to the same rules.
-"""
+"""What a run and a server of samples say to each other: lines of JSON. docs/online.md describes the protocol."""
 
 from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from neox_core.data.online.groups import Group, MessageError, checked_group
+from neox_core.data.online.groups import MessageError
+from neox_core.errors import shortened
 
 PROTOCOL = "neox-online/1"
 
 MOST_LINE_BYTES = 16 * 2**20
 """Bytes that a line of JSON may have."""
 
-MOST_IDS = 64 * 2**20
-"""Token ids that may follow a line."""
-
-ID_BYTES = 4
+MOST_ERROR = 1000
+"""Characters of a server's error that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,38 +45,12 @@ class Request:
 
 def request_message(request: Request) -> bytes:
     """The line that asks for a batch."""
-    return _line(asdict(request))
+    return line_of(asdict(request))
 
 
 def error_message(sentence: str) -> bytes:
     """The line that says why there is no batch."""
-    return _line({"error": sentence})
-
-
-def answer_message(request: Request, groups: Sequence[Group]) -> bytes:
-    """A batch: a line with the numbers of ids, and the ids after it.
-
-    Raises:
-        MessageError: the groups break a rule that `read_answer` would find broken.
-    """
-    checked = _checked(groups, request)
-    sequences = [np.asarray(ids, dtype="<i4") for group in checked for ids in (group.prefix, *group.completions)]
-    count = sum(map(len, sequences))
-    if count > MOST_IDS:
-        raise MessageError(f"a batch has {count:,} token ids, more than {MOST_IDS:,}: send fewer groups at a time")
-    header = {
-        "batch": request.batch,
-        "groups": [
-            {
-                "prefix": len(group.prefix),
-                "completions": [len(completion) for completion in group.completions],
-                "rewards": group.rewards,
-            }
-            for group in checked
-        ],
-        "ids": count,
-    }
-    return _line(header) + b"".join(sequence.tobytes() for sequence in sequences)
+    return line_of({"error": shortened(sentence, MOST_ERROR)})
 
 
 def read_request(line: bytes) -> Request:
@@ -93,7 +60,7 @@ def read_request(line: bytes) -> Request:
         name: message.get(name) for name in ("rank", "world_size", "batch", "seq_length", "vocab_size")
     }
     for name, value in counts.items():
-        if not _is_count(value):
+        if not is_count(value):
             raise MessageError(f"'{name}' is {reprlib.repr(value)}, not a whole number from 0")
     if not isinstance(split := message.get("split"), str):
         raise MessageError(f"'split' is {reprlib.repr(split)}, not a text")
@@ -113,81 +80,13 @@ def read_line(line: bytes) -> dict[str, Any]:
     return message
 
 
-def ids_that_follow(header: dict[str, Any]) -> int:
-    """How many ids come after the line of an answer; raises `MessageError` where that is no number or too many."""
-    count = header.get("ids", 0)
-    if not _is_count(count) or count > MOST_IDS:
-        raise MessageError(f"'ids' is {reprlib.repr(count)}, not a whole number from 0 to {MOST_IDS:,}")
-    return int(count)
-
-
-def read_answer(header: dict[str, Any], body: bytes, request: Request) -> list[Group]:
-    """The groups of an answer, every id and reward checked; `body` is the ids after the line.
-
-    Raises:
-        MessageError: the answer is to another request, or a group breaks a rule.
-    """
-    if (batch := header.get("batch")) != request.batch:
-        raise MessageError(f"'batch' is {reprlib.repr(batch)}, and batch {request.batch} was asked for")
-    groups = header.get("groups")
-    if not isinstance(groups, list):
-        raise MessageError(f"'groups' is {reprlib.repr(groups)}, not a list")
-    ids = _Ids(np.frombuffer(body, dtype="<i4")) if "ids" in header else None
-    found = [_read_group(group, i, ids) for i, group in enumerate(groups)]
-    if ids is not None and ids.left:
-        raise MessageError(f"{ids.left} of the ids that follow belong to no group")
-    return _checked(found, request)
-
-
-def _read_group(group: Any, number: int, ids: _Ids | None) -> Group:
-    if not isinstance(group, dict):
-        raise MessageError(f"group {number} is {reprlib.repr(group)}, not an object")
-    for name in ("completions", "rewards"):
-        if not isinstance(value := group.get(name), list):
-            raise MessageError(f"group {number}: '{name}' is {reprlib.repr(value)}, not a list")
-    prefix, completions = group.get("prefix"), group["completions"]
-    if ids is not None:
-        prefix, completions = ids.take(prefix), [ids.take(length) for length in completions]
-    return Group(prefix, completions, group["rewards"])
-
-
-class _Ids:
-    """The ids that follow a line, given out in their order."""
-
-    def __init__(self, ids: np.ndarray[Any, np.dtype[np.int32]]) -> None:
-        self._ids = ids
-        self._next = 0
-
-    @property
-    def left(self) -> int:
-        return len(self._ids) - self._next
-
-    def take(self, length: Any) -> np.ndarray[Any, np.dtype[np.int32]]:
-        if not _is_count(length):
-            raise MessageError(f"{reprlib.repr(length)} stands for a number of ids that follow, which it is not")
-        if length > self.left:
-            raise MessageError(f"the groups have more ids than the {len(self._ids)} that follow")
-        self._next += length
-        return self._ids[self._next - length : self._next]
-
-
-def _checked(groups: Sequence[Group], request: Request) -> list[Group]:
-    if not groups:
-        raise MessageError("there is no group; a batch has at least one")
-    checked = []
-    for i, group in enumerate(groups):
-        try:
-            checked.append(checked_group(group, seq_length=request.seq_length, vocab_size=request.vocab_size))
-        except MessageError as error:
-            raise MessageError(f"group {i}: {error}") from None
-    return checked
-
-
-def _is_count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
+    """Whether a value out of JSON is a whole number from 0."""
     return type(value) is int and value >= 0
 
 
-def _line(message: dict[str, Any]) -> bytes:
+def line_of(message: dict[str, Any]) -> bytes:
+    """A message as a line; raises `MessageError` where that is longer than one may be."""
     line = json.dumps({"protocol": PROTOCOL, **message}, separators=(",", ":")).encode() + b"\n"
     if len(line) > MOST_LINE_BYTES:
         raise MessageError(

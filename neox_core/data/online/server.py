@@ -10,9 +10,10 @@ from contextlib import suppress
 from threading import Lock
 
 from neox_core.data.online.addresses import Address
+from neox_core.data.online.answers import answer_message
 from neox_core.data.online.framing import Incoming
 from neox_core.data.online.groups import Group
-from neox_core.data.online.messages import Request, answer_message, error_message, read_request
+from neox_core.data.online.messages import Request, error_message, read_request
 
 MakeBatch = Callable[[Request], Sequence[Group]]
 """Makes the groups that a request asks for; called from several threads at once, one for each split and rank."""
