@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from neox_core.config import OnlineSettings
+from neox_core.config.groups import OnlineSettings
 from neox_core.data.online.addresses import server_of_rank
 from neox_core.data.online.client import BatchClient
 from neox_core.data.online.stream import Sample, SampleStream, State
