@@ -46,7 +46,9 @@ def test_answer_that_breaks_off_is_asked_for_again(sent):
 
     def breaks_off(connection):
         heard.append(hears(connection))
-        connection.sendall((line(batch=0, groups=[{"prefix": 1, "completions": [2], "rewards": [0]}], ids=3) + b"1234")[:sent])
+        connection.sendall(
+            (line(batch=0, groups=[{"prefix": 1, "completions": [2], "rewards": [0]}], ids=3) + b"1234")[:sent]
+        )
 
     def answers(connection):
         heard.append(hears(connection))
@@ -91,7 +93,9 @@ def test_server_that_comes_late_is_waited_for_with_a_word():
 def test_server_that_is_not_there_is_given_up():
     address = Address("127.0.0.1", free_port())
     begin = time.monotonic()
-    with pytest.raises(UserError, match=r"Waited 0.5 s for .* in vain: .*Connection refused.*online_dataserver_timeout"):
+    with pytest.raises(
+        UserError, match=r"Waited 0.5 s for .* in vain: .*Connection refused.*online_dataserver_timeout"
+    ):
         client_of(address, timeout=0.5).batch(request(0))
     assert 0.5 <= time.monotonic() - begin < 5
 
@@ -157,7 +161,9 @@ GARBLED = {
 @pytest.mark.parametrize(("message", "sentence"), GARBLED.values(), ids=GARBLED)
 def test_wrong_answer_is_refused_in_a_sentence(message, sentence):
     with scripted_server([says(message)]) as address:
-        with pytest.raises(UserError, match=f"The answer of {address} to batch 0 of train for rank 0 is wrong: .*{sentence}"):
+        with pytest.raises(
+            UserError, match=f"The answer of {address} to batch 0 of train for rank 0 is wrong: .*{sentence}"
+        ):
             client_of(address).batch(request(0))
 
 

@@ -26,7 +26,9 @@ def dataset_of(settings, rank=0, world_size=1, told=None):
 
 def test_samples_of_a_run_come_from_the_server_that_the_settings_name():
     with ServerProcess() as server:
-        dataset = dataset_of(OnlineSettings(online_dataserver_ips="127.0.0.1", online_dataserver_ports=server.address.port))
+        dataset = dataset_of(
+            OnlineSettings(online_dataserver_ips="127.0.0.1", online_dataserver_ports=server.address.port)
+        )
         samples = [dataset[i] for i in range(4)]
     assert [sample["text"].tolist() for sample in samples] == [
         [1, 2, 3, 0, 0, 0, 0, 0, 0],
@@ -34,7 +36,10 @@ def test_samples_of_a_run_come_from_the_server_that_the_settings_name():
         [1, 2, 3, 1, 0, 0, 0, 0, 0],
         [1, 2, 4, 0, 0, 0, 0, 0, 0],
     ]
-    assert [sample["label"].tolist()[:5] for sample in samples[:2]] == [[-100, -100, 3, 0, -100], [-100, -100, 4, -100, -100]]
+    assert [sample["label"].tolist()[:5] for sample in samples[:2]] == [
+        [-100, -100, 3, 0, -100],
+        [-100, -100, 4, -100, -100],
+    ]
     assert [float(sample["reward"][0]) for sample in samples] == [-0.5, 0.5, 0.5, -0.5]
     assert [float(sample["raw_reward"][0]) for sample in samples] == [0.0, 0.5, 1.0, 0.5]
 
@@ -44,7 +49,9 @@ def test_nothing_is_connected_before_a_sample_is_asked_for():
 
 
 def test_timeout_of_the_settings_is_heeded():
-    dataset = dataset_of(OnlineSettings(online_dataserver_ips="127.0.0.1", online_dataserver_ports=1, online_dataserver_timeout=0.2))
+    dataset = dataset_of(
+        OnlineSettings(online_dataserver_ips="127.0.0.1", online_dataserver_ports=1, online_dataserver_timeout=0.2)
+    )
     with pytest.raises(UserError, match="Waited 0.2 s"):
         dataset[0]
 

@@ -67,7 +67,14 @@ def test_other_questions_get_answers_of_their_own():
         client = client_of(server)
         for asked in (request(0), request(1), request(1, rank=1), request(1, split="valid"), request(0), request(1)):
             client.batch(asked)
-    assert made == [("train", 0, 0), ("train", 0, 1), ("train", 1, 1), ("valid", 0, 1), ("train", 0, 0), ("train", 0, 1)]
+    assert made == [
+        ("train", 0, 0),
+        ("train", 0, 1),
+        ("train", 1, 1),
+        ("valid", 0, 1),
+        ("train", 0, 0),
+        ("train", 0, 1),
+    ]
 
 
 def test_ranks_are_served_at_the_same_time():
@@ -138,7 +145,9 @@ def test_wrong_groups_are_told_on_both_sides(capfd):
     assert "group 0: the reward nan" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("sent", [b"train", b"GET / HTTP/1.1\r\n\r\n", b'{"protocol": "neox-online/1"}\n', b"{" * 100_000])
+@pytest.mark.parametrize(
+    "sent", [b"train", b"GET / HTTP/1.1\r\n\r\n", b'{"protocol": "neox-online/1"}\n', b"{" * 100_000]
+)
 def test_what_is_no_request_gets_an_error_and_the_end(sent, capfd):
     with serving(one_group) as server:
         with socket.create_connection((server.address.host, server.address.port), timeout=10) as connection:

@@ -82,7 +82,6 @@ class BatchClient:
         return groups
 
     def _connect(self, wait: Wait) -> socket.socket:
-        wait.reason = "it cannot be connected to"
         connection = socket.create_connection((self.address.host, self.address.port), timeout=wait.step())
         if (
             connection.getsockname() == connection.getpeername()

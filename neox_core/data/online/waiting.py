@@ -26,8 +26,8 @@ class Wait:
         self._start = time.monotonic()
         self._told = self._start
         self._pause = FIRST_PAUSE
-        self.reason = ""
-        """What it waits for just now, or what went wrong last."""
+        self.reason = "there is no connection yet"
+        """What there is to wait for just now, or what went wrong last."""
 
     def step(self) -> float:
         """Seconds (more than 0) that one may wait before asking this again; tells that it waits when that is due.
