@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import resource
 import signal
 import socket
 import subprocess
@@ -104,7 +103,7 @@ def test_server_that_does_not_answer_is_given_up_with_words_before():
     told = []
     done = threading.Event()
     with scripted_server([lambda connection: done.wait(10)]) as address:
-        with pytest.raises(UserError, match="Waited 0.7 s for .*: it has not answered"):
+        with pytest.raises(UserError, match=r"Waited 0.7 s for .*: it has not answered"):
             client_of(address, timeout=0.7, reminder=0.3, told=told).batch(request(0))
         done.set()
     assert len(told) == 2
@@ -117,7 +116,7 @@ def test_server_that_drips_is_given_up():
             connection.sendall(bytes([byte]))
             time.sleep(0.05)
 
-    with scripted_server([drips]) as address, pytest.raises(UserError, match="Waited 0.5 s"):
+    with scripted_server([drips]) as address, pytest.raises(UserError, match=r"Waited 0.5 s"):
         client_of(address, timeout=0.5).batch(request(0))
 
 
@@ -138,12 +137,28 @@ def test_rest_of_an_answer_that_was_given_up_is_not_taken_for_the_next():
 
 
 def test_error_of_the_server_is_told_at_once():
-    with scripted_server([says(line(error="no prompts left"))]) as address:
-        with pytest.raises(UserError, match="cannot make batch 0 of train for rank 0: it says 'no prompts left'"):
-            client_of(address).batch(request(0))
+    sentence = "cannot make batch 0 of train for rank 0: it says 'no prompts left'"
+    with scripted_server([says(line(error="no prompts left"))]) as address, pytest.raises(UserError, match=sentence):
+        client_of(address).batch(request(0))
 
 
-PLENTY = line(batch=0, groups=[], ids=2**26) + bytes(2**20)
+def test_port_at_which_only_the_client_itself_is_has_no_server(monkeypatch):
+    connect = socket.create_connection
+
+    def itself(address, timeout):
+        """What TCP makes of connecting to a port of this host from that same port."""
+        monkeypatch.undo()
+        alone = socket.socket()
+        alone.bind(("127.0.0.1", 0))
+        alone.connect(alone.getsockname())
+        return alone
+
+    assert socket.create_connection is connect
+    with scripted_server([says(answer(0))]) as address:
+        monkeypatch.setattr(socket, "create_connection", itself)
+        assert len(client_of(address).batch(request(0))) == 1
+    assert socket.create_connection is connect
+
 
 GARBLED = {
     "pickle": (pickle.dumps([{"prefix": [1], "completions": [[2]], "rewards": [0.5]}]), "beginning of a JSON object"),
@@ -160,11 +175,10 @@ GARBLED = {
 
 @pytest.mark.parametrize(("message", "sentence"), GARBLED.values(), ids=GARBLED)
 def test_wrong_answer_is_refused_in_a_sentence(message, sentence):
-    with scripted_server([says(message)]) as address:
-        with pytest.raises(
-            UserError, match=f"The answer of {address} to batch 0 of train for rank 0 is wrong: .*{sentence}"
-        ):
-            client_of(address).batch(request(0))
+    with scripted_server([says(message)]) as address, pytest.raises(UserError, match=sentence) as refused:
+        client_of(address).batch(request(0))
+    assert str(refused.value).startswith(f"The answer of {address} to batch 0 of train for rank 0 is wrong: ")
+    assert "docs/online.md" in str(refused.value)
 
 
 FLOODED = """

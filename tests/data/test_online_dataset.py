@@ -52,7 +52,7 @@ def test_timeout_of_the_settings_is_heeded():
     dataset = dataset_of(
         OnlineSettings(online_dataserver_ips="127.0.0.1", online_dataserver_ports=1, online_dataserver_timeout=0.2)
     )
-    with pytest.raises(UserError, match="Waited 0.2 s"):
+    with pytest.raises(UserError, match=r"Waited 0.2 s"):
         dataset[0]
 
 

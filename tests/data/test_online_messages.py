@@ -228,7 +228,7 @@ def test_messages_do_not_depend_on_how_they_are_cut_in_transit(sizes):
 @pytest.mark.parametrize("data", [b'{"a"', b'{"a": 1}\nbina'])
 def test_end_within_a_message_is_a_broken_connection(data):
     incoming = Incoming(chopped(data, [100]))
-    with pytest.raises(ConnectionError, match="closed after [0-9] bytes of a message"):
+    with pytest.raises(ConnectionError, match=r"closed after [0-9] bytes of a message"):
         incoming.line(100)
         incoming.exactly(7)
 

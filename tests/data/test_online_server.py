@@ -123,7 +123,7 @@ def test_exception_of_make_batch_ends_the_run_that_asked_and_not_the_server(capf
         return one_group(request)
 
     with serving(make_batch) as server:
-        with pytest.raises(UserError, match="cannot make batch 0 .* it says .*KeyError: 'prompts.txt'"):
+        with pytest.raises(UserError, match=r"cannot make batch 0 .* it says .*KeyError: 'prompts.txt'"):
             client_of(server).batch(request(0))
         assert len(client_of(server).batch(request(1))) == 1
     assert "Traceback" in capfd.readouterr().err
@@ -139,9 +139,9 @@ def test_connection_error_of_make_batch_is_an_exception_like_any(capfd):
 
 
 def test_wrong_groups_are_told_on_both_sides(capfd):
-    with serving(lambda request: [Group([1], [[2]], [float("nan")])]) as server:
-        with pytest.raises(UserError, match="it says 'MessageError: group 0: the reward nan"):
-            client_of(server).batch(request(0))
+    sentence = "it says 'MessageError: group 0: the reward nan"
+    with serving(lambda _: [Group([1], [[2]], [float("nan")])]) as server, pytest.raises(UserError, match=sentence):
+        client_of(server).batch(request(0))
     assert "group 0: the reward nan" in capfd.readouterr().err
 
 

@@ -77,11 +77,11 @@ def gpt_neox_samples(batches, leave_one_out):
                 expected = np.mean(buffer) if buffer else 0
                 buffer = [*buffer, np.mean(raw)][-100:]
                 less = [r - expected for r in raw]
-            for (completion, r), l in zip(members, less, strict=True):
+            for (completion, r), advantage in zip(members, less, strict=True):
                 text, label = prefix + completion, [-100] * len(prefix) + completion
                 while len(text) < SEQ_LENGTH + 1:
                     text, label = [*text, 0], [*label, -100]
-                served.append((text, label, np.float32(l), np.float32(r)))
+                served.append((text, label, np.float32(advantage), np.float32(r)))
     return served
 
 
@@ -166,7 +166,7 @@ def test_samples_that_are_too_long_are_cut_counted_and_told():
 
 def test_one_completion_cannot_be_held_against_others():
     stream = stream_of([[([1], [([2], 1.0)])]], leave_one_out=True)
-    with pytest.raises(UserError, match="one completion, and reinforce_leave_one_out compares it.*at least two"):
+    with pytest.raises(UserError, match=r"one completion, and reinforce_leave_one_out compares it.*at least two"):
         stream.next_sample()
 
 
