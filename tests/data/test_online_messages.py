@@ -7,6 +7,7 @@ import struct
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from markdown_pages import ROOT
 from online_servers import PROTOCOL, answer, line, request
 
 from neox_core.data.online.answers import MOST_IDS, answer_message, ids_that_follow, read_answer
@@ -19,6 +20,8 @@ from neox_core.data.online.messages import (
     read_request,
     request_message,
 )
+
+PAGE = (ROOT / "docs" / "online.md").read_text()
 
 ids = st.lists(st.integers(0, 99), min_size=1, max_size=5)
 
@@ -43,17 +46,21 @@ def plain(group):
 
 
 def test_request_has_the_bytes_that_the_documentation_shows():
-    assert request_message(request(17, split="valid", rank=1, world_size=2)) == (
-        b'{"protocol":"neox-online/1","split":"valid","rank":1,"world_size":2,"batch":17,"seq_length":8,"vocab_size":100}\n'
-    )
+    message = request_message(request(17, world_size=2, seq_length=2048, vocab_size=50304))
+    assert message.endswith(b"}\n")
+    assert f"```text\n{message.decode()}```" in PAGE
 
 
 def test_answer_has_the_bytes_that_the_documentation_shows():
     message = answer_message(request(17), [Group([1, 2], [[3, 4], [5]], [1, 0.5])])
-    assert message == (
-        b'{"protocol":"neox-online/1","batch":17,"groups":[{"prefix":2,"completions":[2,1],"rewards":[1.0,0.5]}],"ids":5}\n'
-        + struct.pack("<5i", 1, 2, 3, 4, 5)
-    )
+    line, ids = message[:-20].decode(), message[-20:]
+    assert ids == struct.pack("<5i", 1, 2, 3, 4, 5)
+    assert f"```text\n{line}{ids[:4].hex(' ')}  {ids[4:8].hex(' ')}" in PAGE
+
+
+def test_plain_answer_of_the_documentation_is_read():
+    (shown,) = [text for text in PAGE.splitlines() if '"prefix":[1,2]' in text]
+    assert plain(read(shown.encode() + b"\n", batch=17)[0]) == ([[1, 2], [3, 4], [5]], [1.0, 0.5])
 
 
 @given(batch=st.integers(0, 2**40), rank=st.integers(0, 9), split=st.text(max_size=5))

@@ -13,15 +13,11 @@ class OnlineSettings(Settings, group="online"):
     """Servers of samples, for `dataset_impl: online`."""
 
     online_dataserver_ips: str | list[str] = setting(
-        "localhost", "Address of the server, or one for each data-parallel rank", origin="gpt-neox", pending=True
+        "localhost", "Address of the server, or one for each data-parallel rank", origin="gpt-neox"
     )
     online_dataserver_ports: Port | list[Port] = setting(
-        10000, "Its port, or one for each data-parallel rank", origin="gpt-neox", pending=True
+        10000, "Its port, or one for each data-parallel rank", origin="gpt-neox"
     )
     online_dataserver_timeout: float = setting(
-        600.0,
-        "Seconds to wait for a batch, for a server that is not there yet too",
-        changes="nothing",
-        pending=True,
-        gt=0,
+        600.0, "Seconds that a batch may take, waiting for the server included", changes="nothing", gt=0
     )
