@@ -175,6 +175,12 @@ def test_request_that_is_none_is_refused(changes, sentence):
         read_request(json.dumps(json.loads(request_message(request())) | changes).encode())
 
 
+@pytest.mark.parametrize("ids", [np.ones((2, 2), int), np.ones(2), np.ones(2, bool), "12", b"12", {1, 2}])
+def test_server_may_not_hold_ids_otherwise(ids):
+    with pytest.raises(MessageError, match="is no list of token ids"):
+        answer_message(request(), [Group([1], [ids], [0.0])])
+
+
 def test_server_cannot_send_what_the_client_would_refuse():
     with pytest.raises(MessageError, match="group 0: the token 100 is not in the vocabulary"):
         answer_message(request(), [Group([100], [[1]], [0.0])])

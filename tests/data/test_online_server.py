@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -160,6 +161,28 @@ def test_what_is_no_request_gets_an_error_and_the_end(sent, capfd):
                 pass  # what was sent beyond the line was not read
         assert reply == b"" or json.loads(reply)["error"].startswith("MessageError: ")
         assert len(client_of(server).batch(request(0))) == 1
+
+
+@pytest.mark.parametrize("asked", [b"", request_message(request(0))], ids=["before it asks", "after it asked"])
+def test_connection_that_is_reset_leaves_the_server_in_peace(asked, capfd):
+    making, go = threading.Event(), threading.Event()
+
+    def make_batch(request):
+        making.set()
+        go.wait(20)
+        return one_group(request)
+
+    with serving(make_batch) as server:
+        connection = socket.create_connection((server.address.host, server.address.port))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(asked)
+        if asked:
+            making.wait(20)
+        connection.close()  # with an RST
+        go.set()
+        assert len(client_of(server).batch(request(0))) == 1
+        time.sleep(0.2)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 KILLED = """

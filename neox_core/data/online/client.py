@@ -83,10 +83,8 @@ class BatchClient:
 
     def _connect(self, wait: Wait) -> socket.socket:
         connection = socket.create_connection((self.address.host, self.address.port), timeout=wait.step())
-        if (
-            connection.getsockname() == connection.getpeername()
-        ):  # TCP can do so where nobody listens at a port of this host
-            connection.close()
+        if connection.getsockname() == connection.getpeername():
+            connection.close()  # TCP can do so at a port of this host where nobody listens
             raise ConnectionError("nobody listens there")
         return connection
 

@@ -86,8 +86,8 @@ class _Connection(socketserver.BaseRequestHandler):
             while (line := incoming.line(MOST_REQUEST_BYTES)) is not None:
                 self._send(self.server.answer(read_request(line)))
         except Exception as error:
+            self.server.handle_error(self.request, self.client_address)
             self._send(error_message(f"{type(error).__name__}: {error}"))
-            raise
 
     def _receive(self, most: int) -> bytes:
         try:
