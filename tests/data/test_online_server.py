@@ -117,7 +117,7 @@ def test_batch_that_is_being_made_is_not_made_twice_for_who_comes_back():
     assert made == [0]
 
 
-def test_exception_of_make_batch_ends_the_run_that_asked_and_not_the_server(capfd):
+def test_exception_of_make_batch_ends_the_run_that_asked_and_not_the_server(caplog):
     def make_batch(request):
         if request.batch == 0:
             raise KeyError("prompts.txt")
@@ -127,29 +127,29 @@ def test_exception_of_make_batch_ends_the_run_that_asked_and_not_the_server(capf
         with pytest.raises(UserError, match=r"cannot make batch 0 .* it says .*KeyError: 'prompts.txt'"):
             client_of(server).batch(request(0))
         assert len(client_of(server).batch(request(1))) == 1
-    assert "Traceback" in capfd.readouterr().err
+    assert "Traceback" in caplog.text
 
 
-def test_connection_error_of_make_batch_is_an_exception_like_any(capfd):
+def test_connection_error_of_make_batch_is_an_exception_like_any(caplog):
     def make_batch(request):
         raise ConnectionRefusedError("no engine")
 
     with serving(make_batch) as server, pytest.raises(UserError, match="ConnectionRefusedError: no engine"):
         client_of(server).batch(request(0))
-    assert "Traceback" in capfd.readouterr().err
+    assert "Traceback" in caplog.text
 
 
-def test_wrong_groups_are_told_on_both_sides(capfd):
+def test_wrong_groups_are_told_on_both_sides(caplog):
     sentence = "it says 'MessageError: group 0: the reward nan"
     with serving(lambda _: [Group([1], [[2]], [float("nan")])]) as server, pytest.raises(UserError, match=sentence):
         client_of(server).batch(request(0))
-    assert "group 0: the reward nan" in capfd.readouterr().err
+    assert "group 0: the reward nan" in caplog.text
 
 
 @pytest.mark.parametrize(
     "sent", [b"train", b"GET / HTTP/1.1\r\n\r\n", b'{"protocol": "neox-online/1"}\n', b"{" * 100_000]
 )
-def test_what_is_no_request_gets_an_error_and_the_end(sent, capfd):
+def test_what_is_no_request_gets_an_error_and_the_end(sent, caplog):
     with serving(one_group) as server:
         with socket.create_connection((server.address.host, server.address.port), timeout=10) as connection:
             connection.sendall(sent)
@@ -164,7 +164,7 @@ def test_what_is_no_request_gets_an_error_and_the_end(sent, capfd):
 
 
 @pytest.mark.parametrize("asked", [b"", request_message(request(0))], ids=["before it asks", "after it asked"])
-def test_connection_that_is_reset_leaves_the_server_in_peace(asked, capfd):
+def test_connection_that_is_reset_leaves_the_server_in_peace(asked, caplog):
     making, go = threading.Event(), threading.Event()
 
     def make_batch(request):
@@ -182,7 +182,7 @@ def test_connection_that_is_reset_leaves_the_server_in_peace(asked, capfd):
         go.set()
         assert len(client_of(server).batch(request(0))) == 1
         time.sleep(0.2)
-    assert "Traceback" not in capfd.readouterr().err
+    assert "Traceback" not in caplog.text
 
 
 KILLED = """
@@ -194,7 +194,7 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
 """
 
 
-def test_client_that_is_killed_leaves_the_server_in_peace(capfd):
+def test_client_that_is_killed_leaves_the_server_in_peace(caplog):
     def make_batch(request):
         time.sleep(0.3)
         return one_group(request)
@@ -204,4 +204,4 @@ def test_client_that_is_killed_leaves_the_server_in_peace(capfd):
         assert done.returncode == -signal.SIGKILL
         assert len(client_of(server).batch(request(1))) == 1
         time.sleep(0.3)
-    assert "Traceback" not in capfd.readouterr().err
+    assert "Traceback" not in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import socketserver
 from collections import defaultdict
@@ -14,6 +15,8 @@ from neox_core.data.online.answers import answer_message
 from neox_core.data.online.framing import Incoming
 from neox_core.data.online.groups import Group
 from neox_core.data.online.messages import Request, error_message, read_request
+
+logger = logging.getLogger("neox")
 
 MakeBatch = Callable[[Request], Sequence[Group]]
 """Makes the groups that a request asks for; called from several threads at once, one for each split and rank."""
@@ -35,7 +38,7 @@ class BatchServer(socketserver.ThreadingTCPServer):
     """Answers each connection in a thread of its own, from when it is made until `server_close`.
 
     The last answer for each split and rank is kept: who asks for the same again, since the connection broke, gets the same. An
-    exception of `make_batch` ends the run that asked, with its sentence, and is printed here; the server goes on.
+    exception of `make_batch` ends the run that asked, with its sentence, and is logged here; the server goes on.
     """
 
     allow_reuse_address = True
@@ -86,7 +89,7 @@ class _Connection(socketserver.BaseRequestHandler):
             while (line := incoming.line(MOST_REQUEST_BYTES)) is not None:
                 self._send(self.server.answer(read_request(line)))
         except Exception as error:
-            self.server.handle_error(self.request, self.client_address)
+            logger.exception("No batch for %s", Address(*self.client_address[:2]))
             self._send(error_message(f"{type(error).__name__}: {error}"))
 
     def _receive(self, most: int) -> bytes:
