@@ -10,12 +10,14 @@ from hypothesis import given, strategies as st
 from markdown_pages import ROOT
 from online_servers import PROTOCOL, answer, line, request
 
+from neox_core.data.online import answers
 from neox_core.data.online.answers import MOST_IDS, answer_message, ids_that_follow, read_answer
 from neox_core.data.online.framing import Incoming
 from neox_core.data.online.groups import Group, MessageError
 from neox_core.data.online.messages import (
     MOST_LINE_BYTES,
     error_message,
+    line_of,
     read_line,
     read_request,
     request_message,
@@ -179,6 +181,20 @@ def test_request_that_is_none_is_refused(changes, sentence):
 def test_server_may_not_hold_ids_otherwise(ids):
     with pytest.raises(MessageError, match="is no list of token ids"):
         answer_message(request(), [Group([1], [ids], [0.0])])
+
+
+def test_server_cannot_send_a_line_that_is_too_long():
+    room = MOST_LINE_BYTES - len(line_of({"groups": ""}))
+    assert len(line_of({"groups": "x" * room})) == MOST_LINE_BYTES
+    with pytest.raises(MessageError, match="a line of 16,777,217 bytes is longer than 16,777,216: send fewer groups"):
+        line_of({"groups": "x" * (room + 1)})
+
+
+def test_server_cannot_send_more_ids_than_may_follow(monkeypatch):
+    monkeypatch.setattr(answers, "MOST_IDS", 3)
+    assert answer_message(request(), [Group([1], [[2, 3]], [0.0])])
+    with pytest.raises(MessageError, match="a batch has 4 token ids, more than 3: send fewer groups"):
+        answer_message(request(), [Group([1, 1], [[2, 3]], [0.0])])
 
 
 def test_server_cannot_send_what_the_client_would_refuse():

@@ -14,8 +14,10 @@ class OnlineDataset:
     """A stream behind the face of a dataset.
 
     A number is not an address here: `dataset[i]` is the stream's next sample whatever `i` is, so a sample can be had once, going
-    elsewhere by number skips and repeats nothing, and each rank reads from a dataset of its own. What makes a run go on with
-    the right samples is `restore`.
+    elsewhere by number skips and repeats nothing. What makes a run go on with the right samples is `restore`.
+
+    Each data-parallel rank has a dataset of its own. Where several processes share one data-parallel rank (tensor or pipeline
+    parallelism), one of them reads and gives the samples to the others: each that asked would get other samples.
 
     Args:
         num_samples: `len` of the dataset: how many samples the run takes on all ranks.
