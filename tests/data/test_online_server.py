@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 from online_servers import request
 
+from neox_core.data.online.addresses import Address
 from neox_core.data.online.client import BatchClient
 from neox_core.data.online.groups import Group
 from neox_core.data.online.messages import request_message
@@ -183,6 +184,25 @@ def test_connection_that_is_reset_leaves_the_server_in_peace(asked, caplog):
         assert len(client_of(server).batch(request(0))) == 1
         time.sleep(0.2)
     assert "Traceback" not in caplog.text
+
+
+SERVING = """
+import sys
+from neox_core.data.online.groups import Group
+from neox_core.data.online.server import serve
+serve(lambda request: [Group([1], [[2]], [0.5])], port=int(sys.argv[1]))
+"""
+
+
+def test_serving_goes_on_until_it_is_interrupted():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-c", SERVING, str(port)], stderr=subprocess.PIPE, text=True)
+    client = BatchClient(Address("127.0.0.1", port), timeout=20, reminder=30, tell=[].append)
+    assert len(client.batch(request(0))) == 1
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20)[1] == ""
+    assert process.returncode == 0
 
 
 KILLED = """

@@ -27,10 +27,10 @@ MOST_REQUEST_BYTES = 2**16
 def serve(make_batch: MakeBatch, host: str = "127.0.0.1", port: int = 10000) -> None:
     """Serve batches until the process is interrupted.
 
-    `host` is where connections come from: this machine alone, or `0.0.0.0` for every network that it is in. There are no
-    passwords; let only machines that you trust reach the port.
+    `host` is the address to listen at: that of this machine alone, or `0.0.0.0` for all that it has. There are no passwords; let
+    only machines that you trust reach the port. Raises `OSError` where the port is taken.
     """
-    with BatchServer(make_batch, host, port) as server:
+    with BatchServer(make_batch, host, port) as server, suppress(KeyboardInterrupt):
         server.serve_forever()
 
 
@@ -47,6 +47,7 @@ class BatchServer(socketserver.ThreadingTCPServer):
 
     def __init__(self, make_batch: MakeBatch, host: str = "127.0.0.1", port: int = 10000) -> None:
         self._make_batch = make_batch
+        self._looking = Lock()
         self._answers: defaultdict[tuple[str, int], _LastAnswer] = defaultdict(_LastAnswer)
         super().__init__((host, port), _Connection)
 
@@ -57,7 +58,9 @@ class BatchServer(socketserver.ThreadingTCPServer):
 
     def answer(self, request: Request) -> bytes:
         """The message that answers a request. Raises what `make_batch` does, and `MessageError` where its groups break a rule."""
-        return self._answers[request.split, request.rank].to(request, self._make_batch)
+        with self._looking:
+            last = self._answers[request.split, request.rank]
+        return last.to(request, self._make_batch)
 
 
 class _LastAnswer:
