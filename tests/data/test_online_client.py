@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import signal
 import socket
 import subprocess
@@ -85,8 +86,8 @@ def test_server_that_comes_late_is_waited_for_with_a_word():
     with ServerProcess(port):
         waiting.join(timeout=20)
     assert batches == [[[3, 0], [4]]]
-    assert told[0].startswith(f"Waiting for 0 s of 20 for 127.0.0.1:{port} to make batch 0 of train for rank 0: ")
-    assert "Connection refused" in told[0]
+    where = f"127\\.0\\.0\\.1:{port} to make batch 0 of train for rank 0"
+    assert re.fullmatch(rf"Waiting for [0-9]+ s of 20 for {where}: .*Connection refused\.", told[0])
 
 
 def test_server_that_is_not_there_is_given_up():
@@ -106,7 +107,7 @@ def test_server_that_does_not_answer_is_given_up_with_words_before():
         with pytest.raises(UserError, match=r"Waited 0.7 s for .*: it has not answered"):
             client_of(address, timeout=0.7, reminder=0.3, told=told).batch(request(0))
         done.set()
-    assert len(told) == 2
+    assert 1 <= len(told) <= 2
     assert "it has not answered" in told[0]
 
 
