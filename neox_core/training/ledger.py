@@ -42,7 +42,7 @@ class BatchDigest:
         """Go on with a micro-batch, whose fields are in the main memory."""
         for name, field in sorted(batch.items()):
             self._hash.update(name.encode())
-            self._hash.update(memoryview(field.contiguous().numpy()).cast("B"))
+            self._hash.update(field.contiguous().numpy().tobytes())
 
     def __str__(self) -> str:
         return self._hash.hexdigest()
