@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from neox_core.data.corpora.items import UNKNOWN, Item, RemoteFile
+from neox_core.data.corpora import CORPORA
+from neox_core.data.corpora.items import UNKNOWN, Item
 from neox_core.errors import UserError, did_you_mean
 
 OWN = Path(__file__).with_name("catalogue.toml")
@@ -53,12 +54,14 @@ def read_catalogue(path: Path) -> Mapping[str, Item]:
     except ValidationError as error:
         raise UserError("\n".join(_sentences(path, error))) from error
     for item in items.values():
-        _refuse_collisions(path, item)
+        _check(path, item)
     return items
 
 
 def _own(name: str) -> Item:
     items = catalogue()
+    if name in CORPORA:
+        raise UserError(f"'{name}' needs no fetching: it comes with every machine that has Python")
     if name not in items:
         hint = did_you_mean(name, list(items))
         raise UserError(f"There is nothing called '{name}' to fetch; {hint} `neox data fetch --list` shows everything.")
@@ -87,14 +90,14 @@ def _completed(name: str, entry: Any, path: Path) -> Any:
     return entry
 
 
-def _sums(path: Path) -> list[RemoteFile]:
+def _sums(path: Path) -> list[dict[str, object]]:
     """The files of a list with a line "SHA256 BYTES NAME" for each."""
     rows = [line.split(maxsplit=2) for line in path.read_text(encoding="utf-8").splitlines()]
     for number, row in enumerate(rows, start=1):
         if len(row) != 3 or not (row[1].isdecimal() or row[1] == UNKNOWN):
             raise UserError(f"{path}:{number} is no line of the form 'SHA256 BYTES NAME'")
     return [
-        RemoteFile(name=name, bytes=UNKNOWN if size == UNKNOWN else int(size), digest=f"sha256:{digits}")
+        {"name": name, "bytes": int(size) if size.isdecimal() else size, "digest": f"sha256:{digits}"}
         for digits, size, name in rows
     ]
 
@@ -106,15 +109,17 @@ def _sentences(path: Path, error: ValidationError) -> list[str]:
     ]
 
 
-def _refuse_collisions(path: Path, item: Item) -> None:
-    """No file may have the name of another one, of its record or of its unfinished download."""
+def _check(path: Path, item: Item) -> None:
+    """What no type says: no file has the name of another one, of its record or of its unfinished download."""
     taken: set[str] = set()
     for file in item.files:
         names = {file.name, f"{file.name}.json", f"{file.name}.part", f"{file.name}.part.json"}
         if taken & names:
-            raise UserError(f"{path}: [{item.name}]: '{file.name}' is there twice, or is the name of another file's record")
+            raise UserError(
+                f"{path}: [{item.name}]: '{file.name}' is there twice, or is the name of another file's record"
+            )
         taken |= names
-    if item.listing == bool(item.files) and item.name != "pass":
-        raise UserError(f"{path}: [{item.name}] must have either `files`, `sums` or `listing = true`")
-    if item.files and not item.base:
+    if item.listing and item.files:
+        raise UserError(f"{path}: [{item.name}] has files and `listing = true`; it must have one of them")
+    if (item.files or item.listing) and not item.base:
         raise UserError(f"{path}: [{item.name}] has files but no address; give `base`")

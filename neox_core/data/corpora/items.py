@@ -54,7 +54,7 @@ def _known(value: object) -> object:
 
 
 def _digest(value: object) -> object:
-    if value == UNKNOWN:
+    if value in (UNKNOWN, None):
         return None
     if not isinstance(value, str) or not _DIGEST.fullmatch(value):
         raise ValueError(f"{value!r} is no digest; write 'sha256:' and 64 digits, 'md5:' and 32, or '{UNKNOWN}'")

@@ -25,6 +25,7 @@ class Verb(NamedTuple):
 VERBS = {
     "at": Verb("neox_commands.data_at", "which documents a step of a run is trained on"),
     "replay": Verb("neox_commands.data_replay", "the batch of a step, made again and compared with what was recorded"),
+    "fetch": Verb("neox_commands.data_fetch", "download corpora, vocabularies and weights"),
     "prepare": Verb("neox_commands.data_prepare", "make a tokenizer and token files from a corpus"),
 }
 """The verbs, in the order in which they are shown."""

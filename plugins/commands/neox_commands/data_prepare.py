@@ -37,13 +37,17 @@ def main(argv: list[str], context: CommandContext) -> int:
     """Prepare a corpus and say what was made."""
     arguments = parser().parse_args(argv)
     from neox_commands.data_progress import stage_progress
-    from neox_core.data.corpora import load_corpus
+    from neox_core.data.corpora import Corpus, load_corpus
     from neox_core.data.prepare import prepare
+    from neox_core.errors import UserError
 
+    corpus = load_corpus(arguments.corpus)
+    if not isinstance(corpus, Corpus):
+        raise UserError(f"'{corpus.name}' is a download; `neox data fetch {corpus.name}` fetches its files")
     started = time.perf_counter()
     with stage_progress() as progress:
         prepared = prepare(
-            load_corpus(arguments.corpus),
+            corpus,
             arguments.data_dir,
             vocab_size=arguments.vocab_size,
             force=arguments.force,
