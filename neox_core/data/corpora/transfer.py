@@ -21,6 +21,7 @@ TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as lost."""
 
 _CHUNK = 1 << 18
+_HEAD = 512  # bytes in which a web page shows
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 _GONE = {404, 410}
 _PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
@@ -37,7 +38,10 @@ class Body(Protocol):
     headers: Message
 
     def read(self, amount: int, /) -> bytes:
-        """The next bytes; none at the end."""
+        """So many of the next bytes, or as many as there are."""
+
+    def read1(self, amount: int, /) -> bytes:
+        """What has come of the next bytes; none at the end."""
 
     def close(self) -> None:
         """End the connection."""
@@ -164,11 +168,13 @@ def _check(answer: Answer, file: RemoteFile) -> None:
 def _receive(answer: Answer, part: PartFile, file: RemoteFile, advance: Advance) -> None:
     size = answer.version.bytes
     advance(part.size, size)
-    while data := answer.body.read(_CHUNK):
-        if part.size == 0 and file.digest is None and _PAGE.match(data):
-            raise Refused("gives a web page in place of the file")
+    data = answer.body.read(_HEAD)
+    if answer.offset == 0 and file.digest is None and _PAGE.match(data):
+        raise Refused("gives a web page in place of the file")
+    while data:
         part.append(data)
         advance(part.size, size)
+        data = answer.body.read1(_CHUNK)
     expected = size if size is not None else file.bytes
     if expected is not None and part.size < expected:
         raise Interrupted(f"the connection ended after {part.size:,} of {expected:,} bytes")
