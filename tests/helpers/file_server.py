@@ -94,12 +94,15 @@ class _Handler(BaseHTTPRequestHandler):
         state.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         served = state.files.get(self.path)
         if served is None:
-            return self._status(404)
+            self._status(404)
+            return
         fault = served.faults.pop(0) if served.faults else Fault()
         if fault.status is not None:
-            return self._status(fault.status, fault.retry_after)
+            self._status(fault.status, fault.retry_after)
+            return
         if served.redirect is not None:
-            return self._redirect(served.redirect)
+            self._redirect(served.redirect)
+            return
         try:
             self._file(served, fault)
         except (BrokenPipeError, ConnectionResetError):
@@ -124,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{size}")
             self.send_header("Content-Length", "0")
-            return self.end_headers()
+            self.end_headers()
+            return
         body = served.content[offset or 0 :]
         self.send_response(200 if offset is None else 206)
         if offset is not None:

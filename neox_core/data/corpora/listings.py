@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urldefrag, urljoin
 
 from neox_core.data.corpora.items import Item, RemoteFile, safe_name
@@ -13,6 +14,7 @@ from neox_core.errors import UserError
 from neox_core.files import write_file
 
 _MOST_PAGES = 1000
+_REJECTED = re.compile(r"index\.html|.*\.files\.json$")  # index pages themselves, and what `keep_listing` writes
 
 
 class _Links(HTMLParser):
@@ -30,6 +32,8 @@ class _Links(HTMLParser):
 def list_files(base: str) -> tuple[RemoteFile, ...]:
     """The files below `base`, in the order of their names; sizes and digests are unknown.
 
+    What `neox data fetch` itself puts beside files (`FILE.json`, `FILE.part`) is left out, so that a served data directory will do.
+
     Raises:
         Refused: a page is not there, or there is no file.
         Interrupted: a page could not be had this time.
@@ -44,8 +48,8 @@ def list_files(base: str) -> tuple[RemoteFile, ...]:
                 pages.append(target)
             elif not target.endswith("/"):
                 names.add(_name(base, target))
-    own = {f"{name}{suffix}" for name in names for suffix in (".json", ".part", ".part.json", ".files.json")}
-    found = sorted(name for name in names - own if not name.startswith("index.html"))
+    own = {f"{name}{suffix}" for name in names for suffix in (".json", ".part", ".part.json")}
+    found = sorted(name for name in names - own if not _REJECTED.match(PurePosixPath(name).name))
     if not found:
         raise Refused("lists no files")
     return tuple(_unknown(name) for name in found)
