@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-
 import pytest
 
 from neox_core.data.corpora import Corpus, load_corpus
@@ -206,7 +204,3 @@ def test_what_is_no_corpus_is_not_loaded_as_one(name):
 def test_several_corpora_in_a_catalogue_are_not_one(mine):
     with pytest.raises(UserError, match="has 2 items"):
         load_corpus(str(mine(ENTRY + ENTRY.replace("[mine]", "[other]"))))
-
-
-def test_catalogue_is_packed_with_the_module():
-    assert {path.name for path in Path(OWN).parent.glob("*.sums")} == {"c4.sums", "c4_openwebtext.sums"}

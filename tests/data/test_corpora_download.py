@@ -321,7 +321,7 @@ def test_nobody_at_the_address_is_tried_again(download):
 
 
 def test_name_without_a_server_is_not(download):
-    with pytest.raises(UserError, match="this machine knows no server of that name|the connection was lost"):
+    with pytest.raises(UserError, match=r"knows no server of that name|connection was lost"):
         download(known(), "http://nobody.invalid/x.bin", names=(), attempts=1)
 
 

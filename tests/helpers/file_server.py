@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -103,10 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
         if served.redirect is not None:
             self._redirect(served.redirect)
             return
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client went away
             self._file(served, fault)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the client went away
 
     def _status(self, status: int, retry_after: str | None = None) -> None:
         self.send_response(status)

@@ -45,3 +45,8 @@ def test_presets_type_marker_and_licence_are_there(contents: set[str], pyproject
     assert {f"neox_core/{preset}" for preset in presets} <= contents
     assert "neox_core/py.typed" in contents
     assert f"neox_toolkit-{pyproject['project']['version']}.dist-info/licenses/LICENSE" in contents
+
+
+def test_catalogue_of_corpora_is_there(contents: set[str]) -> None:
+    names = {"catalogue.toml", "c4.sums", "c4_openwebtext.sums"}
+    assert {f"neox_core/data/corpora/{name}" for name in names} <= contents
