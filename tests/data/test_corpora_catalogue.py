@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 import pytest
 
 from neox_core.data.corpora import Corpus, load_corpus

@@ -208,6 +208,14 @@ def test_connection_that_is_lost_at_the_same_byte_is_given_up(serve, download, t
     assert (tmp_path / "x.bin").read_bytes() == CONTENT
 
 
+def test_connection_that_is_lost_often_is_gone_on_with_as_long_as_something_comes(serve, download, tmp_path):
+    serve(*[Fault(drop_after=120_000)] * 8)
+    download(known(), attempts=2)
+    assert len(serve.server.asked) == 9
+    assert download.notes.waits == [1] * 8
+    assert (tmp_path / "x.bin").read_bytes() == CONTENT
+
+
 def test_file_of_another_size_is_refused_before_it_is_received(serve, download, tmp_path):
     serve(content=CONTENT[:-1])
     with pytest.raises(UserError, match="has a file of 999,999 bytes, which must have 1,000,000"):
@@ -309,6 +317,12 @@ def test_web_page_in_place_of_a_file_is_refused(serve, download, tmp_path, conte
     with pytest.raises(UserError, match="gives a web page in place of the file"):
         download(UNKNOWN)
     assert left(tmp_path) == []
+
+
+def test_web_page_is_not_received_even_where_the_digest_would_tell(serve, download):
+    serve(content=bytes(len(CONTENT)), content_type="text/html")
+    with pytest.raises(UserError, match="gives a web page in place of the file"):
+        download(known())
 
 
 def test_nobody_at_the_address_is_tried_again(download):

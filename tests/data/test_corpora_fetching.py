@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 from file_server import Fault, Served, file_server
 
+from neox_core.data.corpora import listings
 from neox_core.data.corpora.downloaded import DownloadedCorpus
 from neox_core.data.corpora.fetching import Place, fetch, held
 from neox_core.data.corpora.items import Item, RemoteFile
@@ -245,12 +246,21 @@ def test_listing_takes_only_files_below_its_address(server, tmp_path, page, sent
     assert [path for path, _ in server.asked] == ["/w/"]
 
 
-def test_listing_that_links_in_a_circle_ends(server, tmp_path):
-    page = "<a href='/w/'>home</a><a href='/w/sub/'>sub</a><a href='/w/a.pt'>a</a>"
+def test_directories_that_a_page_names_twice_are_asked_for_once(server, tmp_path):
+    page = "<a href='/w/'>home</a><a href='/w/sub/'>icon</a><a href='/w/sub/'>sub</a><a href='/w/a.pt'>a</a>"
     server.files |= {name: Served(page.encode(), content_type="text/html") for name in ("/w/", "/w/sub/")}
     server.files["/w/a.pt"] = Served(b"a")
     found = fetch(listing(server, base=[f"{server.address}w/"]), place(tmp_path))
     assert [file.file.name for file in found] == ["a.pt"]
+    assert [path for path, _ in server.asked] == ["/w/", "/w/sub/", "/w/a.pt"]
+
+
+def test_listing_without_end_is_refused(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(listings, "_MOST_PAGES", 3)
+    for depth in range(1, 9):
+        server.files["/w/" + "d/" * (depth - 1)] = Served(b"<a href='d/'>more</a>", content_type="text/html")
+    with pytest.raises(UserError, match="lists more than 3 directories"):
+        fetch(listing(server, base=[f"{server.address}w/"]), place(tmp_path))
 
 
 def test_listing_that_is_busy_is_asked_again(server, tmp_path):

@@ -40,8 +40,10 @@ def list_files(base: str) -> tuple[RemoteFile, ...]:
     """
     names: set[str] = set()
     pages, seen = [base], {base}
-    while pages and len(seen) <= _MOST_PAGES:
+    while pages:
         page = pages.pop()
+        if len(seen) > _MOST_PAGES:
+            raise Refused(f"lists more than {_MOST_PAGES:,} directories")
         for target in _targets(page):
             if target.endswith("/") and target not in seen:
                 seen.add(target)

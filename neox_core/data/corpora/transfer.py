@@ -106,7 +106,7 @@ def _resumable(address: str, part: PartFile, file: RemoteFile) -> int:
     With a published digest a wrong guess comes to light; without one, only the same version of the same address will do.
     """
     version = part.version
-    if version is None or (file.bytes is not None and part.size > file.bytes):
+    if version is None:
         return 0
     same = version.address == address and version.validator is not None
     return part.size if same or file.digest is not None else 0
