@@ -341,7 +341,7 @@ def test_name_without_a_server_is_not(download):
 
 def test_server_that_says_nothing_more_is_a_lost_connection(serve, download, monkeypatch):
     monkeypatch.setattr(transfer, "TIMEOUT", 0.2)
-    serve(seconds=1.0)
+    serve(Fault(stall_after=1000))
     with pytest.raises(UserError, match="nothing came for 0 seconds"):
         download(known(), attempts=1)
 

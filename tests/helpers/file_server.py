@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ class Fault:
         status: this status in place of the file.
         retry_after: with this header.
         drop_after: only so many bytes of the body, then the connection ends.
+        stall_after: so many bytes of the body, then nothing for as long as the server runs.
         ignore_range: the whole file, whatever part was asked for.
         shift: a part that begins so many bytes later than asked for.
     """
@@ -26,6 +26,7 @@ class Fault:
     status: int | None = None
     retry_after: str | None = None
     drop_after: int | None = None
+    stall_after: int | None = None
     ignore_range: bool = False
     shift: int = 0
 
@@ -41,7 +42,6 @@ class Served:
     length: int | None = None  # said in place of the true one
     chunked: bool = False
     redirect: str | None = None
-    seconds: float = 0.0  # that each tenth of the body takes
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -51,8 +51,8 @@ class FileServer:
     def __init__(self) -> None:
         self.files: dict[str, Served] = {}
         self.asked: list[tuple[str, Mapping[str, str]]] = []
-        self.sent = 0  # bytes of bodies
         self.address = ""
+        self.ended = threading.Event()
 
     def ranges(self) -> list[str | None]:
         """The `Range` of every request."""
@@ -71,6 +71,7 @@ def file_server() -> Iterator[FileServer]:
     try:
         yield state
     finally:
+        state.ended.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -155,14 +156,15 @@ class _Handler(BaseHTTPRequestHandler):
         return int(asked[1]) + fault.shift
 
     def _body(self, body: bytes, served: Served, fault: Fault) -> None:
-        kept = body if fault.drop_after is None else body[: fault.drop_after]
+        most = fault.drop_after if fault.stall_after is None else fault.stall_after
+        kept = body if most is None else body[:most]
         step = max(1, len(body) // 10)
         for begin in range(0, len(kept), step):
             piece = kept[begin : begin + step]
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if served.chunked else piece)
-            self.server_state.sent += len(piece)
-            time.sleep(served.seconds)
-        if served.chunked and fault.drop_after is None:
+        if fault.stall_after is not None:
+            self.server_state.ended.wait()
+        if served.chunked and most is None:
             self.wfile.write(b"0\r\n\r\n")
 
     # One answer a connection, so that a body that is too short is an end.
