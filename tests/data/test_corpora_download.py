@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import random
@@ -17,7 +19,7 @@ from hypothesis import given, settings, strategies as st
 from neox_core.data.corpora import transfer
 from neox_core.data.corpora.download import Download, Unavailable
 from neox_core.data.corpora.items import RemoteFile
-from neox_core.data.corpora.part_file import PartFile
+from neox_core.data.corpora.part_file import PartFile, Version
 from neox_core.data.corpora.retries import Retries
 from neox_core.errors import UserError
 
@@ -351,6 +353,35 @@ def test_second_process_is_refused(serve, download, tmp_path):
     with PartFile(tmp_path / "x.bin"), pytest.raises(UserError, match="is being fetched by another process"):
         download(known())
     download(known())
+
+
+def test_file_that_another_process_publishes_at_that_moment_is_left_alone(tmp_path, monkeypatch):
+    path, part_path = tmp_path / "x.bin", tmp_path / "x.bin.part"
+    part_path.write_bytes(b"whole")
+    flock = fcntl.flock
+
+    def publish_first(*arguments):
+        if not path.exists():
+            part_path.rename(path)
+        flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", publish_first)
+    with PartFile(path) as part:
+        assert part.size == 0
+        part.begin(Version("http://example.org/x.bin"))
+        part.append(b"new")
+    assert path.read_bytes() == b"whole"
+    assert part_path.read_bytes() == b"new"
+
+
+def test_file_system_without_locks_will_do(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with PartFile(tmp_path / "x.bin") as part:
+        part.append(b"x")
+    assert (tmp_path / "x.bin.part").read_bytes() == b"x"
 
 
 def test_full_disk_says_how_to_go_on(tmp_path):

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,7 @@ from neox_core.errors import UserError
 from neox_core.files import make_directory, publish, write_file
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,9 @@ class PartFile:
         self._about = path.with_name(f"{path.name}.part.json")
         try:
             make_directory(path.parent)
-            self._stream = self._part.open("ab", buffering=0)
+            self._stream = self._locked()
         except OSError as error:
             raise self._refused(error) from error
-        try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._stream.close()
-            raise UserError(
-                f"{path} is being fetched by another process; wait for it, or end it and try again"
-            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +58,7 @@ class PartFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.size == 0:
+        if self.size == 0 and self._is_there(self._stream):
             self._about.unlink(missing_ok=True)
             self._part.unlink(missing_ok=True)
         self._stream.close()
@@ -107,9 +102,43 @@ class PartFile:
 
     def publish(self) -> None:
         """Give the file its name, in one step, when all of it is on disk."""
-        os.fsync(self._stream.fileno())
-        publish(self._part, self.path)
-        self._about.unlink(missing_ok=True)
+        try:
+            os.fsync(self._stream.fileno())
+            publish(self._part, self.path)
+            self._about.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _locked(self) -> FileIO:
+        """The file, open to append to; nobody else has it."""
+        while True:
+            stream = self._part.open("ab", buffering=0)
+            try:
+                self._lock(stream)
+                if self._is_there(stream):
+                    return stream
+            except BaseException:
+                stream.close()
+                raise
+            stream.close()  # its last owner gave it another name, or removed it
+
+    def _lock(self, stream: FileIO) -> None:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"{self.path} is being fetched by another process; wait for it, or end it and try again"
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:  # on a file system without locks, processes are not kept apart
+                raise
+
+    def _is_there(self, stream: FileIO) -> bool:
+        """Whether the open file still has its name."""
+        try:
+            return os.path.samestat(os.fstat(stream.fileno()), self._part.stat())
+        except FileNotFoundError:
+            return False
 
     def _refused(self, error: OSError) -> UserError:
         if error.errno in _FULL:
