@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -91,6 +92,16 @@ def test_file_that_came_by_another_way_is_known_by_its_digest(server, tmp_path):
     record = json.loads((directory / "00.jsonl.json").read_text())
     assert record["address"] is None
     assert record["sha256"] == hashlib.sha256(CONTENTS["00.jsonl"]).hexdigest()
+
+
+def test_files_in_a_directory_that_nobody_may_write_to_are_used(server, tmp_path, monkeypatch):
+    directory = tmp_path / "some"
+    directory.mkdir()
+    for name, content in CONTENTS.items():
+        (directory / name).write_bytes(content)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != directory)  # root may write everywhere
+    assert states(fetch(item(server), place(tmp_path))) == [State.WHOLE] * 3
+    assert sorted(path.name for path in directory.iterdir()) == sorted(CONTENTS)
 
 
 @pytest.mark.parametrize("recorded", [False, True])

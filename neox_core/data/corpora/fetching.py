@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,10 +79,12 @@ def fetch(item: Item, place: Place) -> list[Held]:
     states = {file.name: State.MISSING if place.force else _state(item, file, place) for file in files}
     missing = [file for file in files if states[file.name] in (State.MISSING, State.PART)]
     _require_space(place.directory(item), sum(_rest(file, place.path(item, file)) for file in missing))
+    fetched = set()
     for file in missing:
         _download(item, file, place)
         states[file.name] = State.WHOLE
-    return [Held(file, place.path(item, file), states[file.name], file in missing) for file in files]
+        fetched.add(file.name)
+    return [Held(file, place.path(item, file), states[file.name], file.name in fetched) for file in files]
 
 
 def held(item: Item, place: Place, *, verify: bool = False) -> list[Held]:
@@ -107,7 +110,7 @@ def _state(item: Item, file: RemoteFile, place: Place) -> State:
             f"{path} is there, but is not what it must be (its size or digest differs). Move it away, or fetch it again "
             "with --force."
         )
-    if state is State.WHOLE and read_record(path) is None:
+    if state is State.WHOLE and read_record(path) is None and os.access(path.parent, os.W_OK):
         _record_found(path, file)
     return state
 
