@@ -105,7 +105,7 @@ def test_documents_that_would_be_cut():
 def test_documents_of_which_none_may_serve_are_refused(documents):
     sizes, usable = np.array([3, 4, 5], np.int32), np.array([False, False, True])
     documents = np.array(documents, np.int32)
-    with pytest.raises(UserError, match=r"None of the \d documents .* allow_chopped"):
+    with pytest.raises(UserError, match=r"None of the \d documents .*allow_chopped"):
         until_overflow(sizes, documents, num_samples=2, seq_length=4, seed=1, usable=usable)
     with pytest.raises(UserError, match=r"None of the \d documents"):
         unpacked(documents, num_samples=2, seed=1, usable=usable)
