@@ -134,16 +134,16 @@ class _Patience:
     builder: Builder
     start: float = field(default_factory=time.monotonic)
     pause: float = 0.01
-    news: float = _NEWS
+    messages: int = 0
 
     def wait(self) -> None:
         """Pause; raises `UserError` when the limit is reached."""
         waited = time.monotonic() - self.start
         if waited >= self.builder.limit:
             raise UserError(self._given_up(waited))
-        if waited >= self.news:
+        if waited >= (self.messages + 1) * _NEWS:
             self.builder.say(f"Waiting for {self.files.record_path}, which another process makes, for {waited:.0f} s")
-            self.news += _NEWS
+            self.messages += 1
         time.sleep(self.pause)
         self.pause = min(2 * self.pause, _LONGEST_PAUSE)
 
