@@ -55,25 +55,38 @@ def stored_arrays(files: ArrayFiles, recipe: Recipe, builder: Builder) -> Arrays
     Raises:
         UserError: they cannot be made or written, or did not appear in time.
     """
-    search, patience = _Search(files, recipe, builder), _Patience(files, builder)
-    while (found := search()) is None:
+    search, patience = _Search(files, recipe), _Patience(files, builder)
+    while (found := search.recorded()) is None:
         if builder.builds:
             with _lock(files.lock_path) as lock:
                 if lock is not _Lock.TAKEN:
-                    return search() or _built(search, alone=lock is _Lock.HELD)
+                    return _adopted_or_built(search, builder, alone=lock is _Lock.HELD)
+        elif (found := search.adopted()) is not None:
+            return found
         patience.wait()
     return found
 
 
-def _built(search: _Search, *, alone: bool) -> Arrays:
-    """Make and write the arrays; `alone`: nobody else does."""
-    files, recipe, builder = search.place(), search.recipe, search.builder
-    builder.say(f"Making {files.base}_*.npy")
+def _adopted_or_built(search: _Search, builder: Builder, *, alone: bool) -> Arrays:
+    """What others have finished meanwhile, or arrays without a record, or those made here; `alone`: nobody else makes any."""
+    if (found := search.recorded()) is not None:
+        return found
     if alone:
-        files.remove_leftovers()
+        search.remove_leftovers()
+    if (found := search.adopted()) is not None:
+        with suppress(UserError):  # without a record they are checked again in every run
+            search.files.write_record(search.recipe.digest)
+        return found
+    return _built(search.place(), search.recipe, builder)
+
+
+def _built(files: ArrayFiles, recipe: Recipe, builder: Builder) -> Arrays:
+    builder.say(f"Making {files.base}_*.npy")
     arrays = recipe.build()
     try:
         files.write(arrays, recipe.digest)
+    except OSError as error:
+        raise UserError(f"{files.base}_*.npy cannot be written: {error}. {_ELSEWHERE}") from error
     except UserError as error:
         raise UserError(f"{error} {_ELSEWHERE}") from error
     return files.load(files.record()) or arrays
@@ -84,34 +97,32 @@ _ELSEWHERE = "The setting data_cache_path names a directory for the indices of a
 
 @dataclass(slots=True)
 class _Search:
-    """Looks for the arrays. Arrays without a record are checked once, and again when they have changed."""
+    """Looks for the arrays: under the plain name, and apart from somebody else's that have it."""
 
     files: ArrayFiles
     recipe: Recipe
-    builder: Builder
     rejected: set[object] = field(default_factory=set)
 
-    def __call__(self) -> Arrays | None:
-        for files in (self.files, self.files.apart(self.recipe.digest)):
+    @property
+    def apart(self) -> ArrayFiles:
+        """The set beside one that was made from something else."""
+        return self.files.apart(self.recipe.digest)
+
+    def recorded(self) -> Arrays | None:
+        """Arrays whose record says that they are those."""
+        for files in (self.files, self.apart):
             record = files.record()
-            if record is None:
-                arrays = self.adopted(files)
-            else:
-                arrays = files.load(record) if record.digest == self.recipe.digest else None
-            if arrays is not None:
+            if record and record.digest == self.recipe.digest and (arrays := files.load(record)):
                 return arrays
         return None
 
-    def adopted(self, files: ArrayFiles) -> Arrays | None:
-        """Arrays without a record that will do."""
-        signature = files.signature()
-        if self.recipe.adopts is None or signature is None or signature in self.rejected:
+    def adopted(self) -> Arrays | None:
+        """Arrays without a record that will do. They are checked once, and again when they have changed."""
+        signature = self.files.signature()
+        if not self.recipe.adopts or self.files.record() or signature is None or signature in self.rejected:
             return None
-        arrays = files.load()
+        arrays = self.files.load()
         if arrays is not None and self.recipe.adopts(arrays):
-            if self.builder.builds:
-                with suppress(UserError):  # without a record they are checked again in the next run
-                    files.write_record(self.recipe.digest)
             return arrays
         self.rejected.add(signature)
         return None
@@ -123,7 +134,12 @@ class _Search:
             theirs = self.recipe.adopts is not None and self.files.load() is not None
         else:
             theirs = record.digest != self.recipe.digest
-        return self.files.apart(self.recipe.digest) if theirs else self.files
+        return self.apart if theirs else self.files
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left unfinished."""
+        self.files.remove_leftovers()
+        self.apart.remove_leftovers()
 
 
 @dataclass(slots=True)
@@ -163,20 +179,21 @@ class _Patience:
 class _Lock(Enum):
     HELD = "held by this process"
     TAKEN = "held by another"
-    NONE = "the file system has none"
+    NONE = "there can be none here"
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[_Lock]:
     """Hold the lock in the block, if it is free; the kernel frees it when this process ends, however it does.
 
-    Where the file system has no locks, it is gone without: whoever builds, builds the same, and publishes it in one step.
+    Where there can be no lock it is gone without: whoever builds, builds the same, and publishes it in one step.
     """
     try:
         make_directory(path.parent)
         stream = path.open("ab")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error}. {_ELSEWHERE}") from error
+    except OSError:
+        yield _Lock.NONE
+        return
     with stream:
         lock = _locked(stream, path)
         try:
