@@ -16,7 +16,8 @@ from checkpoint_worlds import Lines, fork, wait
 
 from neox_core.data.samples import building
 from neox_core.data.samples.array_files import ArrayFiles
-from neox_core.data.samples.building import Builder, Recipe, stored_arrays
+from neox_core.data.samples.array_search import Recipe
+from neox_core.data.samples.building import Builder, stored_arrays
 from neox_core.data.samples.index_files import stored_index
 from neox_core.data.samples.index_request import IndexRequest
 from neox_core.errors import UserError

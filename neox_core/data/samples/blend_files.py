@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neox_core.data.samples.array_files import ArrayFiles, Arrays
+from neox_core.data.samples.array_search import Recipe
 from neox_core.data.samples.blending import BlendIndex, Stage, blend_index
-from neox_core.data.samples.building import Builder, Recipe, stored_arrays
+from neox_core.data.samples.building import Builder, stored_arrays
 
 STORED_FROM = 1_000_000
 """Samples from which on a blend is kept in files; a smaller one takes less than 0.1 s to make."""

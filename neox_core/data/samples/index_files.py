@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from neox_core.data.samples.array_files import ArrayFiles, Arrays
-from neox_core.data.samples.building import Builder, Recipe, stored_arrays
+from neox_core.data.samples.array_search import Recipe
+from neox_core.data.samples.building import Builder, stored_arrays
 from neox_core.data.samples.index_checks import belongs
 from neox_core.data.samples.index_request import IndexRequest
 from neox_core.data.samples.sample_index import SampleIndex
