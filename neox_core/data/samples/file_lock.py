@@ -39,7 +39,7 @@ def locked(path: Path) -> Iterator[Lock]:
             yield held
         finally:
             if held is Lock.HELD:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
 def _tried(stream: BinaryIO, path: Path) -> Lock:
