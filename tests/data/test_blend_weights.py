@@ -32,7 +32,7 @@ def test_weights_by_documents_as_gpt_neox_has_them():
     weights = weights_by_num_documents([80, 40], 0.3, compat=True)
     assert samples_of_each(weights, 32) == [13, 20]
     assert samples_of_each(weights, 4) == [2, 3]
-    assert weights == pytest.approx([0.381067, 0.618933], abs=1e-6)
+    assert weights == pytest.approx([2**0.3 / (2**0.3 + 2), 2 / (2**0.3 + 2)])
 
 
 def test_weights_by_documents_follow_the_power_of_the_shares():
