@@ -34,16 +34,17 @@ def document_sizes(documents: int, tokens: int) -> np.ndarray:
 
 def best_seconds(works: dict[str, Callable[[], object]], turns: int = TURNS) -> dict[str, float]:
     """The least CPU time of each. They take turns, so that each has its share of whatever else the machine does."""
-    return {name: min(times) for name, times in zip(works, zip(*(turn(works) for _ in range(turns))), strict=True)}
+    rounds = [turn(works) for _ in range(turns)]
+    return {name: min(seconds[name] for seconds in rounds) for name in works}
 
 
-def turn(works: dict[str, Callable[[], object]]) -> list[float]:
-    times = []
-    for work in works.values():
+def turn(works: dict[str, Callable[[], object]]) -> dict[str, float]:
+    seconds = {}
+    for name, work in works.items():
         start = time.process_time()
         work()
-        times.append(time.process_time() - start)
-    return times
+        seconds[name] = time.process_time() - start
+    return seconds
 
 
 def packed_against_numpy() -> dict[str, float]:
