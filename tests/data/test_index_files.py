@@ -190,6 +190,18 @@ def test_a_damaged_index_is_made_again(tmp_path, damage, with_record):
     assert arrays(stored_index(tmp_path / "base", REQUEST, Builder())) == arrays(REQUEST.build())
 
 
+def test_an_array_that_was_replaced_after_the_record_is_made_again(tmp_path):
+    stored_index(tmp_path / "base", REQUEST, Builder())
+    np.save(tmp_path / "base_shuffle_idx.npy", np.arange(1000, dtype=np.uint32))
+    assert arrays(stored_index(tmp_path / "base", REQUEST, Builder())) == arrays(REQUEST.build())
+
+
+def test_arrays_of_two_indices_do_not_belong(tmp_path):
+    request = of_pack("pack_until_overflow")
+    more = replace(request, demand=21).build()
+    assert not belongs(replace(more, shuffle_idx=request.build().shuffle_idx), request)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 9, "digest": "", "bytes": {}}', "\ufffd"])
 def test_a_record_that_cannot_be_read_counts_for_nothing(tmp_path, content):
     stored_index(tmp_path / "base", REQUEST, Builder())
