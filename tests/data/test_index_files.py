@@ -202,6 +202,14 @@ def test_arrays_of_two_indices_do_not_belong(tmp_path):
     assert not belongs(replace(more, shuffle_idx=request.build().shuffle_idx), request)
 
 
+def test_what_gpt_neox_made_is_used_where_neither_lock_nor_record_can_be_written(tmp_path):
+    theirs = replace(REQUEST, seed=99).build()
+    write_as_gpt_neox(tmp_path / "base", theirs)
+    for name in (".base.lock", "base_index.json"):
+        (tmp_path / name).mkdir()
+    assert arrays(stored_index(tmp_path / "base", REQUEST, Builder())) == arrays(theirs)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 9, "digest": "", "bytes": {}}', "\ufffd"])
 def test_a_record_that_cannot_be_read_counts_for_nothing(tmp_path, content):
     stored_index(tmp_path / "base", REQUEST, Builder())
