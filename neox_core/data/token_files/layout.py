@@ -30,9 +30,9 @@ DTYPES: dict[int, np.dtype[Any]] = {
 """Element types by the code that the index stores."""
 
 
-def dtype_for_vocabulary(vocab_size: int) -> np.dtype[Any]:
-    """The element type in which GPT-NeoX stores ids of a vocabulary: uint16 below 65,500 entries, else int32."""
-    return np.dtype("<u2" if vocab_size < 65500 else "<i4")
+def dtype_for_vocabulary(vocab_size: int, impl: Format = "mmap") -> np.dtype[Any]:
+    """The element type in which GPT-NeoX stores ids of a vocabulary: uint16 below 65,500 entries, else int32; int32 if `cached`."""
+    return np.dtype("<u2" if impl == "mmap" and vocab_size < 65500 else "<i4")
 
 
 def dtype_code(dtype: np.dtype[Any]) -> int:
