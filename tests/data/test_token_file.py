@@ -91,7 +91,7 @@ def test_missing_file_is_named(pair, missing):
 @pytest.mark.parametrize(
     ("offset", "new", "says"),
     [
-        (0, b"TNTIDX\x00\x00", "not the index of a memory-mapped token file"),
+        (0, b"TNTADX\x00\x00", "not the index of a token file"),
         (9, struct.pack("<Q", 2), "version 2"),
         (17, b"\x09", "type code 9"),
         (17, b"\x00", "type code 0"),

@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from neox_core.data.token_files.layout import DTYPES, MMAP_HEADER, MMAP_MAGIC, VERSION, Format
-from neox_core.errors import UserError
+from neox_core.data.token_files.index import Index
+from neox_core.data.token_files.index_reading import read_index
+from neox_core.data.token_files.layout import Format
+from neox_core.errors import UserError, did_you_mean
 
-_ENTRIES_AT_ONCE = 1 << 20  # checked in pieces: an index may have hundreds of millions of entries
-_FARTHEST = 1 << 62  # bytes; no file is so long, and ends of documents computed from smaller starts cannot overflow
+_SEQUENCES = 1 << 20  # looked at together when streaming
+_TOKENS = 1 << 20  # of a piece
 
 
 class TokenFile:
-    """Read access to the documents of a token file; nothing is copied until it is used.
+    """The sequences of token ids in a pair of files; nothing is copied, or read, until it is used. `open_tokens` makes it.
 
-    Raises `UserError` when a file is missing or damaged, or when the two do not belong together.
+    Training takes each sequence as a document. Can be pickled: it is opened again by its prefix.
+
+    Args:
+        prefix: of the files.
+        index: what `PREFIX.idx` says.
+        content: `PREFIX.bin`; None for an empty one.
     """
 
-    def __init__(self, prefix: str | Path) -> None:
-        self.prefix = str(prefix)
-        self.format: Format = "mmap"
-        self.notices: tuple[str, ...] = ()
-        index_path = Path(f"{prefix}.idx")
-        index = _map_bytes(index_path)
-        self.dtype, count = _read_header(index_path, index)
-        starts_at = MMAP_HEADER.size + 4 * count
-        documents_at = starts_at + 8 * count
-        self.sizes: npt.NDArray[np.int32] = index[MMAP_HEADER.size : starts_at].view("<i4")
-        """Tokens in each document, int32 [documents]."""
-        self.document_index: npt.NDArray[np.int64] = index[documents_at:].view("<i8")
-        """What the index stores beside the sizes; training takes every entry of `sizes` as a document and ignores it."""
-        starts = index[starts_at:documents_at].view("<i8")
-
-        tokens_path = Path(f"{prefix}.bin")
-        content = _map_bytes(tokens_path)
-        expected = _described_length(index_path, self.sizes, starts, self.dtype.itemsize)
-        if len(content) != expected:
-            raise UserError(
-                f"{tokens_path}: the file has {len(content)} bytes where its index ({index_path.name}) describes {expected}: "
-                "it is damaged, or the two do not belong together. Copy or make both again."
-            )
-        self._starts = starts
-        self._tokens: npt.NDArray[Any] = content.view(self.dtype)
+    def __init__(self, prefix: str, index: Index, content: mmap.mmap | None) -> None:
+        self.prefix = prefix
+        self.format: Format = index.format
+        self.dtype = index.dtype
+        self.sizes = index.sizes
+        """Tokens in each sequence, int32 [sequences]."""
+        self.document_index = index.document_index
+        """At which sequence each document begins, and the number of sequences, int64, as stored; training ignores it."""
+        self.notices = index.notices
+        """What a user should know about the files."""
+        self._content = content
+        self._tokens: npt.NDArray[Any] = np.frombuffer(b"" if content is None else content, self.dtype)
+        self._starts = index.starts
+        self._per_token = self.dtype.itemsize // index.unit
+        # These give integers, several times faster than indexing does.
+        self._start_of, self._size_of = index.starts.item, index.sizes.item
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -54,65 +56,94 @@ class TokenFile:
         return self.get(i)
 
     def get(self, i: int, offset: int = 0, length: int | None = None) -> npt.NDArray[Any]:
-        """Tokens `offset` to `offset + length` (default: to the end) of document `i`: a read-only view, [length]."""
-        start = int(self._starts[i]) // self.dtype.itemsize
-        document = self._tokens[start : start + int(self.sizes[i])]
-        return document[offset : None if length is None else offset + length]
+        """Tokens `offset` to `offset + length` (default: to the end) of sequence `i`: a read-only view, at most [length]."""
+        start = self._start_of(i) // self._per_token
+        size = self._size_of(i)
+        end = size if length is None else min(size, offset + length)
+        return self._tokens[start + offset : start + end]
+
+    def stream(self, first: int = 0, last: int | None = None) -> Iterator[npt.NDArray[Any]]:
+        """The tokens of sequences `first` to `last` (default: all), one after the other, in views of a million at most.
+
+        Memory does not grow: that of a view is given back when the next one is asked for.
+        """
+        last = len(self) if last is None else last
+        for begin in range(first, last, _SEQUENCES):
+            starts = self._starts[begin : min(begin + _SEQUENCES, last)] // self._per_token
+            ends = starts + self.sizes[begin : begin + len(starts)]
+            cuts = [0, *(np.flatnonzero(starts[1:] != ends[:-1]) + 1).tolist(), len(starts)]
+            for run, after in pairwise(cuts):
+                yield from self._pieces(int(starts[run]), int(ends[after - 1]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_tokens, (self.prefix,)
+
+    def _pieces(self, start: int, end: int) -> Iterator[npt.NDArray[Any]]:
+        for at in range(start, end, _TOKENS):
+            after = min(at + _TOKENS, end)
+            yield self._tokens[at:after]
+            if self._content is not None:
+                page = at * self.dtype.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
+                self._content.madvise(mmap.MADV_DONTNEED, page, after * self.dtype.itemsize - page)
 
 
-def _map_bytes(path: Path) -> npt.NDArray[np.uint8]:
+def open_tokens(prefix: str | Path, impl: str = "infer") -> TokenFile:
+    """Open the token files of a prefix, which are checked against each other; only the index is read.
+
+    Args:
+        prefix: the part before `.bin` and `.idx`.
+        impl: format that the files must have, `mmap` or `cached`; `infer` for either.
+
+    Raises:
+        UserError: a file is missing or damaged, the two do not belong together, or have another format.
+    """
+    check_impl(impl)
+    index_path, tokens_path = Path(f"{prefix}.idx"), Path(f"{prefix}.bin")
+    while True:
+        index_file, tokens_file = _map(index_path), _map(tokens_path)
+        if index_file.is_at(index_path):
+            break  # a writer takes the index away before it changes the tokens: these belong together
+    index = read_index(index_path, np.frombuffer(index_file.content or b"", np.uint8), tokens_file.length)
+    if index.end() != tokens_file.length:
+        raise UserError(
+            f"{tokens_path}: the file has {tokens_file.length} bytes where its index ({index_path.name}) describes {index.end()}: "
+            "it is damaged, or the two do not belong together. Copy or make both again."
+        )
+    if impl not in ("infer", index.format):
+        asked = f"data_impl asks for {impl}; set data_impl: infer, or {index.format}"
+        raise UserError(f"{index_path}: the files have the format {index.format}, and {asked}")
+    return TokenFile(str(prefix), index, tokens_file.content)
+
+
+def check_impl(impl: str, known: tuple[str, ...] = ("infer", "mmap", "cached")) -> None:
+    """Raises `UserError` when `impl` is no format."""
+    if impl == "lazy":
+        raise UserError(
+            "data_impl: 'lazy' is what GPT-NeoX's tools call writing the cached format; set infer or cached"
+        )
+    if impl not in known:
+        raise UserError(f"data_impl: there is no format '{impl}'; {did_you_mean(impl, known)}")
+
+
+class _Mapped(NamedTuple):
+    content: mmap.mmap | None  # an empty file cannot be mapped
+    status: os.stat_result
+
+    @property
+    def length(self) -> int:
+        return self.status.st_size
+
+    def is_at(self, path: Path) -> bool:
+        return path.exists() and os.path.samestat(self.status, path.stat())
+
+
+def _map(path: Path) -> _Mapped:
     try:
-        if path.stat().st_size == 0:
-            return np.empty(0, np.uint8)  # an empty file cannot be mapped
-        # A plain array over the map: slicing the memmap class itself costs several times as much.
-        return np.asarray(np.memmap(path, np.uint8, mode="r"))
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            return _Mapped(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) if status.st_size else None, status)
     except OSError as error:
         raise UserError(
             f"{path}: this token file cannot be read ({error.strerror}). A data path is the part before `.bin` and `.idx` of two "
             "files that exist; check it, or make the files (`neox data prepare`)."
         ) from error
-
-
-def _read_header(path: Path, index: npt.NDArray[np.uint8]) -> tuple[np.dtype[Any], int]:
-    """Element type and number of documents, of an index that is as long as it says."""
-    if len(index) < MMAP_HEADER.size:
-        raise _truncated(path, len(index), MMAP_HEADER.size)
-    magic, version, code, count, entries = MMAP_HEADER.unpack(index[: MMAP_HEADER.size].tobytes())
-    if magic != MMAP_MAGIC:
-        raise UserError(
-            f"{path}: this is not the index of a memory-mapped token file: it begins with {magic!r} where "
-            f"{MMAP_MAGIC!r} is expected. Make the files again in the mmap format."
-        )
-    if version != VERSION:
-        raise UserError(
-            f"{path}: format version {version} cannot be read; the only version is {VERSION}. Make the files again."
-        )
-    if code not in DTYPES:
-        known = ", ".join(f"{known} ({dtype.name})" for known, dtype in DTYPES.items())
-        raise UserError(f"{path}: element type code {code} is unknown; the codes are {known}. Make the files again.")
-    expected = MMAP_HEADER.size + 12 * count + 8 * entries
-    if len(index) != expected:
-        raise _truncated(path, len(index), expected)
-    return DTYPES[code], count
-
-
-def _truncated(path: Path, length: int, expected: int) -> UserError:
-    what = "truncated" if length < expected else "too long"
-    return UserError(
-        f"{path}: the index is {what}: {length} bytes where {expected} are expected. Copy or make the files again."
-    )
-
-
-def _described_length(path: Path, sizes: npt.NDArray[np.int32], starts: npt.NDArray[np.int64], itemsize: int) -> int:
-    """Bytes of tokens that the index at `path` describes: where its last document ends."""
-    end = 0
-    for first in range(0, len(sizes), _ENTRIES_AT_ONCE):
-        start = starts[first : first + _ENTRIES_AT_ONCE]
-        size = sizes[first : first + _ENTRIES_AT_ONCE]
-        if size.min() < 0 or start.min() < 0 or start.max() > _FARTHEST or np.any(start % itemsize):
-            raise UserError(
-                f"{path}: the index is damaged: a document has a negative size or an impossible start. "
-                "Copy or make the files again."
-            )
-        end = max(end, int((start + size.astype(np.int64) * itemsize).max()))
-    return end
