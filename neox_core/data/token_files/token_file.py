@@ -67,13 +67,23 @@ class TokenFile:
 
         Memory does not grow: that of a view is given back when the next one is asked for.
         """
+        for start, end in self.runs(first, last):
+            yield from self._pieces(start, end)
+
+    def runs(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
+        """Where the tokens of sequences `first` to `last` lie in the file: begin and end of what lies together."""
         last = len(self) if last is None else last
         for begin in range(first, last, _SEQUENCES):
             starts = self._starts[begin : min(begin + _SEQUENCES, last)] // self._per_token
             ends = starts + self.sizes[begin : begin + len(starts)]
-            cuts = [0, *(np.flatnonzero(starts[1:] != ends[:-1]) + 1).tolist(), len(starts)]
-            for run, after in pairwise(cuts):
-                yield from self._pieces(int(starts[run]), int(ends[after - 1]))
+            cuts = np.flatnonzero(starts[1:] != ends[:-1]) + 1
+            for run, after in pairwise([0, *cuts.tolist(), len(starts)]):
+                yield int(starts[run]), int(ends[after - 1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of `.bin`."""
+        return self._tokens.nbytes
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_tokens, (self.prefix,)
