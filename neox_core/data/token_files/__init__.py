@@ -2,7 +2,7 @@
 
 from neox_core.data.token_files.counting import Counts, count, document_ends
 from neox_core.data.token_files.layout import DTYPES, dtype_for_vocabulary
-from neox_core.data.token_files.merging import extract, merge, prefixes_in
+from neox_core.data.token_files.merging import extract, merge, prefixes_in, require_other
 from neox_core.data.token_files.resumable_writer import ResumableWriter, State, WorkingFilesError
 from neox_core.data.token_files.token_file import TokenFile, open_tokens
 from neox_core.data.token_files.verifying import MASKED, Verified, verify
@@ -27,5 +27,6 @@ __all__ = [
     "open_tokens",
     "prefixes_in",
     "remove_working_files",
+    "require_other",
     "verify",
 ]

@@ -27,6 +27,11 @@ VERBS = {
     "replay": Verb("neox_commands.data_replay", "the batch of a step, made again and compared with what was recorded"),
     "fetch": Verb("neox_commands.data_fetch", "download corpora, vocabularies and weights"),
     "prepare": Verb("neox_commands.data_prepare", "make a tokenizer and token files from a corpus"),
+    "merge": Verb("neox_commands.data_merge", "put token files together"),
+    "split": Verb("neox_commands.data_split", "cut token files into training, validation and test"),
+    "count": Verb("neox_commands.data_count", "documents and tokens of token files"),
+    "show": Verb("neox_commands.data_show", "facts of token files, and their documents"),
+    "verify": Verb("neox_commands.data_verify", "read token files from end to end"),
 }
 """The verbs, in the order in which they are shown."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neox_commands.json_text import json_text
 from neox_core.cli.config.subject import FILES, read
 from neox_core.cli.plots import Plot, Series, for_stream, svg
 from neox_core.cli.tables import table
@@ -98,7 +97,7 @@ def coordinate_check(argv: list[str], context: CommandContext) -> int:
     verdicts = checks(found)
     shown = plot(options, verdicts)
     rows = [["mean absolute size", *map(str, options.widths), "grows as", ""], *map(row, verdicts)]
-    numbers = json.dumps(without_nan(as_data(options, args, found, verdicts)), indent=1) + "\n"
+    numbers = json_text(as_data(options, args, found, verdicts)) + "\n"
     done = write_asked_for({options.svg: svg(shown), options.json: numbers})
     print(for_stream(shown, sys.stdout), table(rows), verdict(options, verdicts), *done, sep="\n\n")
     return 0 if options.standard or all(check.is_flat for check in verdicts) else 1
@@ -161,15 +160,6 @@ def verdict(options: argparse.Namespace, verdicts: list[Check]) -> str:
         return f"{span}: flat; every quantity is within {worst.spread:.0%} of its mean over the widths"
     number = sum(not check.is_flat for check in verdicts)
     return f"{span}: not flat; {number} of {len(verdicts)} quantities depend on the width, most of all {worst.name}"
-
-
-def without_nan(value: Any) -> Any:
-    """Data as JSON can hold it: null for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {name: without_nan(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_data(
