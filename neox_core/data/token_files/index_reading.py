@@ -62,10 +62,9 @@ def _read_mmap(path: Path, content: Bytes, tokens_length: int) -> Index:
         unit=1,
         document_index=content[documents_at:].view("<i8"),
     )
-    if code in _SWAPPED:
+    if code in _SWAPPED and not _fills(index, tokens_length):
         other = replace(index, dtype=DTYPES[_SWAPPED[code]], notices=(_swap_notice(path, code),))
-        if index.end() != tokens_length and other.end() == tokens_length:
-            return other
+        return other if _fills(other, tokens_length) else index
     return index
 
 
@@ -87,6 +86,11 @@ def _read_cached(path: Path, content: Bytes, tokens_length: int) -> Index:
     if int(starts[-1]) * width != tokens_length:
         raise index.damaged(f"it ends at element {starts[-1]} of tokens of {tokens_length} bytes")
     return index
+
+
+def _fills(index: Index, tokens_length: int) -> bool:
+    """Whether all sequences together are as long as the tokens."""
+    return int(index.sizes.sum(dtype=np.int64)) * index.dtype.itemsize == tokens_length
 
 
 def _check_flat(index: Index, first_sizes: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:

@@ -1,4 +1,4 @@
-"""How the verbs of `neox data` show what they found: a table for people, or JSON."""
+"""Tables and notices of the verbs of `neox data`."""
 
 from __future__ import annotations
 
