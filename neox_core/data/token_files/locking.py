@@ -7,6 +7,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from neox_core.data.token_files.identity import is_at
 from neox_core.errors import UserError
 
 _held: set[Path] = set()  # a process does not exclude itself by a lock on a file
@@ -43,7 +44,7 @@ class PrefixLock:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 self._lock(descriptor)
-                if _is_at(descriptor, self._path):
+                if is_at(os.fstat(descriptor), self._path):
                     return descriptor
             except BaseException:
                 os.close(descriptor)
@@ -65,10 +66,3 @@ class PrefixLock:
         return UserError(
             f"{prefix}: another process is writing these token files; wait for it, or choose another prefix"
         )
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neox_core.data.token_files.identity import is_at
 from neox_core.data.token_files.index import Index
 from neox_core.data.token_files.index_reading import read_index
 from neox_core.data.token_files.layout import Format
@@ -111,7 +112,7 @@ def open_tokens(prefix: str | Path, impl: str = "infer") -> TokenFile:
     index_path, tokens_path = Path(f"{prefix}.idx"), Path(f"{prefix}.bin")
     while True:
         index_file, tokens_file = _map(index_path), _map(tokens_path)
-        if index_file.is_at(index_path):
+        if is_at(index_file.status, index_path):
             break  # a writer takes the index away before it changes the tokens: these belong together
     index = read_index(index_path, np.frombuffer(index_file.content or b"", np.uint8), tokens_file.length)
     if index.end() != tokens_file.length:
@@ -142,9 +143,6 @@ class _Mapped(NamedTuple):
     @property
     def length(self) -> int:
         return self.status.st_size
-
-    def is_at(self, path: Path) -> bool:
-        return path.exists() and os.path.samestat(self.status, path.stat())
 
 
 def _map(path: Path) -> _Mapped:
