@@ -42,7 +42,7 @@ def typed_documents(draw):
     return dtype, draw(st.lists(st.lists(sequence, max_size=3), max_size=8))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(case=typed_documents(), impl=st.sampled_from(["mmap", "cached"]))
 def test_any_documents_are_written_to_the_byte_and_read_back(tmp_path_factory, case, impl):
     dtype, documents = case
@@ -60,7 +60,7 @@ def test_any_documents_are_written_to_the_byte_and_read_back(tmp_path_factory, c
     assert tokens.document_index.tolist() == [0, *itertools.accumulate(map(len, documents))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     sequences=st.lists(st.lists(st.integers(0, 65535), max_size=5), min_size=1, max_size=8),
     gaps=st.lists(st.integers(0, 3), min_size=8, max_size=8),

@@ -28,7 +28,7 @@ def listed(tokens):
     return [sequence.tolist() for sequence in tokens]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(shards=st.lists(DOCUMENTS, min_size=1, max_size=4), impl=st.sampled_from(["mmap", "cached"]))
 def test_shards_merge_to_what_would_be_written_at_once(tmp_path_factory, shards, impl):
     directory = tmp_path_factory.mktemp("shards")
@@ -41,7 +41,7 @@ def test_shards_merge_to_what_would_be_written_at_once(tmp_path_factory, shards,
     assert counts.sequences == sum(map(len, documents))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(documents=DOCUMENTS, data=st.data())
 def test_ranges_of_sequences_merge_to_the_whole(tmp_path_factory, documents, data):
     directory = tmp_path_factory.mktemp("ranges")
@@ -80,7 +80,7 @@ def test_blocks_make_no_difference(tmp_path, monkeypatch):
 def test_element_types_that_differ_need_a_wider_one(tmp_path):
     narrow = write(tmp_path / "narrow", [[[1, 60000]]])
     wide = write(tmp_path / "wide", [[[2, 70000]]], "int32")
-    with pytest.raises(UserError, match="wide holds int32 and .*narrow holds uint16; .* --dtype int32"):
+    with pytest.raises(UserError, match=r"wide holds int32 and .*narrow holds uint16; .* --dtype int32"):
         merge([narrow, wide], tmp_path / "merged")
     with pytest.raises(UserError, match="wide: holds int32, which uint16 cannot hold"):
         merge([narrow, wide], tmp_path / "merged", "uint16")

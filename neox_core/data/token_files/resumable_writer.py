@@ -150,8 +150,7 @@ class ResumableWriter:
             if self._paths.tokens.exists():
                 self._write_index()
                 # The index is what makes a pair readable: gone before the tokens change, back when they are in place.
-                self._index_path.unlink(missing_ok=True)
-                sync_directory(self._index_path.parent)
+                self._remove_index()
                 publish(self._paths.tokens, self._tokens_path)
             if self._paths.index.exists():
                 publish(self._paths.index, self._index_path)
@@ -193,9 +192,13 @@ class ResumableWriter:
 
     def _take_back(self) -> None:
         """Undo what an interrupted `publish` did: the tokens have lost their working name, which only that takes away."""
-        self._index_path.unlink(missing_ok=True)
-        sync_directory(self._index_path.parent)
+        self._remove_index()
         publish(self._tokens_path, self._paths.tokens)
+
+    def _remove_index(self) -> None:
+        if self._index_path.exists():
+            self._index_path.unlink()
+            sync_directory(self._index_path.parent)
 
     def _write_index(self) -> None:
         sizes, ends = _mapped(self._paths.sizes, "<i4"), _mapped(self._paths.documents, "<i8")
