@@ -154,7 +154,7 @@ def test_document_index_out_of_order_or_range_is_refused(tmp_path, impl, entries
         (32, 1 << 61, "truncated"),
         (40, 6, "truncated"),
         (56, 1, "several dimensions"),
-        (56 + 48, -4, "sequence 0 has a negative size or an impossible start"),
+        (56 + 48, -4, "a sequence from 0 to 4 has a negative size or an impossible start"),
         (56 + 48, 1 << 62, "impossible start"),
         (56 + 48 + 40, 8, "ends at element 8 of tokens of 28 bytes"),
         (56 + 96, -3, "negative or beyond 32 bits"),

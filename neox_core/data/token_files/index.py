@@ -13,7 +13,7 @@ import numpy.typing as npt
 from neox_core.data.token_files.layout import Format
 from neox_core.errors import UserError
 
-_AT_ONCE = 1 << 20  # entries; checked in pieces: an index may have hundreds of millions
+_AT_ONCE = 1 << 16  # entries, checked while they are in the cache; an index may have hundreds of millions
 _FARTHEST = 1 << 59  # elements; no file is so long, and ends computed from smaller starts cannot overflow
 
 
@@ -50,9 +50,9 @@ class Index:
         end = 0
         for first in range(0, len(self.sizes), _AT_ONCE):
             starts, sizes = self.starts[first : first + _AT_ONCE], self.sizes[first : first + _AT_ONCE]
-            wrong = (sizes < 0) | (starts < 0) | (starts > _FARTHEST) | (starts * self.unit % self.dtype.itemsize != 0)
-            if wrong.any():
-                raise self.damaged(f"sequence {first + int(wrong.argmax())} has a negative size or an impossible start")
+            if sizes.min() < 0 or starts.min() < 0 or starts.max() > _FARTHEST or self._straddles(starts):
+                last = first + len(sizes) - 1
+                raise self.damaged(f"a sequence from {first} to {last} has a negative size or an impossible start")
             end = max(end, int((starts * self.unit + sizes.astype(np.int64) * self.dtype.itemsize).max()))
         return end
 
@@ -72,6 +72,10 @@ class Index:
                 f"{self.path}: the document index does not cover the {sequences} sequences, as after a merge by GPT-NeoX's tool; "
                 "training takes each sequence as a document and does not need it"
             )
+
+    def _straddles(self, starts: npt.NDArray[np.int64]) -> bool:
+        """Whether a sequence begins within an element."""
+        return int(np.bitwise_or.reduce(starts)) * self.unit % self.dtype.itemsize != 0  # sizes are powers of two
 
     def damaged(self, what: str) -> UserError:
         """The error that says so."""

@@ -21,7 +21,7 @@ from neox_core.data.token_files.layout import (
 Sizes = npt.NDArray[np.int32]
 Ends = npt.NDArray[np.int64]
 
-_AT_ONCE = 1 << 20  # entries
+_AT_ONCE = 1 << 16  # entries
 
 
 def write_index(file: BinaryIO, impl: Format, dtype: np.dtype[Any], sizes: Sizes, documents: Ends) -> None:
