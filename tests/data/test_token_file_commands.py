@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from neox_commands.data import main
 
-from neox_core.data.split import split_boundaries
+from neox_core.data.splits import split_boundaries
 from neox_core.data.token_files import TokenFileWriter, open_tokens
 from neox_core.errors import UserError
 

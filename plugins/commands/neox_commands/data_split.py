@@ -31,7 +31,7 @@ def parser() -> RaisingParser:
 def main(argv: list[str], context: CommandContext) -> int:
     """Write the parts, and say what is in each."""
     options = parser().parse(argv)
-    from neox_core.data.split import split_boundaries
+    from neox_core.data.splits import split_boundaries
     from neox_core.data.token_files import extract, open_tokens, require_other
 
     tokens = open_tokens(options.prefix)
