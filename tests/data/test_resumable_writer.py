@@ -117,6 +117,17 @@ def test_lost_working_files_are_told(tmp_path, part):
         ResumableWriter(tmp_path / "t", "uint16", state=state)
 
 
+def test_published_pair_stays_when_its_working_files_are_half_removed(tmp_path):
+    with ResumableWriter(tmp_path / "t", "uint16") as writer:
+        writer.add([1, 2])
+        state = writer.checkpoint()
+        writer.publish()
+    (tmp_path / f".t.{state.run}.documents.part").unlink()
+    with pytest.raises(WorkingFilesError):
+        ResumableWriter(tmp_path / "t", "uint16", state=state)
+    assert open_tokens(tmp_path / "t")[0].tolist() == [1, 2]
+
+
 @pytest.mark.parametrize(("dtype", "impl"), [("int32", "mmap"), ("uint16", "cached")])
 def test_other_files_are_not_gone_on_with(tmp_path, dtype, impl):
     with ResumableWriter(tmp_path / "t", "uint16") as writer:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import itertools
+import resource
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from killed_processes import killed_at
 from token_bytes import index_bytes, tokens_bytes
 
 from neox_core.data.token_files import TokenFileWriter, count, document_ends, extract, merge, open_tokens, prefixes_in
@@ -139,3 +141,14 @@ def test_directory_without_token_files_is_told(tmp_path):
 def test_nothing_to_merge_is_told(tmp_path):
     with pytest.raises(UserError, match="nothing to merge"):
         merge([], tmp_path / "merged")
+
+
+def test_there_may_be_more_inputs_than_can_be_open_at_once(tmp_path):
+    prefixes = [write(tmp_path / f"{i:03}", [[[i]]]) for i in range(40)]
+
+    def merge_with_few_files():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+        merge(prefixes, tmp_path / "merged")
+
+    assert killed_at(1 << 30, merge_with_few_files) is False
+    assert listed(open_tokens(tmp_path / "merged")) == [[i] for i in range(40)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,19 +36,18 @@ def merge(prefixes: Sequence[str | Path], output: str | Path, dtype: npt.DTypeLi
         UserError: an input is missing or damaged, or is the output; the element types differ, or do not fit in `dtype`; the file
             system refuses.
     """
-    inputs = [open_tokens(prefix) for prefix in prefixes]
-    for tokens in inputs:
-        require_other(tokens.prefix, output)
-    wanted = _common_type(inputs) if dtype is None else np.dtype(dtype)
-    for tokens in inputs:
-        if not np.can_cast(tokens.dtype, wanted, "safe"):
+    kinds = [_kind(prefix, output) for prefix in prefixes]
+    wanted = _common_type(kinds) if dtype is None else np.dtype(dtype)
+    for kind in kinds:
+        if not np.can_cast(kind.dtype, wanted, "safe"):
             raise UserError(
-                f"{tokens.prefix}: holds {tokens.dtype.name}, which {wanted.name} cannot hold; choose a wider type"
+                f"{kind.prefix}: holds {kind.dtype.name}, which {wanted.name} cannot hold; choose a wider type"
             )
-    formats = {tokens.format for tokens in inputs}
+    formats = {kind.format for kind in kinds}
     impl: Format = formats.pop() if len(formats) == 1 else "mmap"
     with TokenFileWriter(output, wanted, impl) as writer:
-        for tokens in inputs:
+        for prefix in prefixes:
+            tokens = open_tokens(prefix)
             _copy(tokens, writer, 0, len(tokens), document_ends(tokens))
     return count(open_tokens(output))
 
@@ -92,16 +91,29 @@ def require_other(prefix: str, output: str | Path) -> None:
         raise UserError(f"{output}: is read, and cannot be written at the same time; choose another output prefix")
 
 
-def _common_type(inputs: Sequence[TokenFile]) -> np.dtype[Any]:
-    if not inputs:
+class _Kind(NamedTuple):
+    """What a merge must know of an input before it begins; there may be more inputs than can be open at once."""
+
+    prefix: str
+    dtype: np.dtype[Any]
+    format: Format
+
+
+def _kind(prefix: str | Path, output: str | Path) -> _Kind:
+    require_other(str(prefix), output)
+    tokens = open_tokens(prefix)
+    return _Kind(tokens.prefix, tokens.dtype, tokens.format)
+
+
+def _common_type(kinds: Sequence[_Kind]) -> np.dtype[Any]:
+    if not kinds:
         raise UserError("there is nothing to merge; name the prefixes of token files")
-    first = inputs[0]
-    for tokens in inputs:
-        if tokens.dtype != first.dtype:
-            raise UserError(
-                f"{tokens.prefix} holds {tokens.dtype.name} and {first.prefix} holds {first.dtype.name}; choose the element type to "
-                f"write, such as --dtype {np.promote_types(tokens.dtype, first.dtype).name}"
-            )
+    first = kinds[0]
+    for kind in kinds:
+        if kind.dtype != first.dtype:
+            wider = np.promote_types(kind.dtype, first.dtype).name
+            differ = f"{kind.prefix} holds {kind.dtype.name} and {first.prefix} holds {first.dtype.name}"
+            raise UserError(f"{differ}; choose the element type to write, such as --dtype {wider}")
     return first.dtype
 
 

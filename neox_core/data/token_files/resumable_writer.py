@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +140,10 @@ class ResumableWriter:
         self.discard()
 
     def publish(self) -> None:
-        """Give the files their names; the working files that are left allow to do so again after an interruption.
+        """Give the files their names, and keep what is left of the working files.
+
+        As long as they are there, a writer can be made with the last state and publish again, whatever an interruption has left
+        undone. Whoever keeps that state forgets it between this and `discard`.
 
         Raises:
             UserError: the file system refuses.
@@ -175,18 +178,13 @@ class ResumableWriter:
             begun, asked = f"{state.impl} files of {state.dtype}", f"{self.impl} files of {self.dtype.name}"
             raise WorkingFilesError(f"{self.prefix}: {begun} were begun here, and {asked} are asked for; begin again")
         self.sequences, self.documents, self.tokens = state.sequences, state.documents, state.tokens
-        length = self.tokens * self.dtype.itemsize
-        if _length(self._paths.sizes) >= 0 > _length(self._paths.tokens) and _length(self._tokens_path) == length:
+        tokens = {self._paths.tokens: self.tokens * self.dtype.itemsize}
+        index = {self._paths.sizes: _SIZE * self.sequences, self._paths.documents: _END * self.documents}
+        _require(index)
+        if not self._paths.tokens.exists() and _length(self._tokens_path) == tokens[self._paths.tokens]:
             self._take_back()
-        lengths = {
-            self._paths.tokens: length,
-            self._paths.sizes: _SIZE * self.sequences,
-            self._paths.documents: _END * self.documents,
-        }
-        for path, length in lengths.items():
-            if _length(path) < length:
-                raise WorkingFilesError(f"{path}: what was begun is not there any more; begin again")
-        for path, length in lengths.items():
+        _require(tokens)
+        for path, length in (tokens | index).items():
             os.truncate(path, length)
         return WorkingFiles(self._paths, "ab")
 
@@ -218,6 +216,13 @@ def refusals_told(prefix: str) -> Iterator[None]:
             f"{prefix}: the token files cannot be written ({error.strerror}). Free space or mend the permissions there, or choose "
             "another prefix, in a directory that exists."
         ) from error
+
+
+def _require(lengths: Mapping[Path, int]) -> None:
+    """Raises `WorkingFilesError` when a file has not the bytes that a state says."""
+    for path, length in lengths.items():
+        if _length(path) < length:
+            raise WorkingFilesError(f"{path}: what was begun is not there any more; begin again")
 
 
 def _length(path: Path) -> int:

@@ -26,9 +26,11 @@ def main(argv: list[str], context: CommandContext) -> int:
     options = parser().parse(argv)
     from neox_core.data.token_files import count, open_tokens
 
-    files = [open_tokens(prefix) for prefix in options.prefixes]
-    tell(notice for tokens in files for notice in tokens.notices)
-    counts = [(tokens.prefix, count(tokens)) for tokens in files]
+    counts = []
+    for prefix in options.prefixes:
+        tokens = open_tokens(prefix)
+        tell(tokens.notices)
+        counts.append((prefix, count(tokens)))
     if options.json:
         print(json_text([{"prefix": prefix, **asdict(each)} for prefix, each in counts]))
     else:

@@ -95,8 +95,9 @@ def document(tokens: TokenFile, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _text(ids: list[Any], options: argparse.Namespace) -> str:
-    from neox_core.data.token_files import MASKED
     from neox_core.data.tokenizers import load_tokenizer
+
+    from neox_core.data.token_files import MASKED
 
     tokenizer = load_tokenizer(options.tokenizer_type, options.vocab_file, options.merge_file)
     known = [id for id in ids if id != MASKED]
