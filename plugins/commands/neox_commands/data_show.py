@@ -95,9 +95,8 @@ def document(tokens: TokenFile, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _text(ids: list[Any], options: argparse.Namespace) -> str:
-    from neox_core.data.tokenizers import load_tokenizer
-
     from neox_core.data.token_files import MASKED
+    from neox_core.data.tokenizers import load_tokenizer
 
     tokenizer = load_tokenizer(options.tokenizer_type, options.vocab_file, options.merge_file)
     known = [id for id in ids if id != MASKED]
