@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from neox_core.data.corpora import Corpus, Document, distinct
 from neox_core.data.holdout import PASSAGE, hold_out
 from neox_core.data.token_files import TokenFileWriter, dtype_for_vocabulary
-from neox_core.data.tokenizer import END_OF_DOCUMENT, HFTokenizer, train_bpe
+from neox_core.data.tokenizers import END_OF_DOCUMENT, HFTokenizer
+from neox_core.data.tokenizers.training import train_bpe
 from neox_core.errors import UserError
 from neox_core.files import write_file
 

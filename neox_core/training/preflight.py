@@ -14,7 +14,7 @@ from neox_core.config import (
     SoftPromptOptions,
     World,
 )
-from neox_core.data.tokenizer import Tokenizer, describes_tokenizer, load_tokenizer
+from neox_core.data.tokenizers import Tokenizer, describes_tokenizer, load_tokenizer
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.compilers import compiler_problems

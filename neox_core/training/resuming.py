@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, re
 from neox_core.config.architecture import meaning
 from neox_core.config.plain import shown
 from neox_core.config.presets import CHECKPOINT_SETTINGS
+from neox_core.data.tokenizers import parse_source, read_source
 from neox_core.errors import UserError, shortened
 from neox_core.training.schedule_resuming import check_same_schedule
 
@@ -112,10 +112,12 @@ def check_same_model(path: Path, resolved: Resolved) -> None:
 
 def tokenizer_difference(path: Path, manifest: Manifest, resolved: Resolved) -> Iterator[str]:
     """That a checkpoint was saved with another tokenizer, if it was."""
-    vocab_file = resolved[TokenizerSettings].vocab_file
-    if TOKENIZER in manifest.files and vocab_file is not None and Path(vocab_file).is_file():
-        found = hashlib.sha256(Path(vocab_file).read_bytes()).hexdigest()
-        if found != manifest.files[TOKENIZER].sha256:
+    described = resolved[TokenizerSettings]
+    vocab_file = described.vocab_file
+    if TOKENIZER in manifest.files and vocab_file is not None and Path(vocab_file).exists():
+        given = read_source(described.tokenizer_type, vocab_file, described.merge_file)
+        saved = parse_source(manifest.content(path, TOKENIZER), path / TOKENIZER)
+        if given.fingerprint != saved.fingerprint:
             yield f"another tokenizer than {vocab_file} (its own is {path / TOKENIZER})"
 
 

@@ -11,6 +11,7 @@ from neox_core.checkpoint.group import together
 from neox_core.checkpoint.layout import PLUGINS
 from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.config.presets import CHECKPOINT_SETTINGS
+from neox_core.data.tokenizers import read_source
 from neox_core.plugins import PluginManager
 from neox_core.training.engine import Engine
 from neox_core.training.lock import DirectoryLock
@@ -53,9 +54,10 @@ class Saver:
         self._looked_at = False
         if self.enabled:
             together(group, "Taking the directory of checkpoints", self._take_directory)
-        vocab_file = resolved[TokenizerSettings].vocab_file
-        if vocab_file is not None and group.rank == 0:
-            self._files[TOKENIZER] = Path(vocab_file).read_bytes()
+        described = resolved[TokenizerSettings]
+        if described.vocab_file is not None and group.rank == 0:
+            source = read_source(described.tokenizer_type, described.vocab_file, described.merge_file)
+            self._files[TOKENIZER] = source.dump()
 
     def _take_directory(self) -> None:
         self._lock = DirectoryLock(Path(str(self._settings.save))) if self._group.rank == 0 else None

@@ -11,7 +11,7 @@ from neox_core.checkpoint import Reader
 from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, World, read_text
 from neox_core.config.entries import plugins_for
 from neox_core.config.presets import CHECKPOINT_SETTINGS
-from neox_core.data.tokenizer import Tokenizer, load_tokenizer
+from neox_core.data.tokenizers import Tokenizer, load_tokenizer, restore_tokenizer
 from neox_core.model import LanguageModel
 from neox_core.parallel import ShardSpec
 from neox_core.plugins import Switches
@@ -61,5 +61,5 @@ def tokenizer_of(reader: Reader, resolved: Resolved) -> Tokenizer | None:
     settings = resolved[TokenizerSettings]
     if TOKENIZER in reader.manifest.files:
         reader.file(TOKENIZER)  # for its verification
-        return load_tokenizer(settings.tokenizer_type, reader.path / TOKENIZER, settings.merge_file)
+        return restore_tokenizer(reader.path / TOKENIZER)
     return load_tokenizer(settings.tokenizer_type) if settings.tokenizer_type == "CharLevelTokenizer" else None

@@ -7,7 +7,7 @@ from plugin_distributions import neox
 from plugin_runs import write_config
 
 from neox_core.data.token_files import TokenFileWriter
-from neox_core.data.tokenizer import train_bpe
+from neox_core.data.tokenizers.training import train_bpe
 
 SENTENCES = ("the cat sat on the mat", "the dog sat on the log", "a bird in the hand")
 

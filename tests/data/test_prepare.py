@@ -9,7 +9,7 @@ import pytest
 from neox_core.data.corpora import Corpus, Document
 from neox_core.data.prepare import prepare
 from neox_core.data.token_files import open_tokens
-from neox_core.data.tokenizer import load_tokenizer
+from neox_core.data.tokenizers import load_tokenizer
 from neox_core.errors import UserError
 
 

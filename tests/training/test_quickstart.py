@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training_models import plugins
 from whole_matrix import WHOLE
 
-from neox_core.data.tokenizer import load_tokenizer
+from neox_core.data.tokenizers import load_tokenizer
 from neox_core.plugins import State
 
 pytestmark = pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from neox_core.cli.choice import chosen_plugins
@@ -113,21 +113,7 @@ def look_at(args: NeoXArgs, options: argparse.Namespace) -> Subject:
     resolved = None
     try:
         resolved = args.resolve(world)
-        problems += [*resolved.limitations, *component_problems(resolved, plugins), *_tokenizer_problems(args)]
+        problems += [*resolved.limitations, *component_problems(resolved, plugins)]
     except SettingsError as error:
         problems += error.problems
     return Subject(args=args, plugins=plugins, world=world, resolved=resolved, problems=tuple(problems))
-
-
-def _tokenizer_problems(args: NeoXArgs) -> Iterator[Problem]:
-    from neox_core.data.tokenizer import NOT_YET, describes_tokenizer
-
-    if args.tokenizer_type in NOT_YET and (describes_tokenizer(args) or args.vocab_size is None):
-        yield Problem(
-            keys=("tokenizer_type",),
-            message=f"{args.tokenizer_type!r}: this version does not have it yet",
-            remedy="use HFTokenizer with its tokenizer.json; where the data is tokenized already, give vocab_size and take "
-            "vocab_file and merge_file away",
-            origin=args.origin("tokenizer_type"),
-            limitation=True,
-        )
