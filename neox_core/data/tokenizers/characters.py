@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from neox_core.data.tokenizers.protocol import Described, require_text
 from neox_core.data.tokenizers.source import TokenizerSource
@@ -14,6 +14,7 @@ class CharLevelTokenizer(Described):
     vocab_size = 512
     eod_id = 0
     pad_id = 1
+    special_tokens: Mapping[str, int] = {}
 
     def __init__(self, source: TokenizerSource | None = None) -> None:
         self.source = source or TokenizerSource("CharLevelTokenizer", {})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import singledispatch
 from itertools import pairwise
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,43 +24,23 @@ CHECKED_EVERY = 1000
 INSTALL = "pip install 'neox-toolkit[fastokens]'"
 
 
-class Recipe(NamedTuple):
-    """How `fastokens` gets a tokenizer.
-
-    Args:
-        build: its tokenizer, from the package.
-        special: what may stand in a text and is no text.
-    """
-
-    build: Callable[[ModuleType], Any]
-    special: Sequence[str]
-
-
 @singledispatch
-def recipe(tokenizer: Tokenizer) -> Recipe | None:
-    """How `fastokens` gets a tokenizer; None for a kind that it does not have."""
-    return None
+def _native(tokenizer: Tokenizer, fastokens: ModuleType) -> Any:
+    """What `fastokens` makes of a tokenizer. Raises `ValueError` for one that it does not have."""
+    raise ValueError(f"{tokenizer.source.tokenizer_type} is no byte-pair encoding")
 
 
-@recipe.register
-def _(tokenizer: BackendTokenizer) -> Recipe:
-    def build(fastokens: ModuleType) -> Any:
-        return fastokens.Tokenizer.from_json_str(tokenizer.backend.to_str())
-
-    return Recipe(build, [token.content for token in tokenizer.backend.get_added_tokens_decoder().values()])
+@_native.register
+def _(tokenizer: BackendTokenizer, fastokens: ModuleType) -> Any:
+    return fastokens.Tokenizer.from_json_str(tokenizer.backend.to_str())
 
 
-@recipe.register
-def _(tokenizer: TiktokenTokenizer) -> Recipe:
-    pattern, special = tokenizer.known.pattern, dict(tokenizer.known.special_tokens)
-
-    def build(fastokens: ModuleType) -> Any:
-        with tempfile.NamedTemporaryFile(suffix=".tiktoken") as file:
-            file.write(tokenizer.source.files["vocab_file"].content)
-            file.flush()
-            return fastokens.Tokenizer.from_tiktoken(file.name, pattern, special)
-
-    return Recipe(build, list(special))
+@_native.register
+def _(tokenizer: TiktokenTokenizer, fastokens: ModuleType) -> Any:
+    with tempfile.NamedTemporaryFile(suffix=".tiktoken") as file:
+        file.write(tokenizer.source.files["vocab_file"].content)
+        file.flush()
+        return fastokens.Tokenizer.from_tiktoken(file.name, tokenizer.pattern, dict(tokenizer.special_tokens))
 
 
 class FastEngine:
@@ -104,18 +84,17 @@ class FastEngine:
 
 def fast_engine(tokenizer: Tokenizer, dtype: np.dtype[Any]) -> tuple[FastEngine | None, str | None]:
     """The engine of a tokenizer that gives ids of `dtype`; or None, and why there is none where it might have been."""
-    found = recipe(tokenizer)
-    if found is None:
+    if _native.dispatch(type(tokenizer)) is _native.dispatch(object):
         return None, None
     try:
         import fastokens
     except ImportError:
         return None, f"this tokenizer is many times as fast with fastokens, which is not installed: {INSTALL}"
     try:
-        native = found.build(fastokens)
+        native = _native(tokenizer, fastokens)
     except ValueError as error:
         return None, f"fastokens does not have this tokenizer ({error}), so that it encodes by itself"
-    different = difference(native, tokenizer, found.special)
+    different = difference(native, tokenizer)
     if different is not None:
         return (
             None,
@@ -124,9 +103,9 @@ def fast_engine(tokenizer: Tokenizer, dtype: np.dtype[Any]) -> tuple[FastEngine 
     return FastEngine(native, tokenizer, dtype), None
 
 
-def difference(native: Any, tokenizer: Tokenizer, special: Sequence[str]) -> str | None:
+def difference(native: Any, tokenizer: Tokenizer) -> str | None:
     """A text that `fastokens` encodes otherwise, or cannot encode; None if no tricky one is."""
-    texts = [*TRICKY, *_around(special[:100]), *_vocabulary(tokenizer)]
+    texts = [*TRICKY, *_around(list(tokenizer.special_tokens)[:100]), *_vocabulary(tokenizer)]
     for text, expected in zip(texts, tokenizer.encode_batch(texts), strict=True):
         try:
             ids, _ = native.encode_batch_flat([text], True)

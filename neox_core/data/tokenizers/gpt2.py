@@ -18,7 +18,7 @@ VOCABULARY, MERGES, DEFINITION = "vocab.json", "merges.txt", "tokenizer.json"
 
 
 class GPT2BPETokenizer(BackendTokenizer):
-    """vocab.json and merges.txt with the ids of GPT-2's own encoder; `<|endoftext|>` ends documents, and nothing pads."""
+    """vocab.json and merges.txt with the ids of GPT-2's own encoder; `<|endoftext|>` ends documents."""
 
     @classmethod
     def from_source(cls, source: TokenizerSource) -> GPT2BPETokenizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,12 @@ class BackendTokenizer(Described):
         self.eod_id = backend.token_to_id(eod)
         self.pad_id = backend.token_to_id(PADDING)
 
+    @cached_property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Ids of the added tokens."""
+        added = self.backend.get_added_tokens_decoder()
+        return {token.content: number for number, token in sorted(added.items())}
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, with the special tokens that the tokenizer itself adds."""
         return self.encode_batch([text])[0]
@@ -47,7 +53,7 @@ class BackendTokenizer(Described):
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """The text of token ids as UTF-8; exact where the vocabulary is one of bytes, or has them to fall back on."""
         if "ByteLevel" in self._decoders:
-            return b"".join(self._byte_level_bytes(token) for token in ids)
+            return b"".join(map(self._byte_level_bytes, ids))
         if "ByteFallback" in self._decoders:
             parts = (spaced_bytes(self.piece(token)) for token in ids)
             return joined(parts, dummy_prefix="Strip" in self._decoders)
@@ -67,7 +73,7 @@ class BackendTokenizer(Described):
 
     @cached_property
     def _added(self) -> dict[int, bytes]:
-        return {token: added.content.encode() for token, added in self.backend.get_added_tokens_decoder().items()}
+        return {number: token.encode() for token, number in self.special_tokens.items()}
 
     @cached_property
     def _decoders(self) -> frozenset[str]:

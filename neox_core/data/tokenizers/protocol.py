@@ -42,6 +42,10 @@ class Tokenizer(Protocol):
     def pad_id(self) -> int | None:
         """Id that fills a sample up, or None when the vocabulary has none."""
 
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Ids of the entries that are more than pieces of text: what a text may name in full, or only the tokenizer puts in."""
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, with the special tokens that the tokenizer itself adds."""
 

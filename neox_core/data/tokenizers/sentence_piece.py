@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from neox_core.data.tokenizers.packages import require_package
@@ -39,6 +40,14 @@ class SPMTokenizer(Described):
                 f"vocab_file: {file.path} is no SentencePiece model ({error}); give the .model file that training one wrote."
             ) from error
         return cls(processor, source)
+
+    @cached_property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Ids of the control pieces, and of the end of documents where that is another."""
+        special = [
+            token for token in range(self.vocab_size) if self.processor.is_control(token) or token == self.eod_id
+        ]
+        return {self.piece(token): token for token in special}
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without the beginning and the end of a sentence."""

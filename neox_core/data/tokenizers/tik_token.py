@@ -22,7 +22,9 @@ class TiktokenTokenizer(Described):
     pad_id = None
 
     def __init__(self, encoding: Any, source: TokenizerSource) -> None:
-        self.encoding, self.source, self.known = encoding, source, ENCODINGS[source.variant]
+        self.encoding, self.source = encoding, source
+        self.pattern = ENCODINGS[source.variant].pattern
+        self.special_tokens = ENCODINGS[source.variant].special_tokens
         self.vocab_size = int(encoding.n_vocab)
         self.eod_id = int(encoding.eot_token)
 

@@ -32,6 +32,7 @@ VERBS = {
     "count": Verb("neox_commands.data_count", "documents and tokens of token files"),
     "show": Verb("neox_commands.data_show", "facts of token files, and their documents"),
     "verify": Verb("neox_commands.data_verify", "read token files from end to end"),
+    "tokenizer": Verb("neox_commands.data_tokenizer", "train a tokenizer, or show what one has"),
 }
 """The verbs, in the order in which they are shown."""
 
