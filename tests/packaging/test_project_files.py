@@ -85,10 +85,14 @@ KERNELS = {"flash": "flash_attn"}
 """Extras that a component does without, since torch has kernels too."""
 
 
-def test_every_extra_but_that_of_developers_belongs_to_a_component(pyproject: dict[str, Any]) -> None:
+def test_every_extra_but_that_of_developers_belongs_to_a_component_or_is_asked_for_by_the_core(
+    pyproject: dict[str, Any],
+) -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("plugins/*/neox_*/plugin.py"))
+    core = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("neox_core/**/*.py"))
     for extra in set(pyproject["project"]["optional-dependencies"]) - {"dev"}:
-        assert f'extra="{extra}"' in sources or f'kernels=("{KERNELS.get(extra)}",)' in sources
+        told = f"'neox-toolkit[{extra}]'" in core or f'require_package("{extra}"' in core
+        assert told or f'extra="{extra}"' in sources or f'kernels=("{KERNELS.get(extra)}",)' in sources
 
 
 def test_presets_are_all_that_ships_as_presets() -> None:

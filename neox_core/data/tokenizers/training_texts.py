@@ -34,8 +34,9 @@ def _file_texts(path: Path, key: str) -> Iterator[str]:
     suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
     read = READERS.get(suffixes[-1] if suffixes else "")
     if read is None:
+        ends = ", ".join(READERS)
         raise UserError(
-            f"{path}: what is in it is not known; name {STDLIB}, or files that end in {', '.join(READERS)} or these with .gz."
+            f"{path}: its kind is not known; name {STDLIB}, or files that end in {ends}, or those with .gz."
         )
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
