@@ -75,9 +75,69 @@ def test_tokenizer_without_an_end_of_document_has_none():
     assert HFTokenizer.from_backend(Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))).eod_id is None
 
 
+def test_padding_is_found_by_name():
+    assert (BPE.pad_id, train_bpe(TEXTS, 400, special=["<|endoftext|>"]).pad_id) == (1, None)
+    assert dict(BPE.special_tokens) == {"<|endoftext|>": 0, "<|padding|>": 1}
+
+
+def test_file_that_says_to_cut_and_pad_does_neither():
+    backend = train_bpe(TEXTS, 400).backend
+    backend.enable_truncation(3)
+    backend.enable_padding(length=50, pad_id=1, pad_token="<|padding|>")
+    assert HFTokenizer.from_backend(backend).encode_batch(TEXTS[:3]) == BPE.encode_batch(TEXTS[:3])
+
+
+def test_added_tokens_with_spaces_keep_their_bytes():
+    backend = train_bpe(TEXTS, 400).backend
+    backend.add_tokens(["   ", "ä ö"])
+    tokenizer = HFTokenizer.from_backend(backend)
+    assert len(tokenizer.encode("   ä ö")) == 2
+    assert tokenizer.decode_bytes(tokenizer.encode("a   ä öb")) == "a   ä öb".encode()
+
+
+def test_vocabulary_of_pieces_with_bytes_to_fall_back_on_gives_every_byte_back():
+    from tokenizers import Tokenizer, decoders, models, normalizers
+
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", "a", "\u2581a", "b"]
+    model = models.BPE(
+        {piece: place for place, piece in enumerate(pieces)}, [("\u2581", "a")], unk_token="<unk>", byte_fallback=True
+    )
+    backend = Tokenizer(model)
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    tokenizer = HFTokenizer.from_backend(backend)
+    for text in ("ab a", " a", "日本 \U0001f600", "\n"):
+        assert tokenizer.decode_bytes(tokenizer.encode(text)) == text.encode()
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.decode_bytes(tokenizer.encode("日")[:-1])[-2:] == "日".encode()[:2]
+
+
+@pytest.mark.parametrize("tokenizer", [BPE, CharLevelTokenizer()], ids=["bpe", "characters"])
+def test_surrogate_is_refused(tokenizer):
+    with pytest.raises(UserError, match=r"U\+D83D at character 1 .*half of a surrogate pair"):
+        tokenizer.encode("a\ud83d")
+    with pytest.raises(UserError, match=r"U\+D83D"):
+        tokenizer.encode_batch(["a", "\ud83d"])
+
+
+def test_normalizer_and_prefix_space_are_those_asked_for():
+    composed = train_bpe(TEXTS, 400, normalizer="nfkc", add_prefix_space=True)
+    assert composed.decode(composed.encode("e\u0301 \ufb01")) == " é fi"
+    assert BPE.decode(BPE.encode("e\u0301 \ufb01")) == "e\u0301 \ufb01"
+
+
+def test_wrong_options_of_training_are_told():
+    with pytest.raises(UserError, match="normalizer: there is no 'nfd'; did you mean 'nf"):
+        train_bpe(TEXTS, 400, normalizer="nfd")
+    with pytest.raises(UserError, match="special: '<x>' is empty or given twice"):
+        train_bpe(TEXTS, 400, special=["<x>", "<x>"])
+
+
 def test_char_level_tokens_are_bytes():
     tokenizer = load_tokenizer("CharLevelTokenizer")
-    assert (tokenizer.vocab_size, tokenizer.eod_id) == (512, 0)
+    assert (tokenizer.vocab_size, tokenizer.eod_id, tokenizer.pad_id) == (512, 0, 1)
     assert tokenizer.encode("aé") == [97, 0xC3, 0xA9]
     assert tokenizer.encode_batch(["a", "b"]) == [[97], [98]]
 
@@ -86,10 +146,12 @@ def test_char_level_tokens_are_bytes():
 def test_char_level_decodes_what_it_encodes(text):
     tokenizer = CharLevelTokenizer()
     assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.decode_bytes(tokenizer.encode(text)) == text.encode()
 
 
 def test_char_level_shows_ids_that_are_no_text():
     assert CharLevelTokenizer().decode([97, 300, 511, 98]) == "a\ufffd\ufffdb"
+    assert CharLevelTokenizer().decode_bytes([97, 300, 0xFF]) == b"a" + "\ufffd".encode() + b"\xff"
 
 
 def test_type_is_found_in_any_case():
@@ -109,6 +171,15 @@ def test_vocabulary_file_must_be_set_and_there_and_whole(tmp_path):
     (tmp_path / "broken.json").write_text('{"model": 3')
     with pytest.raises(UserError, match=r"vocab_file: .*broken\.json is not a tokenizer"):
         load_tokenizer("HFTokenizer", tmp_path / "broken.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "guess"), [("#version: 0.2\na b\n", "the merges"), ('{"a": 0, "b": 1}', r"the vocab\.json")]
+)
+def test_gpt2s_files_are_known_again(tmp_path, content, guess):
+    (tmp_path / "x").write_text(content)
+    with pytest.raises(UserError, match=rf"is not a tokenizer .* but seems to be {guess} of a GPT2BPETokenizer"):
+        load_tokenizer("HFTokenizer", tmp_path / "x")
 
 
 def test_size_is_known_without_numpy_or_torch(tokenizer_file):

@@ -58,7 +58,7 @@ class SPMTokenizer(Described):
         texts = list(texts)
         try:
             ids: list[list[int]] = self.processor.encode(texts, num_threads=threads)
-        except UnicodeEncodeError:
+        except (TypeError, UnicodeEncodeError):  # which, depends on the version
             require_text(texts)
             raise
         return ids
