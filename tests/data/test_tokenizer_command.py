@@ -9,8 +9,10 @@ import pytest
 from gpt2_vocabularies import SAMPLE, random_vocabulary
 from neox_commands.data import main as data
 
+from neox_core.data.corpora import load_corpus
 from neox_core.data.tokenizers import load_tokenizer
 from neox_core.data.tokenizers.training import train_bpe
+from neox_core.data.tokenizers.training_texts import training_texts
 from neox_core.errors import UserError
 
 TEXTS = [SAMPLE, "ﬁne text", f"{SAMPLE[::-1]}\n\n"]
@@ -61,7 +63,14 @@ def test_all_kinds_of_files_are_read_in_order(command, tmp_path):
 
 
 def test_the_standard_library_is_an_input(command):
-    assert "written: t.json: 700 entries" in command("train", "stdlib", "--output", "t.json", "--vocab-size", "700")
+    expected = next(iter(load_corpus("stdlib").documents())).text
+    assert next(training_texts(["stdlib"])) == expected
+
+
+def test_a_line_for_each_stage_goes_to_stderr(tmp_path, texts, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    data(["tokenizer", "train", texts, "--output", "t.json", "--vocab-size", "300"], None)
+    assert capsys.readouterr().err.splitlines() == ["reading texts ...", "learning merges ..."]
 
 
 def test_what_is_there_is_kept_unless_forced(command, texts, tmp_path):

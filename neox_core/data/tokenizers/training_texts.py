@@ -7,7 +7,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from neox_core.data.corpora import load_corpus
 from neox_core.data.tokenizers.protocol import require_text
@@ -39,7 +39,7 @@ def _file_texts(path: Path, key: str) -> Iterator[str]:
             f"{path}: its kind is not known; name {STDLIB}, or files that end in {ends}, or those with .gz."
         )
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        with cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb") as stream:
             for text, where in read(stream, path, key):
                 _require(text, where)
                 yield text
