@@ -61,9 +61,9 @@ def _hugging_face_files(vocab_file: Path, merge_file: str | Path | None) -> dict
     if not vocab_file.is_dir():
         if merge_file is not None:
             return _vocabulary_and_merges(vocab_file, merge_file)
-        return {"vocab_file": read_file("vocab_file", vocab_file)}
+        return {"vocab_file": read_file("vocab_file", vocab_file, f"a {DEFINITION}")}
     if (vocab_file / DEFINITION).is_file():
-        return {"vocab_file": read_file("vocab_file", vocab_file / DEFINITION)}
+        return {"vocab_file": read_file("vocab_file", vocab_file / DEFINITION, f"a {DEFINITION}")}
     missing = [name for name in (VOCABULARY, MERGES) if not (vocab_file / name).is_file()]
     if missing:
         raise UserError(
@@ -74,7 +74,10 @@ def _hugging_face_files(vocab_file: Path, merge_file: str | Path | None) -> dict
 
 
 def _vocabulary_and_merges(vocab_file: str | Path, merge_file: str | Path) -> dict[str, TokenizerFile]:
-    return {"vocab_file": read_file("vocab_file", vocab_file), "merge_file": read_file("merge_file", merge_file)}
+    return {
+        "vocab_file": read_file("vocab_file", vocab_file, f"a {VOCABULARY}"),
+        "merge_file": read_file("merge_file", merge_file, f"a {MERGES}"),
+    }
 
 
 def _backend(vocabulary_file: TokenizerFile, merges_file: TokenizerFile) -> tokenizers.Tokenizer:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from neox_core.config import NeoXArgs
 
 
+TOKENIZER_JSON, MODEL = "a tokenizer.json", "a SentencePiece .model"
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of tokenizer.
@@ -36,8 +39,8 @@ class Kind:
     vocab_file: str | None
 
 
-def _vocabulary_alone(kind: str, vocab_file: str | Path, merge_file: str | Path | None) -> TokenizerSource:
-    return TokenizerSource(kind, {"vocab_file": read_file("vocab_file", vocab_file)})
+def _vocabulary_alone(kind: str, what: str, vocab_file: str | Path, merge_file: str | Path | None) -> TokenizerSource:
+    return TokenizerSource(kind, {"vocab_file": read_file("vocab_file", vocab_file, what)})
 
 
 def _no_file(vocab_file: str | Path, merge_file: str | Path | None) -> TokenizerSource:
@@ -46,15 +49,15 @@ def _no_file(vocab_file: str | Path, merge_file: str | Path | None) -> Tokenizer
 
 KINDS: Mapping[str, Kind] = {
     "GPT2BPETokenizer": Kind(GPT2BPETokenizer.from_source, read_gpt2, "a vocab.json"),
-    "HFTokenizer": Kind(HFTokenizer.from_source, partial(_vocabulary_alone, "HFTokenizer"), "a tokenizer.json"),
+    "HFTokenizer": Kind(
+        HFTokenizer.from_source, partial(_vocabulary_alone, "HFTokenizer", TOKENIZER_JSON), TOKENIZER_JSON
+    ),
     "HFGPT2Tokenizer": Kind(
         HFGPT2Tokenizer.from_source,
         read_hugging_face_gpt2,
         "a tokenizer.json, or of a directory that has one or vocab.json and merges.txt",
     ),
-    "SPMTokenizer": Kind(
-        SPMTokenizer.from_source, partial(_vocabulary_alone, "SPMTokenizer"), "a SentencePiece .model"
-    ),
+    "SPMTokenizer": Kind(SPMTokenizer.from_source, partial(_vocabulary_alone, "SPMTokenizer", MODEL), MODEL),
     "CharLevelTokenizer": Kind(CharLevelTokenizer, _no_file, None),
     "TiktokenTokenizer": Kind(
         TiktokenTokenizer.from_source, read_tiktoken, "a .tiktoken file, or the name of an encoding"
@@ -104,7 +107,7 @@ def read_definition(path: str | Path) -> TokenizerSource:
     Raises:
         UserError: the file cannot be read, or defines no tokenizer.
     """
-    source = parse_source(read_file("vocab_file", path).content, path)
+    source = parse_source(read_file("vocab_file", path, TOKENIZER_JSON).content, path)
     kind_name(source.tokenizer_type)
     return source
 

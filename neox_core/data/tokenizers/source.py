@@ -78,20 +78,16 @@ class TokenizerSource:
         return json.dumps({ENVELOPE: whole}, indent=1).encode()
 
 
-def read_file(setting: str, path: str | Path) -> TokenizerFile:
-    """A file that a setting names.
+def read_file(setting: str, path: str | Path, what: str) -> TokenizerFile:
+    """The file that a setting names; `what` says for the user what that should be.
 
     Raises:
         UserError: it cannot be read.
     """
-    path = Path(path)
     try:
-        return TokenizerFile(str(path), path.read_bytes())
+        return TokenizerFile(str(path), Path(path).read_bytes())
     except OSError as error:
-        raise UserError(
-            f"{setting}: {path} cannot be read ({error.strerror}); give the path of the tokenizer's file, for HFTokenizer a "
-            "tokenizer.json, which `neox data tokenizer train` makes."
-        ) from error
+        raise UserError(f"{setting}: {path} cannot be read ({error.strerror}); give the path of {what}.") from error
 
 
 def parse_source(content: bytes, where: str | Path) -> TokenizerSource:

@@ -83,7 +83,7 @@ def read_tiktoken(vocab_file: str | Path, merge_file: str | Path | None) -> Toke
     """
     name = str(vocab_file)
     if name not in ENCODINGS or Path(vocab_file).exists():
-        file = read_file("vocab_file", vocab_file)
+        file = read_file("vocab_file", vocab_file, "a .tiktoken file, or the name of an encoding")
         return TokenizerSource("TiktokenTokenizer", {"vocab_file": file}, _encoding_of(file))
     known = ENCODINGS[name]
     if not known.cached.is_file():
@@ -91,7 +91,7 @@ def read_tiktoken(vocab_file: str | Path, merge_file: str | Path | None) -> Toke
             f"vocab_file: the ranks of {name} are not here ({known.cached} does not exist), and tokenizers fetch nothing; "
             f"give the path of a {known.file}."
         )
-    file = read_file("vocab_file", known.cached)
+    file = read_file("vocab_file", known.cached, f"a {known.file}")
     if hashlib.sha256(file.content).hexdigest() != known.sha256:
         raise _no_ranks(file, f"its sha256 is not that of {known.file}")
     return TokenizerSource("TiktokenTokenizer", {"vocab_file": file}, name)
