@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from neox_core.data.tokenizers import CharLevelTokenizer, HFTokenizer, load_tokenizer
+from neox_core.data.tokenizers.pieces import byte_level_bytes
 from neox_core.data.tokenizers.training import train_bpe
 from neox_core.errors import UserError
 
@@ -87,12 +88,17 @@ def test_file_that_says_to_cut_and_pad_does_neither():
     assert HFTokenizer.from_backend(backend).encode_batch(TEXTS[:3]) == BPE.encode_batch(TEXTS[:3])
 
 
-def test_added_tokens_with_spaces_keep_their_bytes():
+def test_added_tokens_keep_their_bytes_whatever_letters_they_have():
     backend = train_bpe(TEXTS, 400).backend
-    backend.add_tokens(["   ", "ä ö"])
+    backend.add_tokens(["   ", "ä ö", "éè"])
     tokenizer = HFTokenizer.from_backend(backend)
-    assert len(tokenizer.encode("   ä ö")) == 2
-    assert tokenizer.decode_bytes(tokenizer.encode("a   ä öb")) == "a   ä öb".encode()
+    assert len(tokenizer.encode("   ä öéè")) == 3
+    assert tokenizer.decode_bytes(tokenizer.encode("a   ä öbéè")) == "a   ä öbéè".encode()
+
+
+def test_entry_with_a_letter_that_is_no_byte_stands_for_itself():
+    assert byte_level_bytes("\u0120the") == b" the"
+    assert byte_level_bytes("\u4e2d\u0120") == "\u4e2d\u0120".encode()
 
 
 def test_vocabulary_of_pieces_with_bytes_to_fall_back_on_gives_every_byte_back():

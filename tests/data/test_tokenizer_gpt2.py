@@ -39,6 +39,13 @@ def test_any_text_has_the_ids_of_a_plain_encoder(gpt2, text):
     assert gpt2.encode(text) == VOCABULARY.encode(text)
 
 
+def test_what_the_vocabulary_lacks_is_the_end_of_a_document_as_in_gpt2s_encoder(tmp_path):
+    lacking = VOCABULARY._replace(ids={token: number for token, number in VOCABULARY.ids.items() if token not in "zZ"})
+    ours = load_tokenizer("GPT2BPETokenizer", *lacking.write(tmp_path))
+    end = lacking.ids[END]
+    assert ours.encode("az!") == [lacking.ids["a"], end, lacking.ids["!"]]
+
+
 @given(text=TEXTS)
 def test_decoding_gives_every_byte_back(gpt2, text):
     ids = gpt2.encode(text)

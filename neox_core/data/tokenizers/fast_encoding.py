@@ -59,9 +59,8 @@ class FastEngine:
         texts = list(texts)
         try:
             encoded = self._split(*self._native.encode_batch_flat(texts, True))
-        except (
-            ValueError
-        ):  # a lone surrogate, which the tokenizer refuses in a sentence, or a limit that it does not have
+        except ValueError:
+            # A lone surrogate, which the tokenizer refuses in a sentence, or a limit that it does not have.
             encoded = [np.array(ids, self._dtype) for ids in self._tokenizer.encode_batch(texts)]
         self._check(texts, encoded)
         return encoded
