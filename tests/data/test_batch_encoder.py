@@ -100,7 +100,15 @@ class Wrong:
 
 
 def wrong_about(word):
-    return SimpleNamespace(Tokenizer=SimpleNamespace(from_json_str=lambda text: Wrong(word)))
+    made = SimpleNamespace(from_json_str=lambda text: Wrong(word), encode_batch_flat=None)
+    return SimpleNamespace(Tokenizer=made)
+
+
+def test_library_that_is_too_old_is_not_used(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastokens", SimpleNamespace(Tokenizer=SimpleNamespace()))
+    encoder = BatchEncoder(BPE)
+    assert "too old: pip install" in encoder.notice
+    assert as_lists(encoder(TEXTS[:3])) == BPE.encode_batch(TEXTS[:3])
 
 
 def test_library_that_is_wrong_about_a_tricky_text_is_not_used(monkeypatch):

@@ -92,8 +92,9 @@ def test_batches_are_encoded_alike(spm, workers):
 
 
 def test_surrogate_is_refused(spm):
-    with pytest.raises(UserError, match=r"U\+DC00"):
-        spm.encode_batch(["a", "\udc00"])
+    for encode in (spm.encode_batch, lambda texts: spm.encode(texts[1])):
+        with pytest.raises(UserError, match=r"U\+DC00"):
+            encode(["a", "\udc00"])
 
 
 def test_file_that_is_no_model_is_told(tmp_path):

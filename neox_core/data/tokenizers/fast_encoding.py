@@ -89,6 +89,8 @@ def fast_engine(tokenizer: Tokenizer, dtype: np.dtype[Any]) -> tuple[FastEngine 
         import fastokens
     except ImportError:
         return None, f"this tokenizer is many times as fast with fastokens, which is not installed: {INSTALL}"
+    if not hasattr(fastokens.Tokenizer, "encode_batch_flat"):
+        return None, f"fastokens is installed in a version that is too old: {INSTALL}"
     try:
         native = _native(tokenizer, fastokens)
     except ValueError as error:

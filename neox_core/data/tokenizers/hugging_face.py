@@ -35,16 +35,13 @@ class BackendTokenizer(Described):
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, with the special tokens that the tokenizer itself adds."""
-        return self.encode_batch([text])[0]
+        require_text([text])
+        return list(self.backend.encode(text).ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of several texts, on all cores."""
-        texts = list(texts)
-        try:
-            return [encoding.ids for encoding in self.backend.encode_batch_fast(texts)]
-        except TypeError:
-            require_text(texts)
-            raise
+        require_text(texts)
+        return [encoding.ids for encoding in self.backend.encode_batch_fast(list(texts))]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; special tokens are written out."""

@@ -83,7 +83,7 @@ class Described:
 
 
 def require_text(texts: Iterable[str]) -> None:
-    """Refuse what has no UTF-8.
+    """Refuse what has no UTF-8, of which each library makes something else.
 
     Raises:
         UserError: a text has a lone surrogate, as JSON's `"\\ud800"` gives.

@@ -51,16 +51,14 @@ class SPMTokenizer(Described):
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without the beginning and the end of a sentence."""
-        return self.encode_batch([text])[0]
+        require_text([text])
+        ids: list[int] = self.processor.encode(text)
+        return ids
 
     def encode_batch(self, texts: Sequence[str], threads: int = -1) -> list[list[int]]:
         """Token ids of several texts, on `threads` cores, -1 for all."""
-        texts = list(texts)
-        try:
-            ids: list[list[int]] = self.processor.encode(texts, num_threads=threads)
-        except (TypeError, UnicodeEncodeError):  # which, depends on the version
-            require_text(texts)
-            raise
+        require_text(texts)
+        ids: list[list[int]] = self.processor.encode(list(texts), num_threads=threads)
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
