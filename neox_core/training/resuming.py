@@ -113,12 +113,15 @@ def check_same_model(path: Path, resolved: Resolved) -> None:
 def tokenizer_difference(path: Path, manifest: Manifest, resolved: Resolved) -> Iterator[str]:
     """That a checkpoint was saved with another tokenizer, if it was."""
     described = resolved[TokenizerSettings]
-    vocab_file = described.vocab_file
-    if TOKENIZER in manifest.files and vocab_file is not None and Path(vocab_file).exists():
-        given = read_source(described.tokenizer_type, vocab_file, described.merge_file)
-        saved = parse_source(manifest.content(path, TOKENIZER), path / TOKENIZER)
-        if given.fingerprint != saved.fingerprint:
-            yield f"another tokenizer than {vocab_file} (its own is {path / TOKENIZER})"
+    if TOKENIZER not in manifest.files or described.vocab_file is None:
+        return
+    try:
+        given = read_source(described.tokenizer_type, described.vocab_file, described.merge_file)
+    except UserError:
+        return  # it is told where the tokenizer is opened
+    saved = parse_source(manifest.content(path, TOKENIZER), path / TOKENIZER)
+    if given.fingerprint != saved.fingerprint:
+        yield f"another tokenizer than {described.vocab_file} (its own is {path / TOKENIZER})"
 
 
 def saved_settings(path: Path, manifest: Manifest) -> dict[str, Any]:
