@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from neox_core.data.samples.index_request import IndexRequest, index_base
 from neox_core.data.split import split_boundaries
 from neox_core.data.token_file import TokenFile
+
+from neox_core.data.samples.index_request import IndexRequest, index_base
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDED = json.loads((GOLDEN / "gpt-neox-indices.json").read_text())

@@ -98,10 +98,14 @@ class Documents:
         """Whether a document has a label other than -100 among its first `within` tokens, [documents]; all have without labels."""
         if self.label is None:
             return np.ones(len(self), bool)
-        label = self.label
-        return np.fromiter(
-            (bool((label.get(document, 0, within) != IGNORED).any()) for document in range(len(self))), bool, len(self)
-        )
+        read = np.minimum(self.label.sizes, within)
+        found = np.zeros(len(self), bool)
+        filled = np.flatnonzero(read > 0)
+        # Mostly what is looked for is an answer at the end, so that few documents have to be read.
+        found[filled] = self.label.at(filled, read[filled] - 1) != IGNORED
+        for document in filled[~found[filled]].tolist():
+            found[document] = (self.label.get(document, 0, within) != IGNORED).any()
+        return found
 
     def _joined(self, file: TokenFile, pieces: Sequence[Piece]) -> npt.NDArray[Any]:
         parts = [file.get(*piece) for piece in pieces]

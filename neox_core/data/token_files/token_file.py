@@ -63,6 +63,10 @@ class TokenFile:
         end = size if length is None else min(size, offset + length)
         return self._tokens[start + offset : start + end]
 
+    def at(self, sequences: npt.NDArray[Any], offsets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """One token of each of some sequences: the one at `offsets[n]` of sequence `sequences[n]`, which must have it; [sequences]."""
+        return self._tokens[self._starts[sequences] // self._per_token + offsets]
+
     def stream(self, first: int = 0, last: int | None = None) -> Iterator[npt.NDArray[Any]]:
         """The tokens of sequences `first` to `last` (default: all), one after the other, in views of a million at most.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
-from neox_core.data.corpora import load_corpus
+from neox_core.data.corpora import stdlib
 from neox_core.data.tokenizers.protocol import require_text
 from neox_core.errors import UserError
 
@@ -25,7 +25,7 @@ def training_texts(inputs: Iterable[str], key: str = "text") -> Iterator[str]:
     """
     for name in inputs:
         if name == STDLIB:
-            yield from (document.text for document in load_corpus(STDLIB).documents())
+            yield from (document.text for document in stdlib.documents())
         else:
             yield from _file_texts(Path(name), key)
 
