@@ -65,7 +65,8 @@ class TokenFile:
 
     def at(self, sequences: npt.NDArray[Any], offsets: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """One token of each of some sequences: the one at `offsets[n]` of sequence `sequences[n]`, which must have it; [sequences]."""
-        return self._tokens[self._starts[sequences] // self._per_token + offsets]
+        found: npt.NDArray[Any] = self._tokens[self._starts[sequences] // self._per_token + offsets]
+        return found
 
     def stream(self, first: int = 0, last: int | None = None) -> Iterator[npt.NDArray[Any]]:
         """The tokens of sequences `first` to `last` (default: all), one after the other, in views of a million at most.
