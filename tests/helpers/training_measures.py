@@ -37,7 +37,7 @@ def measured(steps: int, **changes: Any) -> list[dict[str, Any]]:
 def by_hand(**changes: Any) -> dict[str, float]:
     """What is to be measured in the first step: autograd's gradients, the weights after the step, Adam's formula for its state."""
     bench = Bench(**changes)
-    ids = torch.tensor([Samples()[i] for i in range(bench.resolved.batch.total)])
+    ids = torch.tensor([Samples()[i]["text"] for i in range(bench.resolved.batch.total)])
     parameters = bench.parameters
     loss = bench.engine.model(ids[:, :-1]).token_losses(ids[:, 1:]).mean()
     gradients = dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
