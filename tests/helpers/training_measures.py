@@ -100,7 +100,7 @@ def noise_by_hand(samples: int, **changes: Any) -> float:
     parameters = list(bench.parameters.values())
     gradients = []
     for number in range(samples):
-        ids = torch.tensor(Samples()[number])[None]
+        ids = torch.tensor(Samples()[number]["text"])[None]
         loss = bench.engine.model(ids[:, :-1]).token_losses(ids[:, 1:]).mean()
         gradients.append(torch.cat([part.flatten() for part in torch.autograd.grad(loss, parameters)]))
     found = torch.stack(gradients).double()

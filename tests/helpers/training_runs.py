@@ -15,6 +15,7 @@ from plugin_runs import MODEL, TRAINING
 from neox_core.checkpoint import find
 from neox_core.config import NeoXArgs, World
 from neox_core.errors import UserError
+from neox_core.launch import Rendezvous
 from neox_core.plugins import PluginManager, Switches
 from neox_core.training import worker
 from neox_core.training.handover import Handover
@@ -121,7 +122,8 @@ def run(
     failure, code, log = "", None, Log()
     logging.getLogger("neox").addHandler(log)
     try:
-        code = worker.train(handover, plugins, resolved, stop, Startup(0.0, 0.0))  # type: ignore[arg-type]
+        place = Rendezvous.of_rank(dist.get_rank(), resolved.world, master_addr="localhost", master_port=1)
+        code = worker.train(handover, plugins, resolved, place, stop, startup=Startup(0.0, 0.0))  # type: ignore[arg-type]
     except UserError as error:
         failure = str(error)
     finally:
