@@ -130,12 +130,17 @@ def asked_features(resolved: Resolved) -> dict[str, str]:
     return asked
 
 
+ASKED_OF_ALL = frozenset({Feature.VARLEN})
+"""Features that every mixer of a model must have: what one of them lets through is seen by all that follow."""
+
+
 def feature_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
-    """A problem for each setting that none of the model's mixers heeds, and for mixers that this version cannot place."""
+    """A problem for each setting that none of the model's mixers heeds, or, where it takes all of them, not every one."""
     mixers = [plugins.find("attention", name).component for name in dict.fromkeys(resolved.layers)]
-    names = ", ".join(f"'{mixer.name}'" for mixer in mixers)
     for key, feature in asked_features(resolved).items():
-        if not any(feature in mixer.supports for mixer in mixers):
+        lacking = [mixer for mixer in mixers if feature not in mixer.supports]
+        names = ", ".join(f"'{mixer.name}'" for mixer in lacking)
+        if lacking and (feature in ASKED_OF_ALL or len(lacking) == len(mixers)):
             message = (
                 f"{shown(resolved.all_values()[key])} asks for {feature}, which attention {names} does not support"
             )
