@@ -1,7 +1,7 @@
 """What loading costs beside a training step of the quickstart model, and whether memory grows with the batches read.
 
 Steps with batches from the loader take turns with steps on one batch that is in memory already; the ratio of their medians is what
-loading costs. The CPU time of reading a batch and of the digest for the ledger are measured by themselves, of a loader without threads.
+loading costs. The CPU time of reading a batch, without threads, and that of the digest for the ledger are measured by themselves.
 Memory is what the process has itself, without what is mapped from files, after so many batches.
 """
 
@@ -11,6 +11,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -65,7 +66,7 @@ def steps(resolved: Resolved, batches: Batches) -> dict[str, float]:
     turns: dict[str, list[float]] = {"loaded": [], "kept": []}
     for step in range(STEPS + 3):
         for name, source in (("loaded", loaded), ("kept", kept)):
-            seconds = seconds_of(lambda source=source: engine.train_step(source, step=step, learning_rate=1e-3))
+            seconds = seconds_of(partial(engine.train_step, source, step=step, learning_rate=1e-3))
             if step >= 3:
                 turns[name].append(seconds)
     medians = {name: statistics.median(found) for name, found in turns.items()}
