@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neox_core.data.corpora import Corpus, Document
-from neox_core.data.prepare import prepare
+from neox_core.data.preparing.embedded import prepare
 from neox_core.data.token_files import open_tokens
 from neox_core.data.tokenizers import load_tokenizer
 from neox_core.errors import UserError
