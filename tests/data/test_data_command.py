@@ -71,7 +71,7 @@ def test_verb_is_required(capsys):
 
 def test_verbs_are_listed(capsys):
     assert main(["--help"], None) == 0
-    assert "make a tokenizer and token files" in capsys.readouterr().out
+    assert "make token files from a corpus" in capsys.readouterr().out
 
 
 def test_unknown_verb_is_a_user_error():

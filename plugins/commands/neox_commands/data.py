@@ -25,7 +25,7 @@ class Verb(NamedTuple):
 VERBS = {
     "fetch": Verb("neox_commands.data_fetch", "download corpora, vocabularies and weights"),
     "tokenizer": Verb("neox_commands.data_tokenizer", "train a tokenizer, or show what one has"),
-    "prepare": Verb("neox_commands.data_prepare", "make a tokenizer and token files from a corpus"),
+    "prepare": Verb("neox_commands.data_prepare", "make token files from a corpus, or from files of text"),
     "merge": Verb("neox_commands.data_merge", "put token files together"),
     "split": Verb("neox_commands.data_split", "cut token files into training, validation and test"),
     "count": Verb("neox_commands.data_count", "documents and tokens of token files"),
