@@ -37,7 +37,7 @@ FIELDS = ("labels", "loss_mask")
 
 def quickstart(directory: Path) -> Resolved:
     """The quickstart's settings, with its data in a directory."""
-    from neox_core.data.prepare import prepare
+    from neox_core.data.preparing.embedded import prepare
 
     prepared = prepare(load_corpus("stdlib"), directory)
     preset = Path(__file__).parents[1] / "configs" / "quickstart.yml"
