@@ -12,7 +12,7 @@ from neox_commands.data import main as data
 from neox_core.data.corpora import load_corpus
 from neox_core.data.tokenizers import load_tokenizer
 from neox_core.data.tokenizers.training import train_bpe
-from neox_core.data.tokenizers.training_texts import training_texts
+from neox_core.data.preparing.training_texts import training_texts
 from neox_core.errors import UserError
 
 TEXTS = [SAMPLE, "ﬁne text", f"{SAMPLE[::-1]}\n\n"]
@@ -85,13 +85,13 @@ def test_what_is_there_is_kept_unless_forced(command, texts, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("x.csv", b"a", r"x\.csv: its kind is not known; name stdlib, or files that end in \.jsonl, \.txt"),
-        ("x.jsonl", b'{"text": "a"}\n{"text"\n', r"x\.jsonl:2 is no JSON"),
-        ("x.jsonl", b'{"text": "a"}\n{"content": "b"}\n', r"x\.jsonl:2 has no text under 'text'; .*--jsonl-key"),
-        ("x.jsonl", b'{"text": "\\ud800"}\n', r"x\.jsonl:1: a text has U\+D800"),
-        ("x.txt", b"\xff", r"x\.txt is not UTF-8"),
-        ("x.txt.gz", gzip.compress(b"some text")[:-12], r"x\.txt\.gz cannot be read"),
-        ("x.txt.gz", b"some text", r"x\.txt\.gz cannot be read"),
+        ("x.csv", b"a", r"x\.csv: its name does not say what it is"),
+        ("x.jsonl", b'{"text": "a"}\n{"text"\n', r"x\.jsonl:2: invalid JSON"),
+        ("x.jsonl", b'{"text": "a"}\n{"content": "b"}\n', r"x\.jsonl:2: no key 'text'; there are: content.*--jsonl-key"),
+        ("x.jsonl", b'{"text": "\\ud800"}\n', r"x\.jsonl:1: U\+D800 at character 0"),
+        ("x.txt", b"\xff", r"x\.txt: broken UTF-8 at byte 0"),
+        ("x.txt.gz", gzip.compress(b"some text")[:-12], r"x\.txt\.gz is damaged or cut off"),
+        ("x.txt.gz", b"some text", r"x\.txt\.gz is damaged or cut off"),
         ("x.jsonl", b"\n", r"the inputs have no text"),
         ("absent.txt", None, r"absent\.txt cannot be read \(No such file"),
     ],

@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="files of text (.jsonl, .txt, either with .gz), or stdlib, the sources of Python's standard library",
+        help="files of text, as `neox data prepare` takes them, or stdlib, the sources of Python's standard library",
     )
     add("--output", type=Path, required=True, metavar="FILE", help="the tokenizer.json to write")
     add("--vocab-size", type=int, default=52000, help="most entries (default: %(default)s)")
@@ -54,7 +54,7 @@ def main(argv: list[str], context: CommandContext) -> int:
         raise UserError(f"{arguments.output} exists; name another file, or replace it with --force.")
 
     from neox_core.data.tokenizers.training import train_bpe
-    from neox_core.data.tokenizers.training_texts import training_texts
+    from neox_core.data.preparing.training_texts import training_texts
     from neox_core.files import write_file
 
     with stage_progress() as progress:
