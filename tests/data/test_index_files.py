@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import resource
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from checkpoint_worlds import fork, wait
 from hypothesis import given, settings, strategies as st
 
+from neox_core.data.samples import building
 from neox_core.data.samples.building import Builder
 from neox_core.data.samples.index_checks import belongs
 from neox_core.data.samples.index_files import stored_index
@@ -96,10 +98,25 @@ def test_without_a_base_nothing_is_written(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("pack", PACKS)
 def test_an_index_is_made_once(tmp_path, pack):
-    said = []
+    made = []
     for _ in range(3):
-        stored_index(tmp_path / "base", of_pack(pack), Builder(say=said.append))
-    assert said == [f"Making {tmp_path}/base_*.npy"]
+        stored_index(tmp_path / "base", of_pack(pack), Builder())
+        made.append({path: path.stat().st_mtime_ns for path in tmp_path.iterdir()})
+    assert made[0] == made[1] == made[2]
+    assert len(made[0]) == 4
+
+
+def test_making_one_is_told_when_it_takes_long(tmp_path, monkeypatch):
+    said, build, told = [], IndexRequest.build, threading.Event()
+    monkeypatch.setattr(building, "_QUIET", 0.01)
+    monkeypatch.setattr(IndexRequest, "build", lambda request: told.wait(30) and build(request))
+
+    def say(sentence):
+        said.append(sentence)
+        told.set()
+
+    stored_index(tmp_path / "base", REQUEST, Builder(say=say))
+    assert said == [f"making {tmp_path}/base_*.npy, which runs with the same data will find"]
 
 
 @pytest.mark.parametrize("pack", PACKS)

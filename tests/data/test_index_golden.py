@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from neox_core.data.split import split_boundaries
-from neox_core.data.token_file import TokenFile
 
 from neox_core.data.samples.index_request import IndexRequest, index_base
+from neox_core.data.splits import split_boundaries
+from neox_core.data.token_files import open_tokens
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDED = json.loads((GOLDEN / "gpt-neox-indices.json").read_text())
@@ -49,7 +49,7 @@ def recorded_documents(name, of_list, num_samples, tokens):
 def test_equals_the_arrays_that_gpt_neox_wrote(base, compat):
     prefix, name, of_list, *numbers, pack, chopped = NAME.fullmatch(base).groups()
     num_samples, seq_length, seed = map(int, numbers)
-    tokens = TokenFile(GOLDEN / prefix)
+    tokens = open_tokens(GOLDEN / prefix)
     pairs = chopped is None
     rule = last_of_forty if pairs else first_third_hidden
     request = IndexRequest(

@@ -10,9 +10,9 @@ from gpt2_vocabularies import SAMPLE, random_vocabulary
 from neox_commands.data import main as data
 
 from neox_core.data.corpora import load_corpus
+from neox_core.data.preparing.training_texts import training_texts
 from neox_core.data.tokenizers import load_tokenizer
 from neox_core.data.tokenizers.training import train_bpe
-from neox_core.data.preparing.training_texts import training_texts
 from neox_core.errors import UserError
 
 TEXTS = [SAMPLE, "ﬁne text", f"{SAMPLE[::-1]}\n\n"]
@@ -87,7 +87,11 @@ def test_what_is_there_is_kept_unless_forced(command, texts, tmp_path):
     [
         ("x.csv", b"a", r"x\.csv: its name does not say what it is"),
         ("x.jsonl", b'{"text": "a"}\n{"text"\n', r"x\.jsonl:2: invalid JSON"),
-        ("x.jsonl", b'{"text": "a"}\n{"content": "b"}\n', r"x\.jsonl:2: no key 'text'; there are: content.*--jsonl-key"),
+        (
+            "x.jsonl",
+            b'{"text": "a"}\n{"content": "b"}\n',
+            r"x\.jsonl:2: no key 'text'; there are: content.*--jsonl-key",
+        ),
         ("x.jsonl", b'{"text": "\\ud800"}\n', r"x\.jsonl:1: U\+D800 at character 0"),
         ("x.txt", b"\xff", r"x\.txt: broken UTF-8 at byte 0"),
         ("x.txt.gz", gzip.compress(b"some text")[:-12], r"x\.txt\.gz is damaged or cut off"),

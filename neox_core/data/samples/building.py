@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from neox_core.data.samples.array_files import ArrayFiles, Arrays
@@ -12,6 +13,7 @@ from neox_core.data.samples.array_search import ArraySearch, Recipe
 from neox_core.data.samples.file_lock import Lock, locked
 from neox_core.errors import UserError
 
+_QUIET = 5.0  # seconds in which nothing is said of making arrays
 _NEWS = 30.0  # seconds between messages while waiting
 _LONGEST_PAUSE = 1.0
 _ELSEWHERE = "The setting data_cache_path names a directory for the indices of all data."
@@ -28,7 +30,7 @@ class Builder:
     builds: bool = True
     """Whether this process makes them: one of those that share the files does."""
     say: Callable[[str], None] = _nothing
-    """Gets a sentence when arrays are made, and every 30 s while they are waited for."""
+    """Gets a sentence when making arrays takes long, and every 30 s while they are waited for."""
     limit: float = 1800.0
     """Seconds to wait for the process that makes them."""
 
@@ -66,9 +68,21 @@ def _adopted_or_built(search: ArraySearch, builder: Builder, *, alone: bool) -> 
     return _built(search.place(), search.recipe, builder)
 
 
+@contextmanager
+def _told(builder: Builder, sentence: str) -> Iterator[None]:
+    """Say what is done, where it takes so long that somebody may wonder."""
+    timer = threading.Timer(_QUIET, builder.say, [sentence])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _built(files: ArrayFiles, recipe: Recipe, builder: Builder) -> Arrays:
-    builder.say(f"Making {files.base}_*.npy")
-    arrays = recipe.build()
+    with _told(builder, f"making {files.base}_*.npy, which runs with the same data will find"):
+        arrays = recipe.build()
     try:
         files.write(arrays, recipe.digest)
     except OSError as error:

@@ -53,8 +53,8 @@ def main(argv: list[str], context: CommandContext) -> int:
     if arguments.output.exists() and not arguments.force:
         raise UserError(f"{arguments.output} exists; name another file, or replace it with --force.")
 
-    from neox_core.data.tokenizers.training import train_bpe
     from neox_core.data.preparing.training_texts import training_texts
+    from neox_core.data.tokenizers.training import train_bpe
     from neox_core.files import write_file
 
     with stage_progress() as progress:
