@@ -104,20 +104,29 @@ def undisturbed(corpus, tmp_path):
     return tmp_path / "undisturbed"
 
 
-def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(corpus, undisturbed, tmp_path):
-    def work(prefix):
-        prepare_files(preparation(corpus, prefix, journal_seconds=0.02), lambda progress: time.sleep(0.005))
-
-    started = time.monotonic()
-    work(tmp_path / "timed/out")
-    seconds = time.monotonic() - started
-    resumed = 0
-    for number, moment in enumerate(random.Random(7).choices(range(100), k=20)):
-        prefix = tmp_path / f"killed-{number}/out"
-        child = in_child(lambda prefix=prefix: work(prefix))
-        time.sleep(seconds * moment / 100)
+def killed_after(steps, seconds, work):
+    """Do some work, which takes a function to call at each step, in a process that is killed so long after its `steps`th step."""
+    reading, writing = os.pipe()
+    child = in_child(lambda: work(lambda progress: os.write(writing, b".")))
+    os.close(writing)
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        while steps > 0 and pipe.read(1):
+            steps -= 1
+        time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
-        ended(child)
+    ended(child)
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(corpus, undisturbed, tmp_path):
+    moments = random.Random(7)
+    resumed = 0
+    for number in range(20):
+        prefix = tmp_path / f"killed-{number}/out"
+
+        def work(progress, prefix=prefix):
+            prepare_files(preparation(corpus, prefix), progress)
+
+        killed_after(moments.randrange(16), moments.uniform(0, 0.02), work)
         if prefix.parent.exists():
             seen = token_files(prefix.parent)
             assert seen.items() <= token_files(undisturbed).items()

@@ -10,6 +10,7 @@ from text_files import COMPRESS, dat, json_lines, read_documents, read_records, 
 
 from neox_core.data.preparing.readers import READERS
 from neox_core.data.preparing.records import BadDocument
+from neox_core.data.preparing.training_texts import training_texts
 from neox_core.errors import UserError
 
 TEXTS = ["one", "two\nlines", "", "ünïcödé ☃", "x" * 100_000, "last"]
@@ -250,6 +251,15 @@ def test_missing_package_is_named(tmp_path, monkeypatch, name, package):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(UserError, match=rf"missing: pip install 'neox-toolkit\[{package}\]'"):
         read_documents(tmp_path / name)
+
+
+def test_texts_to_train_a_tokenizer_on(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(json_lines(TEXTS, key="body"))
+    (tmp_path / "b.tar").write_bytes(tar_of({"x.jsonl": json_lines(["x"], key="body") + b"7\n"}))
+    texts = training_texts([str(tmp_path / "*.jsonl"), str(tmp_path / "b.tar")], "body")
+    assert [next(texts) for _ in range(len(TEXTS) + 1)] == [*TEXTS, "x"]
+    with pytest.raises(UserError, match=r"b\.tar:x\.jsonl:2: a JSON number, where an object or a string is expected"):
+        next(texts)
 
 
 def test_every_reader_is_by_a_lower_case_suffix():

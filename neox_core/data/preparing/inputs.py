@@ -41,7 +41,7 @@ def _paths(arguments: Iterable[str]) -> Iterator[str]:
         for name in [argument] if Path(argument).exists() else argument.split(","):
             found = list(_matches(name)) if name else []
             if not found:
-                raise UserError(f"--input: nothing matches '{name}' in {argument}; check the path.")
+                raise UserError(f"nothing matches '{name}' in {argument}; check the path.")
             for path in found:
                 yield from _files(path)
 
@@ -57,7 +57,7 @@ def _files(path: str) -> Iterator[str]:
     if path == STANDARD_INPUT or is_remote(path) or not directory.is_dir():
         yield path
     elif (directory / _DATASETS).is_file():
-        raise UserError(f"--input: {path} holds several data sets; name those that are meant, such as {path}/train.")
+        raise UserError(f"{path} holds several data sets; name those that are meant, such as {path}/train.")
     elif (directory / _DATASET).is_file():
         yield from _dataset_files(directory)
     else:
@@ -71,7 +71,7 @@ def _directory_files(directory: Path) -> Iterator[str]:
         if path.is_file() and not path.name.startswith(".") and known_suffix(path.name)
     ]
     if not found:
-        raise UserError(f"--input: directory {directory} holds no file of a known kind; name the files.")
+        raise UserError(f"directory {directory} holds no file of a known kind; name the files.")
     yield from found
 
 
@@ -81,9 +81,9 @@ def _dataset_files(directory: Path) -> Iterator[str]:
         state = json.loads((directory / _DATASET).read_bytes())
         names = [str(file["filename"]) for file in state["_data_files"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--input: {directory / _DATASET} is not the state of a data set ({error}).") from error
+        raise UserError(f"{directory / _DATASET} is not the state of a data set ({error}).") from error
     if state.get("_indices_data_files"):
         raise UserError(
-            f"--input: {directory} keeps a selection of rows beside its data; save it with `dataset.flatten_indices()` first."
+            f"{directory} keeps a selection of rows beside its data; save it with `dataset.flatten_indices()` first."
         )
     yield from (str(directory / name) for name in names)

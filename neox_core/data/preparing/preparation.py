@@ -17,6 +17,7 @@ from neox_core.data.preparing.journal import Counts, Journal, load_journal, save
 from neox_core.data.preparing.outputs import Format, Names, Outputs, Shard
 from neox_core.data.preparing.prefetching import prefetched
 from neox_core.data.preparing.provenance import can_be_compared, digest_of, finished_counts, source_of, write_record
+from neox_core.data.preparing.rejects import place_text
 from neox_core.data.token_files import WorkingFilesError
 from neox_core.errors import UserError
 from neox_core.files import remove_leftovers
@@ -180,8 +181,7 @@ class _Run:
 
     def _strict_error(self, outputs: Outputs, batch: Encoded) -> UserError:
         bad = batch.rejections[0]
-        file, member, line = outputs.place(bad)
-        where = ":".join(str(part) for part in (file, member, line) if part is not None)
+        where = place_text(*outputs.place(bad))
         return UserError(f"{where}: {bad.reason}. The document begins: {bad.text!r}. Mend it, or leave out --strict.")
 
     def _nothing(self, counts: Counts) -> str:

@@ -14,6 +14,11 @@ from neox_core.data.token_files import WorkingFilesError
 from neox_core.files import publish
 
 
+def place_text(file: str, member: str | None, line: int | None) -> str:
+    """A document's place for a message: `FILE:MEMBER:LINE`, of which there may be less."""
+    return ":".join(str(part) for part in (file, member, line) if part is not None)
+
+
 class RejectFile:
     """Writes bad documents beside the final file, which appears when they are published.
 

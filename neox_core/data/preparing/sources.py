@@ -65,7 +65,7 @@ def find_source(path: str) -> Source:
         absolute = Path(os.path.abspath(path))  # noqa: PTH100  a link keeps its own name, whose suffix counts
         status = absolute.stat()
     except OSError as error:
-        raise UserError(f"--input: {path} cannot be read ({error.strerror}); check the path.") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}); check the path.") from error
     return Source(str(absolute), status.st_size, str(status.st_mtime_ns))
 
 
@@ -79,7 +79,7 @@ def open_source(source: Source) -> BinaryIO:
             return cast(BinaryIO, file_system.open(path, "rb"))
         return Path(source.path).open("rb", buffering=_BUFFER)
     except OSError as error:
-        raise UserError(f"--input: {source.path} cannot be opened ({error}); check path and permissions.") from error
+        raise UserError(f"{source.path} cannot be opened ({error}); check path and permissions.") from error
 
 
 def remote(address: str) -> tuple[Any, str]:
@@ -90,10 +90,10 @@ def remote(address: str) -> tuple[Any, str]:
         file_system, path = fsspec.core.url_to_fs(address)
     except ImportError as error:
         raise UserError(
-            f"--input: {address} needs a package that is missing ({error}): pip install 'neox-toolkit[remote]'"
+            f"{address} needs a package that is missing ({error}): pip install 'neox-toolkit[remote]'"
         ) from error
     except ValueError as error:
-        raise UserError(f"--input: {address} is no address that can be read ({error}).") from error
+        raise UserError(f"{address} is no address that can be read ({error}).") from error
     return file_system, str(path)
 
 
@@ -102,7 +102,7 @@ def _remote_source(address: str) -> Source:
     try:
         facts = file_system.info(path)
     except OSError as error:
-        raise UserError(f"--input: {address} cannot be read ({error}); check address and permissions.") from error
+        raise UserError(f"{address} cannot be read ({error}); check address and permissions.") from error
     marks = (facts.get(key) for key in ("ETag", "etag", "LastModified", "mtime", "created"))
     modified = next((str(mark) for mark in marks if mark is not None), None)
     return Source(address, int(facts.get("size") or 0), modified)

@@ -9,7 +9,7 @@ from neox_core.data.preparing.forms.form import text_of
 from neox_core.data.preparing.inputs import find_inputs
 from neox_core.data.preparing.readers import reader_of
 from neox_core.data.preparing.records import BadDocument, excerpt
-from neox_core.data.preparing.rejects import Lines
+from neox_core.data.preparing.rejects import Lines, place_text
 from neox_core.data.preparing.sources import Meter
 from neox_core.errors import UserError
 
@@ -39,8 +39,7 @@ def _file_texts(name: str, key: str) -> Iterator[str]:
             try:
                 yield text_of(record.decode(record.raw), key)
             except BadDocument as bad:
-                line = lines.number(block, record.row)
-                place = source.path if line is None else f"{source.path}:{line}"
+                place = place_text(source.path, record.member, lines.number(block, record.row))
                 raise UserError(
                     f"{place}: {bad}. The document begins: {excerpt(record)!r}. Mend it, or take it out; --jsonl-key says which "
                     "value is the text."

@@ -30,7 +30,7 @@ def reader_of(path: str) -> Reader:
     suffix = known_suffix(path)
     if suffix is None:
         raise UserError(
-            f"--input: {path}: its name does not say what it is; name it by what it holds: {', '.join(sorted(READERS))}."
+            f"{path}: its name does not say what it is; name it by what it holds: {', '.join(sorted(READERS))}."
         )
     if suffix in _LINES and not is_remote(path):
         return LineRangeReader()
