@@ -85,13 +85,14 @@ KERNELS = {"flash": "flash_attn"}
 """Extras that a component does without, since torch has kernels too."""
 
 
-def test_every_extra_but_that_of_developers_belongs_to_a_component_or_is_asked_for_by_the_core(
+def test_every_extra_but_that_of_developers_belongs_to_a_component_or_is_asked_for(
     pyproject: dict[str, Any],
 ) -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("plugins/*/neox_*/plugin.py"))
-    core = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("neox_core/**/*.py"))
+    paths = [*ROOT.glob("neox_core/**/*.py"), *ROOT.glob("plugins/*/neox_*/**/*.py")]
+    code = "".join(path.read_text(encoding="utf-8") for path in paths)
     for extra in set(pyproject["project"]["optional-dependencies"]) - {"dev"}:
-        told = f"'neox-toolkit[{extra}]'" in core or f'require_package("{extra}"' in core
+        told = f"'neox-toolkit[{extra}]'" in code or f'require_package("{extra}"' in code
         assert told or f'extra="{extra}"' in sources or f'kernels=("{KERNELS.get(extra)}",)' in sources
 
 
