@@ -7,6 +7,7 @@ SAVE/global_step{N}/state.json           iteration, consumed samples and the lik
 SAVE/global_step{N}/settings.yml, ...    files that the caller adds
 SAVE/global_step{N}/shards/rank-{R}.safetensors
 SAVE/global_step{N}/random/rank-{R}.json
+SAVE/global_step{N}/streams/rank-{R}.json   where a rank's streams of samples are, in runs that have such
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ def shard_name(rank: int) -> str:
 def random_state_name(rank: int) -> str:
     """Name, within a checkpoint, of the random state of `rank`."""
     return f"random/rank-{rank:05d}.json"
+
+
+def stream_state_name(rank: int) -> str:
+    """Name, within a checkpoint, of where the streams of `rank` are."""
+    return f"streams/rank-{rank:05d}.json"
 
 
 def condition(path: Path) -> Condition:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from neox_core.checkpoint.layout import INDEX, STATE, random_state_name
+from neox_core.checkpoint.layout import INDEX, STATE, random_state_name, stream_state_name
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.pieces import Copy, Index
 from neox_core.checkpoint.search import require_complete
@@ -87,7 +87,13 @@ class Reader:
 
     def random_state(self, rank: int) -> dict[str, Any] | None:
         """The state of the random generators of `rank`, or None when none was saved for it."""
-        name = random_state_name(rank)
+        return self._own_state(random_state_name(rank))
+
+    def stream_state(self, rank: int) -> dict[str, Any] | None:
+        """Where the streams of samples of `rank` are, or None when it had none."""
+        return self._own_state(stream_state_name(rank))
+
+    def _own_state(self, name: str) -> dict[str, Any] | None:
         if name not in self.manifest.files:
             return None
         state: dict[str, Any] = json.loads(self.file(name))

@@ -39,12 +39,14 @@ def save(
     files: Mapping[str, str | bytes],
     random_state: Mapping[str, Any] | None,
     group: Group,
+    stream_state: Mapping[str, Any] | None = None,
 ) -> Path:
     """Save a checkpoint to `directory`/global_step{iteration}, which all ranks of `group` see; called by all of them.
 
     A rank passes the `fragments` that it must write: of what several ranks hold alike, only one passes it. `state` (plain
     data, survives JSON) and `files` (settings.yml, plugins.json, tokenizer.json, ... by name) are those of rank 0;
-    `random_state` is this rank's, as `capture` returns it, or None.
+    `random_state` is this rank's, as `capture` returns it, or None; `stream_state` (plain data) is where its streams of
+    samples are, or None.
 
     When this returns, the checkpoint is complete and on disk, and `latest` names it. A crash at any moment leaves what
     was complete before and, at most, a directory without a manifest, which the next save of this iteration clears away.
@@ -61,11 +63,12 @@ def save(
     """
     path = layout.checkpoint_path(directory, iteration)
     what = f"Saving {path}"
+    own = {layout.random_state_name(group.rank): random_state, layout.stream_state_name(group.rank): stream_state}
     prepared = together(group, what, lambda: group.rank == 0 and _prepare(directory, iteration))
     if not group.broadcast(prepared is not None and prepared[0]):
         return path
     try:
-        parts = together(group, what, lambda: _write_part(path, group.rank, fragments, random_state))
+        parts = together(group, what, lambda: _write_part(path, group.rank, fragments, own))
         together(group, what, lambda: None if parts is None else _commit(path, iteration, parts, state, files))
     except Exception:
         if group.rank == 0 and layout.condition(path) is Condition.INTERRUPTED:
@@ -93,13 +96,15 @@ def _prepare(directory: Path, iteration: int) -> bool:
     return True
 
 
-def _write_part(path: Path, rank: int, fragments: Iterable[Fragment], random_state: Mapping[str, Any] | None) -> _Part:
+def _write_part(
+    path: Path, rank: int, fragments: Iterable[Fragment], own: Mapping[str, Mapping[str, Any] | None]
+) -> _Part:
     shard = layout.shard_name(rank)
     record, pieces = write_shard(path / shard, fragments)
     files = {shard: record}
-    if random_state is not None:
-        name = layout.random_state_name(rank)
-        files[name] = write_file(path / name, json.dumps(random_state))
+    for name, state in own.items():
+        if state is not None:
+            files[name] = write_file(path / name, json.dumps(state))
     return _Part(shard, pieces, files)
 
 

@@ -22,6 +22,7 @@ FILES = [
     "plugins.json",
     "tokenizer.json",
     "random/rank-00000.json",
+    "streams/rank-00000.json",
     "shards/rank-00000.safetensors",
 ]
 
@@ -117,6 +118,7 @@ def test_what_is_not_there_is_said_in_a_sentence(pristine):
         reader.read(ShardSpec.complete("norm.weight", (8,)), "weight", (0, 4))
     assert reader.roles("norm.wait") == ()
     assert reader.random_state(1) is None
+    assert reader.stream_state(1) is None
 
 
 def test_parts_of_tensors_are_refused_until_they_can_be_put_together(pristine):

@@ -149,6 +149,7 @@ def save_iteration(directory: Path, iteration: int, group: Group | None = None) 
         state={"consumed_samples": 8 * iteration, "skipped_steps": 0},
         files={"settings.yml": SETTINGS, "plugins.json": "{}", "tokenizer.json": b"\x00\xff"},
         random_state={"iteration": iteration, "rank": group.rank},
+        stream_state={"batch": iteration, "rank": group.rank},
         group=group,
     )
 
@@ -163,6 +164,7 @@ def check_iteration(path: Path, iteration: int) -> None:
     assert reader.file("plugins.json") == b"{}"
     for rank in range(reader.world_size):
         assert reader.random_state(rank) == {"iteration": iteration, "rank": rank}
+        assert reader.stream_state(rank) == {"batch": iteration, "rank": rank}
     assert set(reader.names) == set(SIZES)
     for name in SIZES:
         assert set(reader.roles(name)) == {*ROLES, "step"}
