@@ -29,7 +29,7 @@ def companions_belong_to_files(args: NeoXArgs, world: World) -> Iterator[Problem
         ):
             given, files = getattr(args, key), getattr(args, of) or []
             if given and len(given) != len(files):
-                message = f"{len(given)} {_files(given)} for the {len(files)} of {of}"
+                message = f"{_counted(len(given), 'file', 'files')} for the {len(files)} of {of}"
                 yield Problem(keys=(key, of), message=message, remedy="give one for each, in the same order")
         labels = [f"{side}_{part}_label_data_paths" for side in ("pos", "neg")]
         if getattr(args, good) and not getattr(args, f"neg_{part}_data_paths"):
@@ -43,8 +43,8 @@ def companions_belong_to_files(args: NeoXArgs, world: World) -> Iterator[Problem
             yield Problem(keys=tuple(labels), message=message, remedy="give labels for both, or for none")
 
 
-def _files(paths: list[str]) -> str:
-    return "file" if len(paths) == 1 else "files"
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
 
 
 def files_suit_samples(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -101,10 +101,28 @@ def epochs_see_all_alike(args: NeoXArgs, world: World) -> Iterator[Problem]:
             yield Problem(keys=("train_epochs", key), message=message, remedy=f"remove {key}, or give train_iters")
 
 
+def servers_suit_ranks(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Each data-parallel rank has a server of its own, or all have the same."""
+    ranks, rest = divmod(world.size, max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1))
+    if args.dataset_impl != "online" or rest:  # a rest is reported where the batch is resolved
+        return
+    for key in ("online_dataserver_ips", "online_dataserver_ports"):
+        value = getattr(args, key)
+        if isinstance(value, list) and len(value) != ranks:
+            yield Problem(
+                keys=(key,),
+                message=f"{shown(value)} has {_counted(len(value), 'entry', 'entries')} for "
+                + _counted(ranks, "data-parallel rank", "data-parallel ranks"),
+                remedy="give one for each rank, or a single one for all",
+                limitation=True,
+            )
+
+
 SAMPLE_RULES = (
     companions_belong_to_files,
     files_suit_samples,
     pairs_are_whole,
     epochs_see_all_alike,
+    servers_suit_ranks,
     stages_are_described,
 )

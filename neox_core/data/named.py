@@ -40,9 +40,11 @@ def listed_parts(resolved: Resolved) -> Mapping[Split, Part]:
 
 
 def cut_file(resolved: Resolved) -> DocumentFiles | None:
-    """The one file that `split` cuts."""
-    path = resolved[DataSettings].data_path
-    return None if path is None else _Reference(resolved).files(path)
+    """The one file that `split` cuts; none where a server makes the samples, whatever is named beside it."""
+    data = resolved[DataSettings]
+    if data.data_path is None or data.dataset_impl == "online":
+        return None
+    return _Reference(resolved).files(data.data_path)
 
 
 def _texts(resolved: Resolved) -> dict[Split, Part]:
