@@ -21,7 +21,7 @@ from neox_core.plugins import CommandContext, PluginManager
 from neox_core.training.batches import Batches
 from neox_core.training.datasets import open_datasets
 from neox_core.training.handover import FILE_NAME, Handover
-from neox_core.training.ledger import BatchDigest, LedgerEntry, recorded
+from neox_core.training.ledger import DIRECTORY, BatchDigest, LedgerEntry, recorded
 from neox_core.training.machines import find_world
 from neox_core.training.preflight import open_tokenizer, with_epochs
 
@@ -72,12 +72,14 @@ class RunBatches:
         if len(options.words) == 1 and directory.is_dir():
             handover = _handover(directory / FILE_NAME)
             plugins, resolved = handover.resolve()
+            _check_readable(resolved)
             return cls(NeoXArgs(handover.entries, plugins), plugins, resolved, handover.eod_token, directory)
         given = read_given(options.words, options, context)
         plugins = chosen_plugins(given.entries, context)
         args = NeoXArgs(given.entries.values(), plugins, settings_from=settings_from(options))
         tokenizer = open_tokenizer(args)
         resolved = args.resolve(find_world(args), None if tokenizer is None else tokenizer.vocab_size)
+        _check_readable(resolved)
         return cls(args, plugins, with_epochs(args, resolved), None if tokenizer is None else tokenizer.eod_id)
 
     @cached_property
@@ -141,6 +143,14 @@ class RunBatches:
         for _ in range(self.resolved.batch.accumulation):
             digest.add(next(batches))
         return str(digest)
+
+
+def _check_readable(resolved: Resolved) -> None:
+    if resolved[DataSettings].dataset_impl == "online":
+        raise UserError(
+            "dataset_impl: online: a server made the samples while the run went on, so they are in no file and cannot be read "
+            f"again; with `sample_ledger: all` a run notes the sha256 of each rank's batches in {DIRECTORY}/ in its directory"
+        )
 
 
 def _handover(path: Path) -> Handover:
