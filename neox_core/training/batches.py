@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from neox_core.config import DataSettings, Resolved
 from neox_core.data.loader import BatchLoader
+from neox_core.data.online.dataset import OnlineDataset
 from neox_core.data.samples.sample import Dataset
 from neox_core.errors import UserError
 from neox_core.model import Batch
 
 
 class Batches:
-    """This rank's micro-batches of one dataset, from any place in it.
+    """This rank's micro-batches of one dataset, from any place in it; of a server's stream, which has no places, the next.
 
     Args:
         fields: what the objective reads beside the tokens.
@@ -27,6 +28,8 @@ class Batches:
             *(["documents"] if data.reset_attention_mask else []),
             *(["positions"] if data.reset_position_ids else []),
         ]
+        self.stream = dataset if isinstance(dataset, OnlineDataset) else None
+        """Where a server makes the samples, what knows how far they are."""
         self._vocabulary = resolved.padded_vocab_size or 0
         self._loader = BatchLoader(
             dataset,
@@ -36,12 +39,12 @@ class Batches:
             fields=("tokens", *fields, *boundaries),
             eod_token=eod_token,
             epoch_multiple=resolved.epoch_multiple,
-            num_workers=data.num_workers,
+            num_workers=0 if self.stream is not None else data.num_workers,  # a stream is where its last batch ends
             pin_memory=resolved.world.device == "cuda",
         )
 
     def seek(self, consumed_samples: int) -> Batches:
-        """Go to the place after so many samples of all ranks."""
+        """Go to the place after so many samples of all ranks; a stream stays where it is."""
         self._loader.position = consumed_samples
         return self
 

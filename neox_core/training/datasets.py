@@ -13,22 +13,27 @@ from neox_core.data.samples.blending import Stage
 from neox_core.data.samples.building import Builder
 from neox_core.data.samples.mock import MockDataset
 from neox_core.data.splits import SPLITS, Datasets, SampleCounts
+from neox_core.training.streams import online_datasets
 
 
-def open_datasets(resolved: Resolved, builder: Builder | None = None) -> Datasets:
+def open_datasets(resolved: Resolved, builder: Builder | None = None, *, rank: int = 0) -> Datasets:
     """The datasets that the settings name, as long as the run needs them.
 
     Args:
         resolved: the settings.
         builder: whether this process makes indices that are not there, or waits for them; None: they are made in memory.
+        rank: this process's data-parallel rank. Where a server makes the samples each rank has its own; else all have the same.
 
     Raises:
-        UserError: a file is absent or damaged, or too short for one sample; or an index is waited for too long.
+        UserError: a file is absent or damaged, or too short for one sample; or an index is waited for too long; or a list of
+            servers does not fit the ranks.
     """
     data = resolved[DataSettings]
     counts = sample_counts(resolved)
     if data.mock_data:
         return _mock_datasets(resolved, counts)
+    if data.dataset_impl == "online":
+        return online_datasets(resolved, counts, rank)
     sampling = sampling_of(resolved, builder)
     if (files := cut_file(resolved)) is not None:
         return cut_datasets(files, data.split, counts, sampling)

@@ -20,6 +20,7 @@ from neox_core.training.run import Evaluation, Run, Step
 from neox_core.training.saving import Saver, is_due
 from neox_core.training.schedule import Schedule
 from neox_core.training.stopping import StopRequests
+from neox_core.training.streams import stream_states
 
 logger = logging.getLogger("neox")
 
@@ -90,7 +91,7 @@ class Training:
 
     def save(self) -> int:
         """Write a checkpoint of this moment; returns its iteration."""
-        checkpoint = self.saver.save(self.engine, self.progress, self.measures)
+        checkpoint = self.saver.save(self.engine, self.progress, self.measures, stream_states(self.batches))
         self.notify("neox_checkpoint_saved", checkpoint=checkpoint)
         return checkpoint.iteration
 

@@ -30,6 +30,7 @@ ORDERING = (
     "seq_length",
     "split",
     "data_path",
+    "dataset_impl",
     "train_data_paths",
     "train_data_weights",
 )
@@ -158,8 +159,13 @@ def belongs_to_model(extra: Any) -> bool:
 
 
 def tell_differences(path: Path, resolved: Resolved, notice: Tell) -> None:
-    """Say which changes since a checkpoint give the run other data than it would have gone on with."""
+    """Say which changes since a checkpoint give the run other data than it would have gone on with.
+
+    The order of a server's samples is the server's, and the checkpoint has the place: none of these keys moves it.
+    """
     saved, values = saved_settings(path, Manifest.read(path)), resolved.all_values()
+    if saved.get("dataset_impl") == values["dataset_impl"] == "online":
+        return
     defaults = {key: field.default for group in resolved.groups for key, field in group.model_fields.items()}
     changed = [key for key in ORDERING if saved.get(key, defaults[key]) != values[key]]
     if changed:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from neox_core.checkpoint import Group, Manifest, capture, prune, save
 from neox_core.checkpoint.group import together
@@ -78,7 +80,9 @@ class Saver:
         """Whether the run saves at all."""
         return self._settings.save is not None
 
-    def save(self, engine: Engine, progress: Progress, measures: Measures) -> Checkpoint:
+    def save(
+        self, engine: Engine, progress: Progress, measures: Measures, stream_state: Mapping[str, Any] | None
+    ) -> Checkpoint:
         """Save; returns when the checkpoint is complete, on every rank."""
         start = time.monotonic()
         directory = Path(str(self._settings.save))
@@ -90,6 +94,7 @@ class Saver:
             files=self._files,
             random_state=capture(),
             group=self._group,
+            stream_state=stream_state,
         )
         if self._group.rank == 0 and self._settings.keep_last_n_checkpoints is not None:
             prune(directory, self._settings.keep_last_n_checkpoints)

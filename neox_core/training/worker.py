@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from neox_core.checkpoint import Reader, TorchGroup, restore
 from neox_core.config import CheckpointSettings, DataSettings, ModelSettings, Resolved, TrainingSettings
+from neox_core.config.groups import OnlineSettings
 from neox_core.data.samples.building import Builder
 from neox_core.errors import UserError
 from neox_core.launch import Rendezvous
@@ -39,8 +40,12 @@ from neox_core.training.saving import Saver
 from neox_core.training.schedule import make_schedule
 from neox_core.training.startup import Startup
 from neox_core.training.stopping import StopRequests
+from neox_core.training.streams import restore_streams
 
 logger = logging.getLogger("neox")
+
+COLLECTIVE = timedelta(minutes=30)
+"""How long ranks wait for each other when all have what they need."""
 
 FAREWELL = timedelta(seconds=2)
 """How long rank 0 keeps the rendezvous up for those that have not left it yet."""
@@ -112,6 +117,12 @@ def rendezvous(place: Rendezvous, wait: timedelta = WAIT) -> Iterator[Store]:
                 store.set(f"left/{place.rank}", "")
 
 
+def patience(resolved: Resolved) -> timedelta:
+    """How long a rank waits for the others: longer where one of them may be waiting for its server."""
+    online = resolved[DataSettings].dataset_impl == "online"
+    return COLLECTIVE + timedelta(seconds=resolved[OnlineSettings].online_dataserver_timeout if online else 0)
+
+
 @contextlib.contextmanager
 def process_group(store: Store, place: Rendezvous, resolved: Resolved) -> Iterator[None]:
     """The default process group, destroyed at the end whatever happens: gloo may abort an interpreter that exits with one."""
@@ -123,7 +134,7 @@ def process_group(store: Store, place: Rendezvous, resolved: Resolved) -> Iterat
         store=PrefixStore("training", store),
         rank=place.rank,
         world_size=place.world_size,
-        timeout=timedelta(minutes=30),
+        timeout=patience(resolved),
     )
     try:
         yield
@@ -142,7 +153,7 @@ def open_batches(
     resolved: Resolved, objective: Objective, place: Rendezvous, eod_token: int | None
 ) -> dict[str, Batches]:
     """This rank's batches of "train", and of "validation" and "test" where there is such data."""
-    datasets = open_datasets(resolved, index_builder(place, resolved))
+    datasets = open_datasets(resolved, index_builder(place, resolved), rank=place.rank)
     if datasets.train is None:
         raise UserError("split: it leaves no document for training; give the first part more")
     masked = eod_token if resolved[DataSettings].eod_mask_loss else None
@@ -174,7 +185,7 @@ def train(
     if handover.prompt_tokens and SOFT_PROMPT not in loaded:
         engine.begin_prompt(handover.prompt_tokens)
     measures = Measures(resolved, [name for name, _ in engine.model.named_parameters()], engine.device)
-    progress = resume(engine, measures, Path(handover.checkpoint), rank) if handover.checkpoint else Progress()
+    progress = resume(engine, measures, batches, Path(handover.checkpoint), rank) if handover.checkpoint else Progress()
     for name in selected_loggers(resolved, plugins):
         plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
     plugins.register(startup, "start-up times")
@@ -219,14 +230,15 @@ def begin_with(engine: Engine, path: Path, resolved: Resolved, rank: int) -> tup
     return report.loaded
 
 
-def resume(engine: Engine, measures: Measures, path: Path, rank: int) -> Progress:
-    """Weights, optimizer state, random states, averages of measures and counts from a checkpoint."""
+def resume(engine: Engine, measures: Measures, batches: Mapping[str, Batches], path: Path, rank: int) -> Progress:
+    """Weights, optimizer state, random states, averages of measures, places of streams and counts from a checkpoint."""
     reader = Reader(path)
     engine.load_fragments(reader)
     measures.load(reader.state)
     random_state = reader.random_state(rank)
     if random_state is not None:
         restore(random_state)
+    restore_streams(batches, reader, rank, dist.get_world_size())
     return Progress.from_dict(reader.state)
 
 

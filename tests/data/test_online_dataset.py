@@ -30,6 +30,8 @@ def test_samples_of_a_run_come_from_the_server_that_the_settings_name():
             OnlineSettings(online_dataserver_ips="127.0.0.1", online_dataserver_ports=server.address.port)
         )
         samples = [dataset[i] for i in range(4)]
+    assert dataset.names == samples[0].keys()
+    assert dataset.sources(0) == {}
     assert [sample["text"].tolist() for sample in samples] == [
         [1, 2, 3, 0, 0, 0, 0, 0, 0],
         [1, 2, 4, 0, 0, 0, 0, 0, 0],

@@ -16,6 +16,7 @@ def neox_components() -> Iterable[Component]:
         Attention(name="passing", summary="mixes nothing, and documents as well", factory="training_plugin:passing"),
         Objective(name="metered", summary="with metrics", factory="training_plugin:metered"),
         Objective(name="poisoned", summary="not always finite", factory="training_plugin:poisoned"),
+        Objective(name="graded", summary="reads rewards", factory="training_plugin:graded"),
         Optimizer(name="averaging", summary="of whole parameters", factory="training_plugin:averaging", whole=True),
         Objective(name="rewarding", summary="high scores", factory="training_plugin:Rewarding", head="reward"),
     ]
@@ -51,6 +52,15 @@ def metered(resolved: Any) -> Any:
             return LossOutput(output.loss, output.weight, metrics)
 
     return Metered(resolved)
+
+
+def graded(resolved: Any) -> Any:
+    from neox_objectives.next_token import NextToken
+
+    class Graded(NextToken):
+        batch_fields = (*NextToken.batch_fields, "rewards", "raw_rewards")
+
+    return Graded(resolved)
 
 
 def poisoned(resolved: Any) -> Any:

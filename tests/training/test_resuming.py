@@ -121,6 +121,18 @@ def test_changes_of_the_data_are_told(resolve, tmp_path, change, named):
     assert [notice.partition(" since")[0] for notice in notices] == ([named] if named else [])
 
 
+@pytest.mark.parametrize(
+    ("before", "named"),
+    [({"dataset_impl": "online"}, None), ({"data_path": "data/tokens"}, "seed, dataset_impl changed")],
+)
+def test_nothing_moves_a_servers_samples_but_another_origin(resolve, tmp_path, before, named):
+    write_checkpoint(resolve(lr_decay_iters=6, **before), tmp_path / "saved")
+    notices = []
+    changes = {"dataset_impl": "online", "seed": 9, "train_iters": 7, "lr_decay_iters": 6}
+    checkpoint_to_resume(resolve(load="saved", **changes), notices.append)
+    assert [notice.partition(" since")[0] for notice in notices] == ([named] if named else [])
+
+
 def test_a_directory_is_saved_into_by_one_run_at_a_time(tmp_path):
     lock = DirectoryLock(tmp_path / "shared")
     with pytest.raises(UserError, match=f"process {os.getpid()} on .* is saving into"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from neox_core.config.groups import OnlineSettings
 from neox_core.data.online.addresses import server_of_rank
 from neox_core.data.online.client import BatchClient
 from neox_core.data.online.stream import Sample, SampleStream, State
+from neox_core.data.samples.sample import Source
 
 
 class OnlineDataset:
@@ -22,6 +23,8 @@ class OnlineDataset:
     Args:
         num_samples: `len` of the dataset: how many samples the run takes on all ranks.
     """
+
+    names = frozenset({"text", "label", "reward", "raw_reward"})
 
     def __init__(self, stream: SampleStream, num_samples: int) -> None:
         self.stream = stream
@@ -38,9 +41,9 @@ class OnlineDataset:
         """Samples that can be read: as many as `len` says."""
         return self._num_samples
 
-    def sources(self, i: int) -> list[tuple[str, int, int, int]]:
+    def sources(self, i: int) -> Mapping[str, Sequence[Source]]:
         """Nothing: no token file has what a server made."""
-        return []
+        return {}
 
     def state(self) -> State:
         """Where this rank's stream is, in what JSON has."""

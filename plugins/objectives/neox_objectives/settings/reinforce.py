@@ -26,7 +26,6 @@ class ReinforceSettings(Settings, group="reinforce"):
         False,
         "Compare a reward with those of the other answers to the prompt, rather than of past batches",
         origin="gpt-neox",
-        pending=True,
     )
     fp32_reinforce: bool = setting(True, "Log-probabilities in fp32", origin="gpt-neox", pending=True)
     serve_model_weights: bool = setting(
