@@ -278,9 +278,7 @@ _TABLE = (
     Defect(
         name="integer-rewards",
         upstream="rewards are stored as whole numbers",
-        ours="as they are",
-        switch="cut to whole numbers",
-        pending=True,
+        ours="`neox data prepare` stores them as they are",
     ),
     Defect(name="infer", upstream="`data_impl: infer`, the default, fails", ours="works"),
     Defect(
