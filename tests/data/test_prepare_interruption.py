@@ -8,10 +8,10 @@ import random
 import signal
 import sys
 import time
-import traceback
 
 import pytest
 from byte_preparations import byte_preparation, outputs
+from checkpoint_worlds import fork, wait
 from text_files import COMPRESS, json_lines
 
 from neox_core.data.preparing.feeding import batches
@@ -49,24 +49,11 @@ def preparation(corpus, prefix, journal_seconds=0.0, batch_bytes=1000, **options
     return byte_preparation([corpus], prefix, mask_before=[ord("d"), ord("e")], **options)
 
 
-def in_child(work):
-    """The id of a process that does some work and is gone."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    return child
-
-
 def ended(child):
     """Whether a child came to its end, and was not killed."""
-    _, status = os.waitpid(child, 0)
-    assert not (os.WIFEXITED(status) and os.WEXITSTATUS(status)), "the child failed"
-    return os.WIFEXITED(status)
+    code = wait(child)
+    assert code <= 0, "the child failed"
+    return code == 0
 
 
 def killed_at(change, work):
@@ -82,7 +69,7 @@ def killed_at(change, work):
         sys.addaudithook(hook)
         work()
 
-    return ended(in_child(watched))
+    return ended(fork(watched))
 
 
 def token_files(directory):
@@ -107,7 +94,7 @@ def undisturbed(corpus, tmp_path):
 def killed_after(steps, seconds, work):
     """Do some work, which takes a function to call at each step, in a process that is killed so long after its `steps`th step."""
     reading, writing = os.pipe()
-    child = in_child(lambda: work(lambda progress: os.write(writing, b".")))
+    child = fork(lambda: work(lambda progress: os.write(writing, b".")))
     os.close(writing)
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         while steps > 0 and pipe.read(1):
@@ -141,7 +128,7 @@ def test_killed_again_and_again_it_comes_to_an_end(corpus, undisturbed, tmp_path
     moments = random.Random(9)
     kills = 0
     while kills < 40:
-        child = in_child(lambda: prepare_files(preparation(corpus, prefix), lambda progress: time.sleep(0.03)))
+        child = fork(lambda: prepare_files(preparation(corpus, prefix), lambda progress: time.sleep(0.03)))
         time.sleep(moments.uniform(0.04, 0.15))
         os.kill(child, signal.SIGKILL)
         if ended(child):
