@@ -20,7 +20,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 quickstart: $(INSTALLED) ## train a small model on real text and let it write; some minutes on two cores
-	$(BIN)/neox data prepare
+	$(BIN)/neox data prepare stdlib
 	$(BIN)/neox train configs/quickstart.yml
 	$(BIN)/neox generate checkpoints/quickstart --prompt "def "
 

@@ -1,6 +1,6 @@
 """Time from `neox train configs/quickstart.yml` to the first loss, by phase, against importing torch and DeepSpeed alone.
 
-Needs the data that `neox data prepare` makes; run it from the repository's root.
+Needs the data that `neox data prepare stdlib` makes; run it from the repository's root.
 """
 
 from __future__ import annotations

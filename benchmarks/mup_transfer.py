@@ -2,7 +2,7 @@
 
     python benchmarks/mup_transfer.py [--widths 32,64,128,256] [--steps N] [--rates 10,...,5] [--seeds N]
 
-Needs the data that `neox data prepare` makes; run it from the repository's root. The models are the quickstart's but for their width,
+Needs the data that `neox data prepare stdlib` makes; run it from the repository's root. The models are the quickstart's but for width,
 heads and shorter sequences; each is trained with its optimizer and schedule on the same batches. A rate is 2^-N. The result has the
 mean loss of the last tenth of the steps, the best rate of each width, and what the narrowest one's best rate costs the others.
 """
@@ -143,7 +143,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if not Path("data/stdlib").exists():
-        parser.error("there is no data/stdlib; run `neox data prepare` first")
+        parser.error("there is no data/stdlib; run `neox data prepare stdlib` first")
     plugins = PluginManager(Switches())
     RESULTS.mkdir(exist_ok=True)
     figures: dict[str, Any] = {

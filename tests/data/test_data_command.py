@@ -19,7 +19,7 @@ def data_directory(tmp_path_factory):
 def first(data_directory):
     """What preparing the standard library prints."""
     command = "import sys; from neox_commands.data import main; sys.exit(main(sys.argv[1:], None))"
-    arguments = ["prepare", "--data-dir", str(data_directory), "--vocab-size", "512"]
+    arguments = ["prepare", "stdlib", "--data-dir", str(data_directory), "--vocab-size", "512"]
     return subprocess.run([sys.executable, "-c", command, *arguments], capture_output=True, text=True, check=True)
 
 
@@ -43,7 +43,7 @@ def test_second_time_says_that_it_was_there(first, data_directory, capsys):
 
 def test_terminal_gets_a_bar(first, data_directory, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    main(["prepare", "--data-dir", str(data_directory), "--vocab-size", "512"], None)
+    main(["prepare", "stdlib", "--data-dir", str(data_directory), "--vocab-size", "512"], None)
     shown = capsys.readouterr().err
     assert "reading: 100%" in shown
 

@@ -253,3 +253,12 @@ def test_vocabulary_has_as_many_entries_as_the_tokenizer_that_is_named(served, t
 def test_ids_of_a_large_vocabulary_have_room(prepare, tmp_path):
     assert prepare(tokenizer=("-t", "CharLevelTokenizer")) == 0
     assert open_tokens(tmp_path / "out_text_document").dtype == np.uint16
+
+
+def test_where_no_corpus_is_named_it_is_enwik8_and_what_needs_no_network_is_told(served, tmp_path, monkeypatch):
+    monkeypatch.setenv("NEOX_DATA_MIRROR", f"{served.address}nothing/")
+    with pytest.raises(UserError, match=r"enwik8(.|\n)*`neox data prepare stdlib` needs no network"):
+        main(["-t", "CharLevelTokenizer", "-d", str(tmp_path)], None)
+    with pytest.raises(UserError) as named:
+        main(["enwik8", "-t", "CharLevelTokenizer", "-d", str(tmp_path)], None)
+    assert "stdlib" not in str(named.value)

@@ -60,7 +60,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, shell: Shell) -> Path:
     shutil.copytree(ROOT / "configs", directory / "configs")
     quickstart = directory / "configs" / "quickstart.yml"
     quickstart.write_text(yaml.safe_dump(yaml.safe_load(quickstart.read_text()) | SMALL))
-    shell("neox data prepare", directory)
+    shell("neox data prepare stdlib", directory)
     return directory
 
 

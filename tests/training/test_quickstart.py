@@ -24,9 +24,9 @@ SHORT = (f"train_iters={STEPS}", f"eval_interval={EVAL_INTERVAL}", "eval_iters=8
 
 @pytest.fixture(scope="session")
 def prepared_data(tmp_path_factory):
-    """The `data` directory that `neox data prepare` writes."""
+    """The `data` directory that `neox data prepare stdlib` writes."""
     directory = tmp_path_factory.mktemp("quickstart")
-    done = neox("data", "prepare", cwd=directory, timeout=120)
+    done = neox("data", "prepare", "stdlib", cwd=directory, timeout=120)
     assert done.returncode == 0, done.stderr
     return directory / "data"
 

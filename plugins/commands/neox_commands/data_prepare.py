@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
         "network, gets a tokenizer of its own and a part for validation; others are fetched first. Interrupted work goes on when "
         "the same command is given again; what is finished is kept.",
     )
-    parser.add_argument("corpus", nargs="?", metavar="CORPUS", help="corpus to prepare (default: stdlib)")
+    parser.add_argument("corpus", nargs="?", metavar="CORPUS", help="corpus to prepare (default: enwik8)")
     parser.add_argument(
         "-f", "--force", "--force-redownload", action="store_true", help="make again what is there already"
     )

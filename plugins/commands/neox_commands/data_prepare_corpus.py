@@ -22,6 +22,9 @@ from neox_core.data.preparing.preparation import Preparation
 from neox_core.data.tokenizers import load_tokenizer
 from neox_core.errors import UserError
 
+DEFAULT = "enwik8"
+"""As in GPT-NeoX."""
+
 _VOCAB_SIZE = 2048
 _GPT2, _GPT2_FILES = "GPT2BPETokenizer", "gpt2-vocab"
 _OF_FILES = ("jsonl_keys", "num_docs", "strict", "output_prefix", "shard", "mask_before_token", "tokenizer_path")
@@ -32,7 +35,16 @@ def prepare_corpus(arguments: argparse.Namespace) -> None:
     stray = next((name for name in _OF_FILES if getattr(arguments, name)), None)
     if stray is not None:
         raise UserError(f"--{stray.replace('_', '-')} has a meaning only with --input.")
-    corpus = load_corpus(arguments.corpus or "stdlib")
+    try:
+        _prepare(load_corpus(arguments.corpus or DEFAULT), arguments)
+    except UserError as error:
+        if arguments.corpus is not None:
+            raise
+        hint = f"{DEFAULT} is what is prepared where no corpus is named; `neox data prepare stdlib` needs no network."
+        raise UserError(f"{error}\n{hint}") from error
+
+
+def _prepare(corpus: Corpus | DownloadedCorpus, arguments: argparse.Namespace) -> None:
     if isinstance(corpus, Corpus):
         _prepare_embedded(corpus, arguments)
     else:
