@@ -204,4 +204,4 @@ def test_number_of_a_sample_is_no_address():
     assert int(dataset[0]["text"][1]) == 4
     dataset.restore(place)
     assert int(dataset[0]["text"][1]) == 4
-    assert dataset.sources(0) == []
+    assert dataset.sources(0) == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from neox_core.plugins import Attention, Component, Objective, Optimizer
+from neox_core.plugins import Component, Objective, Optimizer
 
 POISONED: set[int] = set()
 """Forward passes in training, from 0, whose loss `poisoned` makes NaN on this rank."""
@@ -13,18 +13,12 @@ POISONED: set[int] = set()
 
 def neox_components() -> Iterable[Component]:
     return [
-        Attention(name="passing", summary="mixes nothing, and documents as well", factory="training_plugin:passing"),
         Objective(name="metered", summary="with metrics", factory="training_plugin:metered"),
         Objective(name="poisoned", summary="not always finite", factory="training_plugin:poisoned"),
         Objective(name="graded", summary="reads rewards", factory="training_plugin:graded"),
         Optimizer(name="averaging", summary="of whole parameters", factory="training_plugin:averaging", whole=True),
         Objective(name="rewarding", summary="high scores", factory="training_plugin:Rewarding", head="reward"),
     ]
-
-
-def passing(context: Any) -> Any:
-    """Would be made in each layer."""
-    raise NotImplementedError
 
 
 def averaging(groups: Any, params: Any) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from training_models import VOCABULARY, model, resolve
+from training_models import SETTINGS, VOCABULARY, model, resolve
 
+from neox_core.config import NeoXArgs, World
 from neox_core.data.samples.sample import Sample
+from neox_core.plugins import PluginManager, Switches
 from neox_core.training.batches import Batches
 from neox_core.training.components import component_problems
 
@@ -74,7 +76,9 @@ def test_positions_begin_anew():
     ("mixers", "refused"), [(["global"], False), (["passing"], True), (["global", "passing"], True)]
 )
 def test_a_mixer_that_cannot_is_refused(mixers, refused):
-    resolved, plugins = resolve(attention_config=[[mixers, "all"]], reset_attention_mask=True, num_layers=2)
+    plugins = PluginManager(Switches(modules=("passing_plugin",)))
+    changes = {"attention_config": [[mixers, "all"]], "reset_attention_mask": True, "num_layers": 2}
+    resolved = NeoXArgs.from_dict({**SETTINGS, **changes}, plugins=plugins).resolve(World.local())
     found = [str(problem) for problem in component_problems(resolved, plugins)]
     sentence = "asks for varlen, which attention 'passing' does not support"
     assert any(sentence in problem for problem in found) == refused
