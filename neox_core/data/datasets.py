@@ -165,7 +165,8 @@ class _Listed:
         count = len(self._documents)
         if mixing.by_documents:
             sizes = [len(documents) for documents in self._documents]
-            return weights_by_num_documents(sizes, mixing.alpha, compat=self._sampling.compat)
+            weights = weights_by_num_documents(sizes, mixing.alpha, compat=self._sampling.compat)
+            return normalised_weights(weights, count)
         return normalised_weights(self._part.weights or [1.0] * count, count)
 
     def _epoch_weights(self, datasets: Sequence[Dataset]) -> list[float]:

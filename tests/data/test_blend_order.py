@@ -15,6 +15,7 @@ from neox_core.data.samples.blending import Stage, blend_index, samples_of_stage
 
 
 def slow_order(weights, size):
+    weights = (np.array(weights) / np.sum(weights)).tolist()
     counts = [0] * len(weights)
     order = []
     for i in range(size):
@@ -45,6 +46,12 @@ def test_recorded_order():
     assert index.dataset.tolist() == [0, 1, 0, 0, 1, 0, 0, 1, 0, 0]
     assert index.sample.tolist() == [0, 0, 1, 2, 1, 3, 4, 2, 5, 6]
     assert (index.dataset.dtype, index.sample.dtype) == (np.uint8, np.int64)
+
+
+def test_ties_are_resolved_as_in_gpt_neox_which_divides_weights_by_their_sum_twice():
+    """Recorded from GPT-NeoX for the weights 0.1, 1, 1; dividing once gives 2, 1, 2, 0 first."""
+    index = blend_index([stage(70, [0.1, 1.0, 1.0])])
+    assert index.dataset[60:70].tolist() == [2, 1, 2, 1, 2, 0, 1, 2, 1, 2]
 
 
 @settings(max_examples=200, deadline=None)

@@ -15,7 +15,7 @@ from neox_core.data.samples.building import Builder, stored_arrays
 STORED_FROM = 1_000_000
 """Samples from which on a blend is kept in files; a smaller one takes less than 0.1 s to make."""
 
-_FORMAT = 1  # of what a digest is of
+_FORMAT = 2  # of what a digest is of
 
 
 def stored_blend(

@@ -48,10 +48,11 @@ class Stage(NamedTuple):
 def blend_index(stages: Sequence[Stage], *, compat: bool = False) -> BlendIndex:
     """Mix datasets by weights that change from stage to stage.
 
-    In every stage the rule starts anew, while each dataset goes on with the sample after its last.
+    In every stage the rule starts anew, while each dataset goes on with the sample after its last. The weights are divided by their
+    sum again, as in GPT-NeoX: that changes their last digits, and so which dataset serves where two lag alike.
     A dataset with weight 0 does not serve; with `compat` it may, as in GPT-NeoX, where no other lags.
     """
-    parts = [_order(np.array(weights, np.float64), num_samples, compat) for num_samples, weights in stages]
+    parts = [_order(np.array(weights) / np.sum(weights), num_samples, compat) for num_samples, weights in stages]
     dataset = np.concatenate(parts)
     return BlendIndex(dataset, _numbered(dataset, len(stages[0].weights)))
 
