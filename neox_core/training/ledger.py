@@ -99,20 +99,20 @@ def recorded(run_dir: Path, rank: int, step: int) -> LedgerEntry | None:
     """What a rank recorded of a step; None where it recorded nothing.
 
     Raises:
-        UserError: a line of its ledger is damaged.
+        UserError: its ledger cannot be read, or a line of it is damaged.
     """
     path = ledger_file(run_dir, rank)
-    if not path.exists():
+    try:
+        with path.open("rb") as file:
+            entries = (_entry(path, number, line) for number, line in enumerate(file, start=1))
+            return next((entry for entry in entries if entry.step == step), None)
+    except FileNotFoundError:
         return None
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            entry = _entry(path, number, line)
-            if entry.step == step:
-                return entry
-    return None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _entry(path: Path, number: int, line: str) -> LedgerEntry:
+def _entry(path: Path, number: int, line: bytes) -> LedgerEntry:
     try:
         values: dict[str, Any] = json.loads(line)
         return LedgerEntry(int(values["step"]), int(values["position"]), str(values["sha256"]))

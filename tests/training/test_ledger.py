@@ -69,6 +69,18 @@ def test_a_damaged_line_is_named(tmp_path, line):
         recorded(tmp_path, 0, 2)
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", None])
+def test_a_ledger_that_cannot_be_read_is_named(tmp_path, content):
+    path = ledger_file(tmp_path, 0)
+    path.parent.mkdir()
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"rank-0\.jsonl"):
+        recorded(tmp_path, 0, 1)
+
+
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "ledger").write_text("in the way")
     ledger = Ledger(ledger_file(tmp_path, 0))
