@@ -96,5 +96,12 @@ def test_files_that_do_not_go_together_are_refused(write, kind, documents, words
         Documents(DocumentFiles(text, **{kind: write(kind, documents)}))
 
 
+@pytest.mark.parametrize("kind", ["text", "label"])
+def test_a_file_of_real_numbers_has_no_token_ids(write, kind):
+    files = {"text": write("text", [[1, 2]])} | {kind: write("rewards", [[0.5, 1.0]], "float32")}
+    with pytest.raises(UserError, match="rewards has float32 numbers, .* and no token ids"):
+        Documents(DocumentFiles(**files))
+
+
 def test_warming_up_reads_whatever_there_is(all_kinds):
     Documents(all_kinds).warm()

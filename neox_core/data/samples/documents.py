@@ -115,7 +115,13 @@ class Documents:
         return None if prefix is None else open_tokens(prefix, impl)
 
     def _check(self) -> None:
-        """Raises UserError for files that cannot belong to each other."""
+        """Raises UserError for files that cannot belong to each other, or have no token ids."""
+        for file in (self.text, self.label):
+            if file is not None and file.dtype.kind == "f":
+                raise UserError(
+                    f"{file.prefix} has {file.dtype.name} numbers, as files of rewards and log-probabilities do, and no token ids. "
+                    "Give the file that was made of the texts."
+                )
         for name, file in (("labels", self.label), ("reference log-probabilities", self.ref)):
             if file is not None and not np.array_equal(file.sizes, self.sizes):
                 raise UserError(
