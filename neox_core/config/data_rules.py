@@ -14,7 +14,7 @@ from neox_core.errors import Problem
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
 
-_PATHS = ("data_path", "save", "load")
+_PATHS = ("data_path", "data_cache_path", "save", "load")
 _LISTS = tuple(
     key
     for group in (DataSettings, LabelSettings, PairSettings)
@@ -80,9 +80,14 @@ def weights_weigh(args: NeoXArgs, world: World) -> Iterator[Problem]:
                 message=f"{len(weights)} weights for {len(paths)} paths",
                 remedy="give one weight for each path",
             )
-        elif weights and (min(weights) < 0 or not any(weights)):
-            message = f"{shown(weights)} are weights of which one is negative, or all are 0"
+        elif weights and not weighs(weights):
+            message = f"{shown(weights)} are weights of which one is negative, or all are 0, or whose sum is too large"
             yield Problem(keys=(key,), message=message, remedy="write null for equal ones")
+
+
+def weighs(weights: list[float]) -> bool:
+    """Whether finite weights are shares of something."""
+    return min(weights) >= 0 and 0 < sum(weights) < float("inf")
 
 
 def split_is_read(args: NeoXArgs, world: World) -> Iterator[Problem]:

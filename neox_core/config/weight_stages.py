@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from neox_core.config.data_rules import weighs
 from neox_core.config.plain import shown
 from neox_core.config.validation import allowed
 from neox_core.config.world import World
@@ -82,8 +83,11 @@ def _misfits(stages: tuple[WeightStage, ...], files: int) -> Iterator[Problem]:
             yield _problem(
                 f"stage {number} has {len(stage.weights)} weights for {files} training files", "give one for each"
             )
-        elif stage.weights and (min(stage.weights) < 0 or not any(stage.weights)):
-            message = f"stage {number} has the weights {shown(stage.weights)}, of which one is negative, or all are 0"
+        elif stage.weights and not weighs(stage.weights):
+            message = (
+                f"stage {number} has the weights {shown(stage.weights)}, of which one is negative, or all are 0, or whose sum is too "
+                "large"
+            )
             yield _problem(message, "a file that is not to be used has weight 0")
 
 

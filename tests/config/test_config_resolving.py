@@ -341,7 +341,12 @@ def test_malformed_optimizers_are_refused(optimizer, message):
         ),
         (
             {"data_path": ..., "train_data_paths": ["a", "b"], "train_data_weights": [1, -1]},
-            "train_data_weights: [1.0, -1.0] are weights of which one is negative, or all are 0 (write null for equal ones)",
+            "train_data_weights: [1.0, -1.0] are weights of which one is negative, or all are 0, or whose sum is too large (write null "
+            "for equal ones)",
+        ),
+        (
+            {"data_path": ..., "train_data_paths": ["a", "b"], "train_data_weights": [1e308, 1e308]},
+            "train_data_weights: [1e+308, 1e+308] are weights",
         ),
         (
             {"data_path": ..., "train_data_paths": ["a"], "train_data_weights": [0]},
@@ -375,7 +380,7 @@ def test_malformed_optimizers_are_refused(optimizer, message):
             "'enabledd' is not an option of DeepSpeed's comms_logger",
         ),
         ({"num_nodes": 0}, "num_nodes: 0 is not a whole number > 0 or -1"),
-        ({"seed": 10**30}, "has a whole number of more than 63 bits (give a smaller one)"),
+        ({"exit_interval": 10**30}, "has a whole number of more than 63 bits (give a smaller one)"),
         (
             {"optimizer": {"type": "adam", "params": {"lr": 10**400}}},
             "optimizer: has a whole number of more than 63 bits",

@@ -25,7 +25,7 @@ class TrainingSettings(Settings, group="training"):
     exit_interval: int | None = setting(
         None, "Save and end after a step that this divides", origin="megatron", changes="nothing", gt=0
     )
-    seed: int = setting(1234, "Seed of initialisation, data order and dropout", origin="megatron", gt=0)
+    seed: int = setting(1234, "Seed of initialisation, data order and dropout", origin="megatron", gt=0, le=2**32 - 1)
     max_skipped_steps: int = setting(
         50, "So many steps skipped in a row, for non-finite gradients, end the run", changes="nothing", ge=0
     )
