@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from neox_core.config import DataSettings, Resolved
 from neox_core.config.split import parse_split
 from neox_core.data.named import Part, cut_file, listed_parts
-from neox_core.data.samples.blend_weights import normalised_weights
 from neox_core.data.samples.document_files import DocumentFiles
 from neox_core.data.samples.documents import Documents
 from neox_core.data.samples.pairs import check_pairs
 from neox_core.data.samples.sample import IGNORED
-from neox_core.data.splits import SPLITS, split_boundaries
-from neox_core.data.token_files import TokenFile
+from neox_core.data.splits import split_boundaries
+from neox_core.data.token_files import TokenFile, open_tokens
 from neox_core.errors import Problem, UserError
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ LOOKED_AT = 2**22
 def data_problems(resolved: Resolved) -> list[Problem]:
     """What is wrong with the token files: absent, damaged, not made for each other, with tokens that the embedding lacks."""
     checks = _DataChecks(resolved)
-    checks.weights()
+    checks.cache()
     if (files := cut_file(resolved)) is not None:
         documents = checks.documents("data_path", files)
         if documents is not None:
@@ -45,20 +45,20 @@ class _DataChecks:
         self._resolved = resolved
         self._data = resolved[DataSettings]
 
-    def weights(self) -> None:
-        """What is wrong with `split` and the weights, whatever the files hold."""
-        self._attempt("split", lambda: split_boundaries(self._data.split, 1))
-        for part in SPLITS:
-            key = f"{part}_data_weights"
-            weights: list[float] | None = getattr(self._data, key)
-            if weights is not None:
-                self._attempt(key, partial(normalised_weights, weights, len(weights)))
+    def cache(self) -> None:
+        """Where indices are to be kept, no file is in the way."""
+        wanted = self._data.data_cache_path
+        if wanted is None:
+            return
+        in_the_way = next((path for path in (Path(wanted), *Path(wanted).parents) if path.exists()), Path())
+        if not in_the_way.is_dir():
+            self._add("data_cache_path", f"{in_the_way} is a file", "name a directory; it is made if need be")
 
     def split(self, num_documents: int) -> None:
-        """A part that `split` gives a share has a document."""
-        boundaries = self._attempt("split", lambda: split_boundaries(self._data.split, num_documents))
-        if boundaries is None:
-            return
+        """Training has a share, and a part that has a share has a document."""
+        if not parse_split(self._data.split)[0]:
+            self._add("split", f"'{self._data.split}' leaves nothing for training", "give the first part a share")
+        boundaries = split_boundaries(self._data.split, num_documents)
         empty = [
             name
             for name, share, start, stop in zip(
@@ -79,19 +79,27 @@ class _DataChecks:
     def part(self, part: Part) -> None:
         """The files of one part, and of pairs whether they are some."""
         files = [self.documents(part.key, one) for one in part.files]
-        against = [self.documents(part.key, one) for one in part.against]
+        against = [self.documents(part.key.replace("pos_", "neg_"), one) for one in part.against]
         for pos, neg in zip(files, against, strict=False):
             if pos is not None and neg is not None:
                 self._attempt(part.key, partial(check_pairs, pos, neg))
 
     def documents(self, key: str, files: DocumentFiles) -> Documents | None:
         """Files that go together, open, with tokens that the embedding has."""
+        label = key.replace("_data_paths", "_label_data_paths")
+        reward = key.replace("_data_paths", "_reward_data_paths")
+        named = ((key, files.text), (label, files.label), (reward, files.reward), ("precompute_model_name", files.ref))
+        if not all([self._opens(its_key, prefix) for its_key, prefix in named if prefix is not None]):
+            return None
         documents = self._attempt(key, lambda: Documents(files, self._data.data_impl))
         if documents is not None:
             self._tokens(key, documents.text, 0, "it may be a file of labels")
             if documents.label is not None:
-                self._tokens(key, documents.label, IGNORED, f"what is not to be predicted is {IGNORED}")
+                self._tokens(label, documents.label, IGNORED, f"what is not to be predicted is {IGNORED}")
         return documents
+
+    def _opens(self, key: str, prefix: str) -> bool:
+        return self._attempt(key, partial(open_tokens, prefix, self._data.data_impl)) is not None
 
     def _tokens(self, key: str, file: TokenFile, least: int, hint: str) -> None:
         seen, rows = token_range(file), self._resolved.padded_vocab_size

@@ -87,15 +87,15 @@ def as_gpt_neox(resolved: Resolved) -> bool:
 
 
 def count_epoch_samples(resolved: Resolved) -> int | None:
-    """Samples of the training data, where `train_epochs` says how long the run is.
+    """Samples of the training data, where `train_epochs` says how long the run is and there are such data; else None.
 
     Raises:
         UserError: a file is absent or damaged.
     """
     if resolved[TrainingSettings].train_epochs is None:
         return None
-    files = cut_file(resolved) or listed_parts(resolved)["train"]
-    return epoch_samples(files, resolved[DataSettings].split, sampling_of(resolved))
+    files = cut_file(resolved) or listed_parts(resolved).get("train")
+    return None if files is None else epoch_samples(files, resolved[DataSettings].split, sampling_of(resolved))
 
 
 def _stages(resolved: Resolved) -> tuple[Stage, ...]:
