@@ -89,7 +89,8 @@ class _DataChecks:
         label = key.replace("_data_paths", "_label_data_paths")
         reward = key.replace("_data_paths", "_reward_data_paths")
         named = ((key, files.text), (label, files.label), (reward, files.reward), ("precompute_model_name", files.ref))
-        if not all([self._opens(its_key, prefix) for its_key, prefix in named if prefix is not None]):
+        opened = [self._opens(its_key, prefix) for its_key, prefix in named if prefix is not None]
+        if not all(opened):
             return None
         documents = self._attempt(key, lambda: Documents(files, self._data.data_impl))
         if documents is not None:

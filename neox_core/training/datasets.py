@@ -16,13 +16,16 @@ from neox_core.data.splits import SPLITS, Datasets, SampleCounts
 from neox_core.training.streams import online_datasets
 
 
-def open_datasets(resolved: Resolved, builder: Builder | None = None, *, rank: int = 0) -> Datasets:
+def open_datasets(
+    resolved: Resolved, builder: Builder | None = None, *, rank: int = 0, warms: bool = False
+) -> Datasets:
     """The datasets that the settings name, as long as the run needs them.
 
     Args:
         resolved: the settings.
         builder: whether this process makes indices that are not there, or waits for them; None: they are made in memory.
         rank: this process's data-parallel rank. Where a server makes the samples each rank has its own; else all have the same.
+        warms: whether this process reads token files once before, if the settings ask for it: one on each host does.
 
     Raises:
         UserError: a file is absent or damaged, or too short for one sample; or an index is waited for too long; or a list of
@@ -34,7 +37,7 @@ def open_datasets(resolved: Resolved, builder: Builder | None = None, *, rank: i
         return _mock_datasets(resolved, counts)
     if data.dataset_impl == "online":
         return online_datasets(resolved, counts, rank)
-    sampling = sampling_of(resolved, builder)
+    sampling = sampling_of(resolved, builder, warms=warms)
     if (files := cut_file(resolved)) is not None:
         return cut_datasets(files, data.split, counts, sampling)
     mixing = Mixing(
@@ -56,8 +59,8 @@ def sample_counts(resolved: Resolved) -> SampleCounts:
     )
 
 
-def sampling_of(resolved: Resolved, builder: Builder | None = None) -> Sampling:
-    """How the settings say that samples are made."""
+def sampling_of(resolved: Resolved, builder: Builder | None = None, *, warms: bool = False) -> Sampling:
+    """How the settings say that samples are made, with the arguments of `open_datasets`."""
     data = resolved[DataSettings]
     return Sampling(
         seq_length=resolved[ModelSettings].seq_length,
@@ -66,7 +69,7 @@ def sampling_of(resolved: Resolved, builder: Builder | None = None) -> Sampling:
         allow_chopped=data.allow_chopped,
         with_documents=data.reset_attention_mask or data.reset_position_ids,
         impl=data.data_impl,
-        warm=data.mmap_warmup and builder is not None and builder.builds,
+        warm=data.mmap_warmup and warms,
         compat=as_gpt_neox(resolved),
         directory=None if data.data_cache_path is None else Path(data.data_cache_path),
         builder=builder,

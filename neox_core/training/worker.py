@@ -153,7 +153,8 @@ def open_batches(
     resolved: Resolved, objective: Objective, place: Rendezvous, eod_token: int | None
 ) -> dict[str, Batches]:
     """This rank's batches of "train", and of "validation" and "test" where there is such data."""
-    datasets = open_datasets(resolved, index_builder(place, resolved), rank=place.rank)
+    warms = place.local_rank == 0
+    datasets = open_datasets(resolved, index_builder(place, resolved), rank=place.rank, warms=warms)
     if datasets.train is None:
         raise UserError("split: it leaves no document for training; give the first part more")
     masked = eod_token if resolved[DataSettings].eod_mask_loss else None

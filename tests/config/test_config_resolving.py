@@ -341,8 +341,8 @@ def test_malformed_optimizers_are_refused(optimizer, message):
         ),
         (
             {"data_path": ..., "train_data_paths": ["a", "b"], "train_data_weights": [1, -1]},
-            "train_data_weights: [1.0, -1.0] are weights of which one is negative, or all are 0, or whose sum is too large (write null "
-            "for equal ones)",
+            "train_data_weights: [1.0, -1.0] are weights of which one is negative, or all are 0, or whose sum is too large "
+            "(write null for equal ones)",
         ),
         (
             {"data_path": ..., "train_data_paths": ["a", "b"], "train_data_weights": [1e308, 1e308]},

@@ -99,7 +99,7 @@ def test_files_that_do_not_go_together_are_refused(write, kind, documents, words
 @pytest.mark.parametrize("kind", ["text", "label"])
 def test_a_file_of_real_numbers_has_no_token_ids(write, kind):
     files = {"text": write("text", [[1, 2]])} | {kind: write("rewards", [[0.5, 1.0]], "float32")}
-    with pytest.raises(UserError, match="rewards has float32 numbers, .* and no token ids"):
+    with pytest.raises(UserError, match=r"rewards has float32 numbers, .* and no token ids"):
         Documents(DocumentFiles(**files))
 
 

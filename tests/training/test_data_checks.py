@@ -9,7 +9,7 @@ from small_settings import MODEL
 from neox_core.config import NeoXArgs, World
 from neox_core.data.token_files import TokenFileWriter
 from neox_core.training.data_checks import data_problems
-from neox_core.training.datasets import count_epoch_samples
+from neox_core.training.datasets import count_epoch_samples, sampling_of
 
 
 @pytest.fixture
@@ -51,6 +51,12 @@ def test_files_that_are_in_order_are_no_problem(data):
     values = {**PAIRS, "neg_train_data_paths": ["b"], "data_cache_path": "not/there/yet"}
     assert data_problems(resolve(**values)) == []
     assert not (data / "not").exists()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_files_are_read_before_by_one_process_of_each_host_if_that_is_wanted(data, wanted):
+    resolved = resolve(data_path="a", mmap_warmup=wanted)
+    assert [sampling_of(resolved, warms=warms).warm for warms in (True, False)] == [wanted, False]
 
 
 def test_without_training_data_no_epoch_is_counted(data):
