@@ -59,13 +59,19 @@ class Batches:
         """The next micro-batch.
 
         Raises:
-            UserError: it has a token that the embedding does not have.
+            UserError: it has a token or a label that the embedding does not have.
         """
         batch = next(self._loader)
-        largest = int(batch["tokens"].max())
+        for name, what in (("tokens", "token"), ("labels", "label")):
+            if name in batch:
+                self._check(what, *map(int, batch[name].aminmax()))
+        return batch
+
+    def _check(self, what: str, smallest: int, largest: int) -> None:
+        if smallest < 0:
+            raise UserError(f"the data has the {what} {smallest}, which is no token id; it may be a file of labels")
         if largest >= self._vocabulary:
             raise UserError(
-                f"the data has the token {largest}, the embedding has {self._vocabulary} rows; "
+                f"the data has the {what} {largest}, the embedding has {self._vocabulary} rows; "
                 "set vocab_file to the tokenizer that the data was made with, or raise vocab_size"
             )
-        return batch
