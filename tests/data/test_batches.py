@@ -71,6 +71,14 @@ def test_positions_begin_anew_with_each_document(documents):
         assert numbers.tolist() == row[:-1].tolist()
 
 
+def test_documents_of_pairs_are_in_the_same_order_as_their_tokens():
+    sample = {name: np.array(ids) for name, ids in (("pos", [1, 2, 3]), ("neg", [4, 5, 6]))}
+    sample |= {"pos_document": np.array([0, 0, 1]), "neg_document": np.array([0, 1, 1])}
+    batch = make_batch([sample])
+    assert batch["documents"].tolist() == [[0, 0], [0, 1]]
+    assert batch["positions"].tolist() == [[0, 1], [0, 0]]
+
+
 def test_fields_are_told_by_the_arrays_of_samples():
     assert fields_of({"text"}) == ("tokens", "labels", "loss_mask")
     assert fields_of({"pos", "neg", "pos_ref", "neg_ref"}) == ("tokens", "labels", "loss_mask", "reference")

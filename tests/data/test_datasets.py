@@ -8,11 +8,13 @@ import pytest
 from neox_core.data.datasets import Mixing, Sampling, cut_datasets, epoch_samples, listed_datasets
 from neox_core.data.named import Part
 from neox_core.data.samples.blend import Blend
-from neox_core.data.samples.blending import Stage
+from neox_core.data.samples.blending import Stage, blend_index
 from neox_core.data.samples.building import Builder
 from neox_core.data.samples.document_files import DocumentFiles
+from neox_core.data.samples.documents import Documents
 from neox_core.data.samples.text import TextDataset
 from neox_core.data.splits import SampleCounts
+from neox_core.data.token_files import TokenFileWriter
 from neox_core.errors import UserError
 
 COUNTS = SampleCounts(train=32, valid=4, test=4)
@@ -98,6 +100,62 @@ def test_weights_change_from_stage_to_stage(make_token_file):
     assert len(set(numbered)) == 60  # each file goes on where it was
 
 
+def test_a_file_that_runs_out_gives_its_last_window_before_it_begins_again(make_token_file):
+    files = [make_token_file([4 * 10 + 1], "a"), make_token_file([400], "b")]
+    stages = (Stage(40, (0.5, 0.5)),)
+    datasets = listed_datasets({"train": part(*files)}, COUNTS, FOUR, Mixing(stages=stages)).train.datasets
+    blend = Blend(datasets, blend_index([Stage(60, (1.0, 0.0))]))
+    windows = datasets[0].windows
+    assert [blend[i]["text"].tolist() for i in range(windows + 2)] == [
+        datasets[0][i]["text"].tolist()
+        for i in (*range(windows), windows % (windows - 1), (windows + 1) % (windows - 1))
+    ]
+
+
+def test_stages_are_those_of_training_only(make_token_file):
+    files = [make_token_file([2000], name) for name in ("a", "b")]
+    mixing = Mixing(stages=(Stage(20, (1.0, 0.0)),))
+    found = listed_datasets({"train": part(*files), "valid": part(*files)}, COUNTS, FOUR, mixing)
+    assert origins(found.train) == "a" * 20
+    assert origins(found.valid, 4).count("b") == 2
+
+
+def test_samples_say_where_documents_begin_if_they_are_to(make_token_file):
+    sampling = Sampling(seq_length=4, seed=1, with_documents=True)
+    found = listed_datasets({"train": part(make_token_file([3] * 20))}, COUNTS, sampling).train
+    assert found.names == {"text", "document"}
+    assert found[0]["document"][0] == 0
+
+
+def test_the_seed_decides_the_order(make_token_file):
+    file = make_token_file([3] * 40)
+    orders = [
+        listed_datasets({"train": part(file)}, COUNTS, Sampling(seq_length=4, seed=seed)).train.index.doc_idx.tolist()
+        for seed in (1, 2, 2)
+    ]
+    assert orders[0] != orders[1] == orders[2]
+
+
+@pytest.mark.parametrize(("pack", "serve"), [("unpacked", {0}), ("pack_until_overflow", {0, 1})])
+def test_labels_are_looked_for_as_far_as_gpt_neox_looks(make_token_file, tmp_path, pack, serve):
+    file = make_token_file([5, 5])
+    with TokenFileWriter(tmp_path / "labels", "int32") as writer:
+        for place in (3, 4):
+            writer.add(np.where(np.arange(5) == place, 1, -100))
+    files = DocumentFiles(file.prefix, label=str(tmp_path / "labels"))
+    found = listed_datasets({"train": Part((files,))}, COUNTS, Sampling(seq_length=4, seed=1, pack=pack)).train
+    assert set(found.index.doc_idx.tolist()) == serve
+
+
+def test_warming_up_reads_all_files_that_are_opened(make_token_file, monkeypatch):
+    warmed = []
+    monkeypatch.setattr(Documents, "warm", lambda documents: warmed.append(documents.files.text))
+    files = [make_token_file([50], name) for name in ("a", "b")]
+    for warm in (False, True):
+        listed_datasets({"train": part(*files)}, COUNTS, Sampling(seq_length=4, seed=1, warm=warm))
+    assert warmed == [file.prefix for file in files]
+
+
 def test_an_epoch_takes_every_sample_of_every_file_once(make_token_file):
     files = [make_token_file([401], "a"), make_token_file([41], "b")]
     sampling = Sampling(seq_length=4, seed=1)
@@ -149,8 +207,6 @@ def test_long_documents_are_left_out_where_they_must_not_be_cut(make_token_file)
 
 
 def test_documents_without_anything_to_predict_are_left_out(make_token_file, tmp_path):
-    from neox_core.data.token_files import TokenFileWriter
-
     file = make_token_file([3, 3, 3])
     with TokenFileWriter(tmp_path / "labels", "int32") as writer:
         for labels in ([-100, 1, 2], [-100, -100, -100], [6, 7, 8]):

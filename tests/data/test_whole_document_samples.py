@@ -89,7 +89,8 @@ class Slow:
                 return self.sample(instead)
         found = []
         for side in self.sides:
-            tokens = sum((side[document] for document in documents), []) + [side[document][0] for document in following]
+            tokens = [token for document in documents for token in side[document]]
+            tokens += [side[document][0] for document in following]
             tokens = (tokens + [(0, None)] * (self.seq_length + 1))[: self.seq_length + 1]
             found.append(([token for token, _ in tokens], [-100 if label is None else label for _, label in tokens]))
         return found
