@@ -164,7 +164,15 @@ def test_shards_put_together_are_the_whole(prepare, tmp_path, monkeypatch, capsy
         (["--dataset-impl", "lazy"], "its files are of the format cached"),
         (["--dataset-impl", "fast"], "no format 'fast'; there are: mmap, cached"),
         (["--mask-before-token", "1,two"], "'1,two' is no list of token ids"),
+        (["--mask-before-token", "1,300"], "300 is no token of this tokenizer; its ids are 0 to 299"),
+        (["--mask-before-token", "-1"], "-1 is no token of this tokenizer"),
+        (["--jsonl-keys", "a", "b", "a"], "'a' is named twice"),
+        (["--vocab-size", "500"], "--vocab-size has a meaning only for a corpus"),
+        (["--data-dir", "data"], "--data-dir has a meaning only for a corpus"),
+        (["--workers", "many"], "'many' is not a positive number"),
+        (["--work", "2", "--worker-count", "2"], "there is no option --worker-count"),
         (["--only-last"], "--only-last has a meaning only with --tokenizer-path"),
+        (["--generation-role", "bot"], "--generation-role has a meaning only with --tokenizer-path"),
         (["--tokenizer-path", "."], "--tokenizer-type has a meaning only without --tokenizer-path"),
         (["--jsonl-keys", "a", "--strict"], r"texts\.jsonl:1: no key 'a'"),
     ],
@@ -184,8 +192,32 @@ def test_what_is_missing_is_a_sentence(prepare, texts):
         main(["--output-prefix", "out"], None)
     with pytest.raises(UserError, match="corpus 'stdlib' and --input are both given"):
         main(["stdlib", "--input", str(texts)], None)
-    with pytest.raises(UserError, match="gets a tokenizer of its own"):
-        main(["stdlib", "-t", "CharLevelTokenizer"], None)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--no-mask", "--for-rm"], "--no-mask and --for-rm each say what the labels are"),
+        (["--for-rm", "--only-last"], "--for-rm and --only-last each say what the labels are"),
+        (["--binary-reward"], "--binary-reward has a meaning only with --reward-key"),
+        (["--append-eod"], "--append-eod has a meaning only without --tokenizer-path"),
+    ],
+)
+def test_options_of_conversations_do_not_contradict_each_other(prepare, tmp_path, words, message):
+    with pytest.raises(UserError, match=message):
+        prepare(*words, tokenizer=("--tokenizer-path", tmp_path))
+
+
+@pytest.mark.parametrize("words", [["-t", "CharLevelTokenizer"], ["--dataset-impl", "cached"], ["--ftfy"]])
+def test_embedded_corpus_takes_no_options_of_other_tokenizers(words):
+    with pytest.raises(UserError, match="says nothing about stdlib, which gets a tokenizer of its own"):
+        main(["stdlib", *words], None)
+
+
+@pytest.mark.parametrize("prefix", [".", "..", "/", "some/directory/"])
+def test_prefix_is_more_than_a_directory(texts, prefix):
+    with pytest.raises(UserError, match="is a directory; add what the files' names begin with"):
+        main(["--input", str(texts), "-t", "CharLevelTokenizer", "--output-prefix", prefix], None)
 
 
 def test_end_of_document_needs_a_token_for_it(prepare, tmp_path, tokenizer_file):
@@ -246,7 +278,7 @@ def test_corpus_is_fetched_and_prepared_as_upstream_lays_it_out(served, tmp_path
 
 
 def test_vocabulary_has_as_many_entries_as_the_tokenizer_that_is_named(served, tmp_path):
-    with pytest.raises(UserError, match="--vocab-size: corpus 'mine' has no tokenizer of its own"):
+    with pytest.raises(UserError, match="--vocab-size has a meaning only for stdlib"):
         main([str(tmp_path / "mine.toml"), "--vocab-size", "500"], None)
 
 

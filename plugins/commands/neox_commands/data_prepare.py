@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
-from neox_core.errors import UserError
+from neox_core.config.parser import RaisingParser
 from neox_core.plugins import CommandContext
 
-_FORMS = {
-    "chat": ("no_mask", "for_rm", "only_last", "reward_key", "binary_reward", "chat_template"),
-    "text": ("tokenizer_type", "vocab_file", "merge_file", "append_eod", "mask_before_token", "ftfy"),
-}
-"""Options that belong to conversations, and to texts."""
 
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> RaisingParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = RaisingParser(
         prog="neox data prepare",
         usage="neox data prepare [CORPUS] [options]\n       neox data prepare --input FILES... --output-prefix PREFIX [options]",
         description="Write token files from a corpus, or from files of text. Without --input, a corpus: `stdlib`, which needs no "
@@ -51,7 +44,6 @@ def _add_corpus(group: argparse._ArgumentGroup) -> None:
         "-d",
         "--data-dir",
         type=Path,
-        default=Path(os.environ.get("DATA_DIR", "data")),
         metavar="DIR",
         help="directory to write CORPUS/ into (default: $DATA_DIR, or data)",
     )
@@ -100,9 +92,7 @@ def _add_chats(group: argparse._ArgumentGroup) -> None:
         "--tokenizer-path", type=Path, metavar="DIR", help="a tokenizer with a chat template, as Hugging Face keeps it"
     )
     group.add_argument("--chat-template", type=Path, metavar="FILE", help="a template in place of the tokenizer's")
-    group.add_argument(
-        "--generation-role", default="assistant", metavar="ROLE", help="whose turns are learned (default: %(default)s)"
-    )
+    group.add_argument("--generation-role", metavar="ROLE", help="whose turns are learned (default: assistant)")
     group.add_argument("--no-mask", action="store_true", help="learn all of it: write no labels")
     group.add_argument("--only-last", action="store_true", help="learn the last turn only")
     group.add_argument("--for-rm", action="store_true", help="for reward models: label the end of the text only")
@@ -114,9 +104,9 @@ def _add_chats(group: argparse._ArgumentGroup) -> None:
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--output-prefix", type=Path, metavar="PREFIX", help="what the files' names begin with: PREFIX_KEY_document"
+        "--output-prefix", metavar="PREFIX", help="what the files' names begin with: PREFIX_KEY_document"
     )
-    group.add_argument("--dataset-impl", default="mmap", metavar="FORMAT", help="mmap or cached (default: %(default)s)")
+    group.add_argument("--dataset-impl", metavar="FORMAT", help="mmap or cached (default: mmap)")
     group.add_argument(
         "--shard", metavar="I/N", help="prepare part I of N, counted from 1; `neox data merge` puts the parts together"
     )
@@ -124,7 +114,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
 
 def main(argv: list[str], context: CommandContext) -> int:
     """Prepare a corpus or files, and say what was made. Raises `UserError` for what the user can mend."""
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse(argv)
     if arguments.input is None:
         from neox_commands.data_prepare_corpus import prepare_corpus
 
@@ -132,24 +122,11 @@ def main(argv: list[str], context: CommandContext) -> int:
     else:
         from neox_commands.data_prepare_files import prepare_input
 
-        _require_one_form(arguments)
         prepare_input(arguments)
     return 0
 
 
-def _require_one_form(arguments: argparse.Namespace) -> None:
-    if arguments.corpus is not None:
-        raise UserError(f"corpus '{arguments.corpus}' and --input are both given; prepare one at a time.")
-    other = "text" if arguments.tokenizer_path else "chat"
-    strays = [name for name in _FORMS[other] if getattr(arguments, name)]
-    if strays:
-        option = strays[0].replace("_", "-")
-        wanted = "without" if arguments.tokenizer_path else "with"
-        raise UserError(f"--{option} has a meaning only {wanted} --tokenizer-path, which prepares conversations.")
-
-
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    return int(text)

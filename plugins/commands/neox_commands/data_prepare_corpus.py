@@ -11,6 +11,7 @@ from pathlib import Path
 from neox_commands.data_fetch import MIRROR, checked_mirror
 from neox_commands.data_fetch_progress import watching
 from neox_commands.data_prepare_files import checked_format, run, text_form
+from neox_commands.data_prepare_options import check_corpus_options
 from neox_commands.data_progress import stage_progress
 from neox_core.data.corpora import Corpus, load_corpus
 from neox_core.data.corpora.catalogue import catalogue
@@ -27,16 +28,14 @@ DEFAULT = "enwik8"
 
 _VOCAB_SIZE = 2048
 _GPT2, _GPT2_FILES = "GPT2BPETokenizer", "gpt2-vocab"
-_OF_FILES = ("jsonl_keys", "num_docs", "strict", "output_prefix", "shard", "mask_before_token", "tokenizer_path")
 
 
 def prepare_corpus(arguments: argparse.Namespace) -> None:
     """Prepare a corpus, and print what was made. Raises `UserError` for what the user can mend."""
-    stray = next((name for name in _OF_FILES if getattr(arguments, name)), None)
-    if stray is not None:
-        raise UserError(f"--{stray.replace('_', '-')} has a meaning only with --input.")
+    corpus = load_corpus(arguments.corpus or DEFAULT)
+    check_corpus_options(arguments, embedded=isinstance(corpus, Corpus))
     try:
-        _prepare(load_corpus(arguments.corpus or DEFAULT), arguments)
+        _prepare(corpus, arguments)
     except UserError as error:
         if arguments.corpus is not None:
             raise
@@ -45,22 +44,19 @@ def prepare_corpus(arguments: argparse.Namespace) -> None:
 
 
 def _prepare(corpus: Corpus | DownloadedCorpus, arguments: argparse.Namespace) -> None:
+    directory = arguments.data_dir or Path(os.environ.get("DATA_DIR", "data"))
     if isinstance(corpus, Corpus):
-        _prepare_embedded(corpus, arguments)
+        _prepare_embedded(corpus, directory, arguments)
     else:
-        _prepare_downloaded(corpus, arguments)
+        _prepare_downloaded(corpus, directory, arguments)
 
 
-def _prepare_embedded(corpus: Corpus, arguments: argparse.Namespace) -> None:
-    if arguments.tokenizer_type or arguments.vocab_file:
-        raise UserError(
-            f"corpus '{corpus.name}' gets a tokenizer of its own, of --vocab-size entries; leave --tokenizer-type out."
-        )
+def _prepare_embedded(corpus: Corpus, directory: Path, arguments: argparse.Namespace) -> None:
     started = time.perf_counter()
     with stage_progress() as progress:
         prepared = prepare(
             corpus,
-            arguments.data_dir,
+            directory,
             vocab_size=_VOCAB_SIZE if arguments.vocab_size is None else arguments.vocab_size,
             force=arguments.force,
             progress=progress,
@@ -68,20 +64,16 @@ def _prepare_embedded(corpus: Corpus, arguments: argparse.Namespace) -> None:
     print(_summary(prepared, time.perf_counter() - started))
 
 
-def _prepare_downloaded(corpus: DownloadedCorpus, arguments: argparse.Namespace) -> None:
-    """As GPT-NeoX's prepare_data.py: fetch what is missing, and write DATA_DIR/NAME/NAME_text_document, documents ended."""
-    if arguments.vocab_size is not None:
-        raise UserError(
-            f"--vocab-size: corpus '{corpus.name}' has no tokenizer of its own; name one by --tokenizer-type."
-        )
+def _prepare_downloaded(corpus: DownloadedCorpus, directory: Path, arguments: argparse.Namespace) -> None:
+    """As GPT-NeoX's prepare_data.py: fetch what is missing, and write DIRECTORY/NAME/NAME_text_document, documents ended."""
     with watching() as observer:
         mirror = checked_mirror(os.environ.get(MIRROR))
-        place = Place(data_dir=arguments.data_dir, mirror=mirror, force=arguments.force, observer=observer)
+        place = Place(data_dir=directory, mirror=mirror, force=arguments.force, observer=observer)
         tokenizer = load_tokenizer(*_tokenizer_files(arguments, place))
         files = corpus.fetch(place)
     preparation = Preparation(
         inputs=find_inputs([str(path) for path in files]),
-        prefix=arguments.data_dir / corpus.stem / corpus.stem,
+        prefix=directory / corpus.stem / corpus.stem,
         form=text_form(arguments, tokenizer, append_eod=True),
         tokenizer=tokenizer.definition,
         impl=checked_format(arguments.dataset_impl),

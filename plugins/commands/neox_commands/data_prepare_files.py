@@ -6,8 +6,10 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
+from neox_commands.data_prepare_options import check_input_options
 from neox_commands.data_progress import preparation_progress
 from neox_core.data.preparing.forms.form import Encode, Form
 from neox_core.data.preparing.inputs import find_inputs
@@ -22,8 +24,7 @@ _FORMATS = ("mmap", "cached")
 
 def prepare_input(arguments: argparse.Namespace) -> None:
     """Prepare what `--input` names, and print what was made. Raises `UserError` for what the user can mend."""
-    if arguments.output_prefix is None:
-        raise UserError("--output-prefix: say what the names of the token files are to begin with.")
+    check_input_options(arguments)
     shard = None if arguments.shard is None else parse_shard(arguments.shard)
     if shard is not None and arguments.num_docs is not None:
         raise UserError(
@@ -33,7 +34,7 @@ def prepare_input(arguments: argparse.Namespace) -> None:
     tokenizer, form = _form(arguments)
     preparation = Preparation(
         inputs=find_inputs(arguments.input),
-        prefix=arguments.output_prefix,
+        prefix=Path(arguments.output_prefix),
         form=form,
         tokenizer=tokenizer.definition,
         impl=impl,
@@ -105,12 +106,14 @@ def _speed(prepared: Prepared, seconds: float) -> str:
     return f": {prepared.counts.text_bytes / 1e6 / seconds:.1f} MB/s, {prepared.counts.tokens / seconds:,.0f} tokens/s"
 
 
-def checked_format(name: str) -> Format:
-    """The format of token files of this name. Raises `UserError` when it cannot be written."""
+def checked_format(name: str | None) -> Format:
+    """The format of token files of this name, mmap without one. Raises `UserError` when it cannot be written."""
     if name == "lazy":
         raise UserError(
             "--dataset-impl: lazy names a way to read; its files are of the format cached. Use cached, or mmap."
         )
+    if name is None:
+        return "mmap"
     if name not in _FORMATS:
         raise UserError(f"--dataset-impl: there is no format '{name}'; there are: {', '.join(_FORMATS)}.")
     return cast(Format, name)
@@ -124,7 +127,7 @@ def _form(arguments: argparse.Namespace) -> tuple[Tokenizer, Form[Any]]:
             "--tokenizer-type: say which tokenizer makes the tokens, such as HFTokenizer with its --vocab-file."
         )
     tokenizer = load_tokenizer(arguments.tokenizer_type, arguments.vocab_file, arguments.merge_file)
-    mask = _token_ids(arguments.mask_before_token)
+    mask = _token_ids(arguments.mask_before_token, tokenizer.vocab_size)
     return tokenizer, text_form(arguments, tokenizer, append_eod=arguments.append_eod, mask_before=mask)
 
 
@@ -139,7 +142,7 @@ def _chat_form(arguments: argparse.Namespace) -> tuple[Tokenizer, Form[Any]]:
         keys=tuple(arguments.jsonl_keys or ("conversation",)),
         no_mask=arguments.no_mask,
         for_rm=arguments.for_rm,
-        generation_role=arguments.generation_role,
+        generation_role=arguments.generation_role or "assistant",
         only_last=arguments.only_last,
         reward_key=arguments.reward_key,
         binary_reward=arguments.binary_reward,
@@ -159,13 +162,19 @@ def _encoder(tokenizer: Tokenizer, workers: int | None) -> Encode:
     return encoder
 
 
-def _token_ids(text: str | None) -> list[int]:
+def _token_ids(text: str | None, vocab_size: int) -> list[int]:
     if text is None:
         return []
     try:
-        return [int(part) for part in text.split(",")]
+        ids = [int(part) for part in text.split(",")]
     except ValueError as error:
         raise UserError(f"--mask-before-token: '{text}' is no list of token ids such as 27,187.") from error
+    stray = next((number for number in ids if not 0 <= number < vocab_size), None)
+    if stray is not None:
+        raise UserError(
+            f"--mask-before-token: {stray} is no token of this tokenizer; its ids are 0 to {vocab_size - 1}."
+        )
+    return ids
 
 
 def _cleaner() -> Callable[[str], str]:
