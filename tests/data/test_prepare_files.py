@@ -234,6 +234,30 @@ def test_file_that_is_cut_off_publishes_nothing(tmp_path):
     assert list((tmp_path / "made").iterdir()) == []
 
 
+def replace(path):
+    path.unlink()
+    path.write_bytes(json_lines(["another"]))
+
+
+def grow(path):
+    with path.open("ab") as file:
+        file.write(json_lines(["one more"]))
+
+
+@pytest.mark.parametrize("change", [grow, replace, lambda path: os.truncate(path, 1000), Path.unlink])
+def test_file_that_changes_while_it_is_read_publishes_nothing(tmp_path, small_blocks, change):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(json_lines(texts_of(300)))
+    changes = iter([change])
+
+    def disturb(progress):
+        next(changes, Path.exists)(path)
+
+    with pytest.raises(UserError, match=r"a\.jsonl (has changed while it was read|cannot be)"):
+        prepare_files(byte_preparation([path], tmp_path / "made/out", batch_bytes=200), disturb)
+    assert list((tmp_path / "made").iterdir()) == []
+
+
 def test_tokens_that_do_not_fit_are_an_error(tmp_path):
     (tmp_path / "in.jsonl").write_bytes(json_lines(["a"]))
     with pytest.raises(UserError, match="ids from 97 to 70000, but uint16"):

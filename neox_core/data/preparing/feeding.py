@@ -16,7 +16,7 @@ from neox_core.data.preparing.forms.form import Column, Document, Form, Tokens
 from neox_core.data.preparing.inputs import Inputs
 from neox_core.data.preparing.readers import reader_of
 from neox_core.data.preparing.records import BadDocument, Record, excerpt
-from neox_core.data.preparing.sources import Meter
+from neox_core.data.preparing.sources import Meter, require_unchanged
 from neox_core.errors import UserError
 
 
@@ -89,7 +89,10 @@ class Encoded(NamedTuple):
 def batches(
     inputs: Inputs, blocks: range, start: Position, form: Form[Document], batch_bytes: int
 ) -> Generator[Batch[Document]]:
-    """The documents of these blocks from `start` on, in batches of about `batch_bytes` of text."""
+    """The documents of these blocks from `start` on, in batches of about `batch_bytes` of text.
+
+    Raises `UserError` when a file turns out to have changed once it has been read.
+    """
     meter = Meter()
     before = sum(block.size for block in inputs.blocks[blocks.start : start.block])
     skipped = start.records
@@ -104,6 +107,8 @@ def batches(
                 batch.end, batch.read = Position(number, count), before + min(meter.distance(), block.size)
                 yield batch
                 batch = Batch()
+        if number + 1 == blocks.stop or inputs.blocks[number + 1].source != block.source:
+            require_unchanged(source)
         before, skipped = before + block.size, 0
     batch.end, batch.read = Position(blocks.stop), before
     yield batch

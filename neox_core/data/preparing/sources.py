@@ -69,6 +69,14 @@ def find_source(path: str) -> Source:
     return Source(str(absolute), status.st_size, str(status.st_mtime_ns))
 
 
+def require_unchanged(source: Source) -> None:
+    """Raises `UserError` when a file is not what it was when the preparation began."""
+    if find_source(source.path) != source:
+        raise UserError(
+            f"{source.path} has changed while it was read; wait until nobody writes it, and give the command again."
+        )
+
+
 def open_source(source: Source) -> BinaryIO:
     """The bytes of a source, seekable except for standard input. Raises `UserError` when it cannot be opened."""
     if source.path == STANDARD_INPUT:
