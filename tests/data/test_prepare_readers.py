@@ -113,6 +113,19 @@ def test_tar_archive_by_either_name(tmp_path, name):
     assert read_documents(tmp_path / name) == MEMBER_DOCUMENTS
 
 
+def test_tar_archive_that_is_cut_off_or_damaged_anywhere_is_an_error(tmp_path):
+    whole = tar_of({"a.txt": b"one", "b.txt": b"two"})  # headers at 0 and 1024, the end from 2048 on
+    for length in range(0, 2049, 64):
+        (tmp_path / "a.tar").write_bytes(whole[:length])
+        with pytest.raises(UserError, match="is damaged or cut off"):
+            read_documents(tmp_path / "a.tar")
+    (tmp_path / "a.tar").write_bytes(whole[:1030] + b"?" + whole[1031:])
+    with pytest.raises(UserError, match="cut off after 1 documents that could be read: bad checksum, where a member"):
+        read_documents(tmp_path / "a.tar")
+    (tmp_path / "a.tar").write_bytes(whole[:2560])
+    assert read_documents(tmp_path / "a.tar") == ["one", "two"]
+
+
 @pytest.mark.parametrize("kind", [".jsonl", ".txt", ".tar", ".dat", ".json"])
 def test_compressed_file_that_is_cut_off_is_an_error(tmp_path, compressed, kind):
     suffix, compress = compressed

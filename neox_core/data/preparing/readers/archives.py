@@ -6,7 +6,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO, Self, cast
 
 from neox_core.data.preparing.blocks import Block
 from neox_core.data.preparing.compression import DAMAGE
@@ -59,8 +59,25 @@ def _zip_records(file: BinaryIO) -> Iterator[Record]:
                     yield from _member_records(member.filename, stream)
 
 
+class _Member(tarfile.TarInfo):
+    """A member of a tar archive, which ends at its mark of the end alone.
+
+    `tarfile` also takes a damaged header, or one that the archive is cut off at, for the end.
+    """
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        """The next member. Raises `ReadError` where there is neither a member nor the end."""
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # typeshed lacks it
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"{error}, where a member or the end is expected") from error
+
+
 def _tar_records(stream: IO[bytes]) -> Iterator[Record]:
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isfile() else None
             if content is not None:
