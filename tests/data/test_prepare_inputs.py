@@ -61,6 +61,19 @@ def test_what_is_not_there_or_of_no_known_kind_is_an_error(directory, argument, 
         names(directory, argument)
 
 
+def test_directory_of_inputs_may_be_that_of_the_outputs(directory):
+    before = names(directory, "DIR")
+    for name in ("mine.prepared.json", "mine.shard-0001-of-0002.rejects.jsonl", "mine_text_document.bin"):
+        (directory / name).write_text("{}")
+    assert names(directory, "DIR") == before
+
+
+def test_link_to_nowhere_is_told(directory):
+    (directory / "z.jsonl").symlink_to(directory / "gone.jsonl")
+    with pytest.raises(UserError, match=r"z\.jsonl cannot be read"):
+        names(directory, "DIR")
+
+
 def test_directory_without_texts_is_an_error(tmp_path):
     (tmp_path / "notes.md").write_text("")
     with pytest.raises(UserError, match="holds no file of a known kind"):

@@ -16,6 +16,8 @@ from neox_core.errors import UserError
 
 _DATASET = "state.json"  # lists the files of a Hugging Face data set on disk, in order
 _DATASETS = "dataset_dict.json"
+MADE = (".prepared.json", ".rejects.jsonl")
+"""What the names of files end in that a preparation writes, and that are no texts when they lie in a directory of inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def _directory_files(directory: Path) -> Iterator[str]:
     found = [
         str(path)
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and not path.name.startswith(".") and known_suffix(path.name)
+        if (path.is_file() or path.is_symlink()) and known_suffix(path.name) and not path.name.startswith(".")
+        if not path.name.endswith(MADE)
     ]
     if not found:
         raise UserError(f"directory {directory} holds no file of a known kind; name the files.")

@@ -13,11 +13,13 @@ import numpy as np
 
 from neox_core.data.preparing.feeding import Encoded, Rejection
 from neox_core.data.preparing.forms.form import Column
-from neox_core.data.preparing.inputs import Inputs
+from neox_core.data.preparing.inputs import MADE, Inputs
 from neox_core.data.preparing.rejects import Lines, RejectFile
 from neox_core.data.token_files import ResumableWriter, State
 from neox_core.errors import UserError
 from neox_core.files import make_directory
+
+_RECORD, _REJECTS = MADE
 
 Format = Literal["mmap", "cached"]
 
@@ -68,12 +70,12 @@ class Names:
     @property
     def record(self) -> Path:
         """What they were made from; written last."""
-        return Path(f"{self.prefix}{self._suffix}.prepared.json")
+        return Path(f"{self.prefix}{self._suffix}{_RECORD}")
 
     @property
     def rejects(self) -> Path:
         """The bad documents, if there are any."""
-        return Path(f"{self.prefix}{self._suffix}.rejects.jsonl")
+        return Path(f"{self.prefix}{self._suffix}{_REJECTS}")
 
     @property
     def leftovers(self) -> list[Path]:
