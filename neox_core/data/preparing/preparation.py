@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neox_core.data.preparing.blocks import shard_of
-from neox_core.data.preparing.feeding import Encoded, Position, batches, encoded
+from neox_core.data.preparing.feeding import Encoded, Position, Rejection, batches, encoded
 from neox_core.data.preparing.forms.form import Form
 from neox_core.data.preparing.inputs import Inputs
 from neox_core.data.preparing.journal import Counts, Journal, load_journal, save_journal
@@ -106,6 +106,7 @@ class _Run:
         self._digest = digest_of(self._source)
         blocks = preparation.inputs.blocks
         self._blocks = shard_of(blocks, shard.number, shard.count) if shard else range(len(blocks))
+        self._first_bad = ""  # of this process's documents
         self._total = sum(blocks[number].size for number in self._blocks)
 
     def result(self) -> Prepared:
@@ -166,8 +167,10 @@ class _Run:
         saved = time.monotonic()
         with closing(prefetched(encoded(prefetched(fed), form))) as work:
             for batch in work:
-                if self._given.strict and batch.rejections:
-                    raise self._strict_error(outputs, batch)
+                if batch.rejections and not self._first_bad:
+                    self._first_bad = _described(outputs, batch.rejections[0])
+                if batch.rejections and self._given.strict:
+                    raise UserError(f"{self._first_bad} Mend it, or leave out --strict.")
                 outputs.add(batch)
                 counts = _added(counts, batch)
                 self._progress(Progress(counts, batch.read, self._total))
@@ -179,18 +182,17 @@ class _Run:
     def _save(self, outputs: Outputs, position: Position, counts: Counts) -> None:
         save_journal(self._names.journal, Journal(self._digest, position, counts, outputs.checkpoint()))
 
-    def _strict_error(self, outputs: Outputs, batch: Encoded) -> UserError:
-        bad = batch.rejections[0]
-        where = place_text(*outputs.place(bad))
-        return UserError(f"{where}: {bad.reason}. The document begins: {bad.text!r}. Mend it, or leave out --strict.")
-
     def _nothing(self, counts: Counts) -> str:
         if counts.bad:
             return (
-                f"{self._names.prefix}: nothing is written, since none of the {counts.bad} documents can be used. --strict tells what "
-                "is wrong with the first."
+                f"{self._names.prefix}: nothing is written, since none of the {counts.bad} documents can be used. "
+                f"{self._first_bad}".rstrip()
             )
         return f"{self._names.prefix}: nothing is written, since the input has no documents ({counts.empty} without tokens)."
+
+
+def _described(outputs: Outputs, bad: Rejection) -> str:
+    return f"{place_text(*outputs.place(bad))}: {bad.reason}. The document begins: {bad.text!r}."
 
 
 def _added(counts: Counts, batch: Encoded) -> Counts:
