@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from text_files import json_lines, tar_of
 
 from neox_core.data.preparing.forms.texts import TextForm
-from neox_core.data.preparing.outputs import Shard
 from neox_core.data.preparing.preparation import prepare_files
 from neox_core.data.preparing.readers import ranges
 from neox_core.data.preparing.records import BadDocument
+from neox_core.data.preparing.shards import Shard
 from neox_core.data.token_files import TokenFileWriter, open_tokens
 from neox_core.errors import UserError
 

@@ -15,6 +15,7 @@ from neox_core.data.preparing.feeding import Encoded, Rejection
 from neox_core.data.preparing.forms.form import Column
 from neox_core.data.preparing.inputs import MADE, Inputs
 from neox_core.data.preparing.rejects import Lines, RejectFile
+from neox_core.data.preparing.shards import Shard
 from neox_core.data.token_files import ResumableWriter, State
 from neox_core.errors import UserError
 from neox_core.files import make_directory
@@ -22,22 +23,6 @@ from neox_core.files import make_directory
 _RECORD, _REJECTS = MADE
 
 Format = Literal["mmap", "cached"]
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One of several parts of a preparation, counted from 1."""
-
-    number: int
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
-
-    @property
-    def suffix(self) -> str:
-        """What the names of its files end in; in alphabetical order the shards are in order."""
-        return f".shard-{self.number:04}-of-{self.count:04}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from neox_core.data.preparing.feeding import Encoded, Position, Rejection, batch
 from neox_core.data.preparing.forms.form import Form
 from neox_core.data.preparing.inputs import Inputs
 from neox_core.data.preparing.journal import Counts, Journal, load_journal, save_journal
-from neox_core.data.preparing.outputs import Format, Names, Outputs, Shard
+from neox_core.data.preparing.outputs import Format, Names, Outputs
 from neox_core.data.preparing.prefetching import prefetched
 from neox_core.data.preparing.provenance import can_be_compared, digest_of, finished_counts, source_of, write_record
 from neox_core.data.preparing.rejects import place_text
+from neox_core.data.preparing.shards import Shard
 from neox_core.data.token_files import WorkingFilesError
 from neox_core.errors import UserError
 from neox_core.files import remove_leftovers

@@ -13,8 +13,9 @@ from neox_commands.data_prepare_options import check_input_options
 from neox_commands.data_progress import preparation_progress
 from neox_core.data.preparing.forms.form import Encode, Form
 from neox_core.data.preparing.inputs import find_inputs
-from neox_core.data.preparing.outputs import Format, Shard
+from neox_core.data.preparing.outputs import Format
 from neox_core.data.preparing.preparation import Preparation, Prepared, prepare_files
+from neox_core.data.preparing.shards import Shard
 from neox_core.data.tokenizers import Tokenizer, load_tokenizer
 from neox_core.data.tokenizers.encoding import BatchEncoder
 from neox_core.errors import UserError
