@@ -93,6 +93,7 @@ def test_progress_is_a_line_every_so_many_documents(prepare, capsys):
     assert len(lines) == 1
     assert lines[0].startswith("500/500 documents, ")
     assert all(unit in lines[0] for unit in ("docs/s", "MB/s", "tokens/s"))
+    assert " 0 docs/s" not in lines[0]
 
 
 def test_terminal_gets_a_bar(prepare, capsys, monkeypatch):

@@ -248,7 +248,7 @@ def grow(path):
 def test_file_that_changes_while_it_is_read_publishes_nothing(tmp_path, small_blocks, change):
     path = tmp_path / "a.jsonl"
     path.write_bytes(json_lines(texts_of(300)))
-    changes = iter([change])
+    changes = iter([Path.exists, change])
 
     def disturb(progress):
         next(changes, Path.exists)(path)

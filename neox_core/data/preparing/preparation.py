@@ -165,6 +165,8 @@ class _Run:
         """Append all batches from `position` on, with a journal every few seconds and at the end; the final counts."""
         form = self._given.form
         fed = batches(self._given.inputs, self._blocks, position, form, self._given.batch_bytes)
+        done = sum(self._given.inputs.blocks[number].size for number in range(self._blocks.start, position.block))
+        self._progress(Progress(counts, done, self._total))
         saved = time.monotonic()
         with closing(prefetched(encoded(prefetched(fed), form))) as work:
             for batch in work:

@@ -83,17 +83,18 @@ def preparation_progress(log_interval: int, num_docs: int | None) -> Iterator[Ca
 
 
 class _Speed:
-    """Rates since the first call, which what an earlier run has done is not part of."""
+    """Rates since the first call, which is made before anything is done; what an earlier run has done is no part of them."""
 
     def __init__(self, num_docs: int | None) -> None:
         self._started, self._num_docs = time.monotonic(), num_docs
         self._first: Progress | None = None
 
     def describe(self, progress: Progress) -> str:
-        first = self._first = self._first or progress
-        counts, begun = progress.counts, first.counts
-        seconds = max(time.monotonic() - self._started, 1e-3)
-        total = "" if self._num_docs is None else f"/{self._num_docs:,}"
+        counts, total = progress.counts, "" if self._num_docs is None else f"/{self._num_docs:,}"
+        if self._first is None:
+            self._first, self._started = progress, time.monotonic()
+            return f"{counts.documents:,}{total} documents"
+        begun, seconds = self._first.counts, max(time.monotonic() - self._started, 1e-3)
         rates = (
             f"{(counts.documents - begun.documents) / seconds:,.0f} docs/s",
             f"{(counts.text_bytes - begun.text_bytes) / seconds / 1e6:.1f} MB/s",
