@@ -97,9 +97,10 @@ def test_what_is_there_is_kept_unless_forced(command, texts, tmp_path):
         ("x.txt.gz", gzip.compress(b"some text")[:-12], r"x\.txt\.gz is damaged or cut off"),
         ("x.txt.gz", b"some text", r"x\.txt\.gz is damaged or cut off"),
         ("x.jsonl", b"\n", r"the inputs have no text"),
+        ("x.txt", b"", r"the inputs have no text"),
         ("absent.txt", None, r"absent\.txt cannot be read \(No such file"),
     ],
-    ids=["kind", "json", "key", "surrogate", "utf-8", "truncated", "not gzip", "empty", "absent"],
+    ids=["kind", "json", "key", "surrogate", "utf-8", "truncated", "not gzip", "no line", "empty", "absent"],
 )
 def test_input_that_cannot_be_used_is_told_and_nothing_is_written(command, tmp_path, name, content, sentence):
     if content is not None:

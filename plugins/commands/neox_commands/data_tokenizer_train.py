@@ -76,10 +76,11 @@ def _told(texts: Iterable[str], progress: StageProgress) -> Iterator[str]:
     Raises:
         UserError: there is none.
     """
-    done = 0
+    is_empty = True
     for done, text in enumerate(texts, start=1):
         progress("reading texts", done, 0)
+        is_empty = is_empty and not text
         yield text
-    if not done:
+    if is_empty:
         raise UserError("the inputs have no text; name files that have some.")
     progress("learning merges", 0, 0)
