@@ -259,10 +259,29 @@ _TABLE = (
         switch="it may serve",
     ),
     Defect(
-        name="last-window",
-        upstream="the last window of pack_until_overflow, after which no document follows, is another one",
-        ours="itself",
-        switch="another one",
+        name="last-sample-left-out",
+        upstream="the last sample of a dataset is never taken, so that samples of whole documents begin again before the run ends",
+        ours="every sample is taken",
+        switch="the last one is left out",
+    ),
+    Defect(
+        name="token-of-the-next-document",
+        upstream="samples of whole documents also have the first token of the document that follows; the last sample is another",
+        ours="they have their own documents",
+        switch="they have it",
+    ),
+    Defect(
+        name="fill-is-learned",
+        upstream="samples of whole documents without labels are trained to predict what fills them up",
+        ours="no loss there",
+        switch="it is predicted",
+    ),
+    Defect(
+        name="last-label-overlooked",
+        upstream="`pack_impl: unpacked` leaves out documents whose only label is at the end of the sample, and takes those with one "
+        "at its beginning, which is never predicted",
+        ours="the other way round",
+        switch="as GPT-NeoX does",
     ),
     Defect(
         name="epoch-end",

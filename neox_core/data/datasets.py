@@ -17,14 +17,15 @@ from neox_core.data.samples.blend_weights import normalised_weights, samples_of_
 from neox_core.data.samples.blending import BlendIndex, Stage, samples_of_stages
 from neox_core.data.samples.building import Builder
 from neox_core.data.samples.document_files import DocumentFiles
-from neox_core.data.samples.documents import Documents
+from neox_core.data.samples.documents import Documents, Reading
 from neox_core.data.samples.index_files import stored_index
 from neox_core.data.samples.index_request import IndexRequest, Pack, index_base
 from neox_core.data.samples.pairs import PairDataset, check_pairs
 from neox_core.data.samples.sample import Dataset
 from neox_core.data.samples.sample_index import Demand, Epochs
-from neox_core.data.samples.text import TextDataset, Windows
+from neox_core.data.samples.text import TextDataset
 from neox_core.data.samples.whole_document_index import whole_documents
+from neox_core.data.samples.windows import DocumentsAndNextToken, WholeDocuments, Windows
 from neox_core.data.splits import SPLITS, Datasets, SampleCounts, Split, split_boundaries
 
 
@@ -106,8 +107,8 @@ def epoch_samples(train: Part | DocumentFiles, split: str, sampling: Sampling) -
     """
     if isinstance(train, DocumentFiles):
         documents = opened(train, sampling)
-        return _samples(documents.sizes[_cut(split, len(documents))[0]], sampling.seq_length)
-    return sum(_samples(opened(files, sampling).sizes, sampling.seq_length) for files in train.files)
+        return _samples(documents.sizes[_cut(split, len(documents))[0]], sampling)
+    return sum(_samples(opened(files, sampling).sizes, sampling) for files in train.files)
 
 
 def opened(files: DocumentFiles, sampling: Sampling) -> Documents:
@@ -118,9 +119,9 @@ def opened(files: DocumentFiles, sampling: Sampling) -> Documents:
     return documents
 
 
-def _samples(sizes: npt.NDArray[np.int32], seq_length: int) -> int:
-    windows = max(int(sizes.sum(dtype=np.int64)) - 1, 0) // seq_length
-    return windows - 1 if windows > 1 else windows
+def _samples(sizes: npt.NDArray[np.int32], sampling: Sampling) -> int:
+    windows = max(int(sizes.sum(dtype=np.int64)) - 1, 0) // sampling.seq_length
+    return windows - 1 if sampling.compat and windows > 1 else windows
 
 
 def _cut(split: str, num_documents: int) -> list[npt.NDArray[np.int32]]:
@@ -187,7 +188,7 @@ def _text_dataset(
     documents: Documents, numbers: npt.NDArray[np.int32], demand: Demand, name: str, sampling: Sampling
 ) -> TextDataset:
     windows = _windows([documents], numbers, demand, name, sampling)
-    return TextDataset(documents, windows, sampling.seq_length, name=name, with_documents=sampling.with_documents)
+    return TextDataset(documents, windows, sampling.seq_length, name=name, reading=_reading(sampling))
 
 
 def _pair_dataset(
@@ -195,7 +196,11 @@ def _pair_dataset(
 ) -> PairDataset:
     check_pairs(*sides)
     windows = _windows(sides, numbers, demand, name, sampling)
-    return PairDataset(*sides, windows, sampling.seq_length, name=name, with_documents=sampling.with_documents)
+    return PairDataset(*sides, windows, sampling.seq_length, name=name, reading=_reading(sampling))
+
+
+def _reading(sampling: Sampling) -> Reading:
+    return Reading(sampling.with_documents, labels=sampling.pack != "packed" and not sampling.compat)
 
 
 def _windows(
@@ -220,15 +225,20 @@ def _windows(
         prefix = sides[0].files.text
         base = index_base(prefix, name, request, allow_chopped=sampling.allow_chopped, directory=sampling.directory)
         index = stored_index(base, request, sampling.builder)
-    return Windows(index, wraps=sampling.compat and sampling.pack == "pack_until_overflow")
+    if sampling.pack == "packed":
+        return Windows(index, last_left_out=sampling.compat)
+    return DocumentsAndNextToken(index, last_left_out=True) if sampling.compat else WholeDocuments(index)
 
 
 def _usable(sides: Sequence[Documents], sampling: Sampling) -> npt.NDArray[np.bool_]:
     """Whether each document can be a sample: it has something to predict, and fits, where it must."""
     overflows = sampling.pack == "pack_until_overflow"
+    # The first token of a sample is never predicted, and the last one always; GPT-NeoX looks at the one and not at the other.
+    first = 0 if overflows or sampling.compat else 1
+    last = sampling.seq_length if sampling.compat and not overflows else sampling.seq_length + 1
     usable = np.ones(len(sides[0]), bool)
     for documents in sides:
-        usable &= documents.has_labels(sampling.seq_length + overflows)
+        usable &= documents.has_labels(first, last)
     if not sampling.allow_chopped:
         inverted = sampling.compat and overflows and len(sides) == 2
         usable &= whole_documents([documents.sizes for documents in sides], sampling.seq_length, inverted=inverted)

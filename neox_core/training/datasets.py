@@ -80,7 +80,10 @@ def as_gpt_neox(resolved: Resolved) -> bool:
     """Whether samples are made with GPT-NeoX's defects, which come back together."""
     return (
         resolved.reproduces("split-ignored")
-        and resolved.reproduces("last-window")
+        and resolved.reproduces("last-sample-left-out")
+        and resolved.reproduces("token-of-the-next-document")
+        and resolved.reproduces("fill-is-learned")
+        and resolved.reproduces("last-label-overlooked")
         and resolved.reproduces("pairs-of-some-length")
         and resolved.reproduces("pairs-in-the-same-order")
         and resolved.reproduces("weights-by-documents")

@@ -103,7 +103,8 @@ def test_weights_change_from_stage_to_stage(make_token_file):
 def test_a_file_that_runs_out_gives_its_last_window_before_it_begins_again(make_token_file):
     files = [make_token_file([4 * 10 + 1], "a"), make_token_file([400], "b")]
     stages = (Stage(40, (0.5, 0.5)),)
-    datasets = listed_datasets({"train": part(*files)}, COUNTS, FOUR, Mixing(stages=stages)).train.datasets
+    sampling = Sampling(seq_length=4, seed=1, compat=True)
+    datasets = listed_datasets({"train": part(*files)}, COUNTS, sampling, Mixing(stages=stages)).train.datasets
     blend = Blend(datasets, blend_index([Stage(60, (1.0, 0.0))]))
     windows = datasets[0].windows
     assert [blend[i]["text"].tolist() for i in range(windows + 2)] == [
@@ -136,14 +137,23 @@ def test_the_seed_decides_the_order(make_token_file):
     assert orders[0] != orders[1] == orders[2]
 
 
-@pytest.mark.parametrize(("pack", "serve"), [("unpacked", {0}), ("pack_until_overflow", {0, 1})])
-def test_labels_are_looked_for_as_far_as_gpt_neox_looks(make_token_file, tmp_path, pack, serve):
-    file = make_token_file([5, 5])
+@pytest.mark.parametrize(
+    ("pack", "compat", "serve"),
+    [
+        ("unpacked", False, {1, 2}),
+        ("unpacked", True, {0, 1}),
+        ("pack_until_overflow", False, {0, 1, 2}),
+        ("pack_until_overflow", True, {0, 1, 2}),
+    ],
+)
+def test_labels_are_looked_for_where_they_are_predicted(make_token_file, tmp_path, pack, compat, serve):
+    file = make_token_file([6, 6, 6, 6])
     with TokenFileWriter(tmp_path / "labels", "int32") as writer:
-        for place in (3, 4):
-            writer.add(np.where(np.arange(5) == place, 1, -100))
+        for place in (0, 3, 4, 5):  # the last one is beyond a sample
+            writer.add(np.where(np.arange(6) == place, 1, -100))
     files = DocumentFiles(file.prefix, label=str(tmp_path / "labels"))
-    found = listed_datasets({"train": Part((files,))}, COUNTS, Sampling(seq_length=4, seed=1, pack=pack)).train
+    sampling = Sampling(seq_length=4, seed=1, pack=pack, compat=compat)
+    found = listed_datasets({"train": Part((files,))}, COUNTS, sampling).train
     assert set(found.index.doc_idx.tolist()) == serve
 
 
@@ -160,12 +170,21 @@ def test_an_epoch_takes_every_sample_of_every_file_once(make_token_file):
     files = [make_token_file([401], "a"), make_token_file([41], "b")]
     sampling = Sampling(seq_length=4, seed=1)
     found = listed_datasets({"train": part(*files)}, SampleCounts.of_one_epoch(), sampling).train
-    assert (len(found), origins(found).count("b")) == (99 + 9, 9)
-    assert len({(name, *found[i]["text"].tolist()) for i, name in enumerate(origins(found))}) == 108
-    assert epoch_samples(part(*files), "1", sampling) == 108
+    assert (len(found), origins(found).count("b")) == (100 + 10, 10)
+    assert len({(name, *found[i]["text"].tolist()) for i, name in enumerate(origins(found))}) == 110
+    assert epoch_samples(part(*files), "1", sampling) == 110
     theirs = Sampling(seq_length=4, seed=1, compat=True)
     compat = listed_datasets({"train": part(*files)}, SampleCounts.of_one_epoch(), theirs).train
     assert origins(compat).count("b") == 54
+    assert epoch_samples(part(*files), "1", theirs) == len(compat) == 99 + 9
+
+
+@pytest.mark.parametrize("pack", ["packed", "pack_until_overflow", "unpacked"])
+def test_a_run_has_as_many_samples_as_it_takes(make_token_file, pack):
+    file = make_token_file([5] * 30)
+    counts = SampleCounts(train=40, valid=0, test=0)
+    found = cut_datasets(DocumentFiles(file.prefix), "1", counts, Sampling(seq_length=4, seed=1, pack=pack)).train
+    assert len(found) >= 40
 
 
 def test_an_epoch_of_a_cut_file_is_that_of_its_training_part(make_token_file):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neox_core.data.samples.document_files import DocumentFiles
-from neox_core.data.samples.documents import Documents, Piece
+from neox_core.data.samples.documents import Documents, Piece, Reading
 from neox_core.data.samples.sample import Source
 from neox_core.data.token_files import TokenFileWriter
 from neox_core.errors import UserError
@@ -75,9 +75,21 @@ def test_documents_without_anything_to_predict_are_found(write):
         write("text", [[1, 2, 3], [4, 5], [6], []]), write("label", [[-100, -100, 3], [-100, -100], [6], []])
     )
     documents = Documents(files)
-    assert documents.has_labels(2).tolist() == [False, False, True, False]
-    assert documents.has_labels(3).tolist() == [True, False, True, False]
-    assert Documents(DocumentFiles(files.text)).has_labels(1).tolist() == [True] * 4
+    assert documents.has_labels(0, 2).tolist() == [False, False, True, False]
+    assert documents.has_labels(0, 3).tolist() == [True, False, True, False]
+    assert documents.has_labels(1, 3).tolist() == [True, False, False, False]
+    assert Documents(DocumentFiles(files.text)).has_labels(0, 1).tolist() == [True] * 4
+
+
+def test_what_fills_up_can_be_left_out_of_the_loss(write):
+    documents = Documents(DocumentFiles(write("text", [[1, 2, 3], [4, 5]])))
+    assert set(documents.read([Piece(0)], 5)) == {"text"} == set(documents.names())
+    found = documents.read([Piece(0)], 5, Reading(labels=True))
+    assert {name: array.tolist() for name, array in found.items()} == {
+        "text": [1, 2, 3, 0, 0],
+        "label": [1, 2, 3, -100, -100],
+    }
+    assert documents.names(Reading(labels=True)) == ("text", "label")
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,13 @@ class Slow:
                     yield document
 
     def is_usable(self, document):
-        looked_at = self.seq_length + (self.pack == "pack_until_overflow")
+        if self.pack == "pack_until_overflow":
+            looked_at = slice(0, self.seq_length + 1)
+        else:
+            looked_at = slice(0, self.seq_length) if self.compat else slice(1, self.seq_length + 1)
         for side in self.sides:
             tokens = side[document]
-            if all(label is None for _, label in tokens[:looked_at]):
+            if all(label is None for _, label in tokens[looked_at]):
                 return False
             if not self.allow_chopped:
                 if self.compat and self.pairs and self.pack == "pack_until_overflow":
@@ -90,7 +93,8 @@ class Slow:
         found = []
         for side in self.sides:
             tokens = [token for document in documents for token in side[document]]
-            tokens += [side[document][0] for document in following]
+            if self.compat:
+                tokens += [side[document][0] for document in following]
             tokens = (tokens + [(0, None)] * (self.seq_length + 1))[: self.seq_length + 1]
             found.append(([token for token, _ in tokens], [-100 if label is None else label for _, label in tokens]))
         return found

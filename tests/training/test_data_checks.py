@@ -61,4 +61,4 @@ def test_files_are_read_before_by_one_process_of_each_host_if_that_is_wanted(dat
 
 def test_without_training_data_no_epoch_is_counted(data):
     assert count_epoch_samples(resolve(train_iters=None, train_epochs=1, valid_data_paths=["a"])) is None
-    assert count_epoch_samples(resolve(train_iters=None, train_epochs=1, train_data_paths=["a"])) == 21
+    assert count_epoch_samples(resolve(train_iters=None, train_epochs=1, train_data_paths=["a"])) == 22

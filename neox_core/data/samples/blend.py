@@ -47,5 +47,5 @@ class Blend:
     def _of(self, i: int) -> tuple[Dataset, int]:
         dataset = self.datasets[int(self._index.dataset[i])]
         sample = int(self._index.sample[i])
-        # The last window, which `len` leaves out, is served before the dataset starts again.
+        # A last sample that `len` leaves out is served before the dataset starts again.
         return dataset, sample if sample < dataset.windows else sample % len(dataset)

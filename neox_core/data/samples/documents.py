@@ -25,6 +25,21 @@ class Piece(NamedTuple):
     length: int | None = None
 
 
+class Reading(NamedTuple):
+    """What samples have beside what lies in files.
+
+    Args:
+        boundaries: the number of the document of each token.
+        labels: where the files have none, the text itself as label, with no loss on what fills a sample up.
+    """
+
+    boundaries: bool = False
+    labels: bool = False
+
+
+PLAIN = Reading()
+
+
 class Documents:
     """Token files that go together, open.
 
@@ -43,28 +58,36 @@ class Documents:
     def __len__(self) -> int:
         return len(self.text)
 
-    @property
-    def names(self) -> tuple[str, ...]:
+    def names(self, reading: Reading = PLAIN) -> tuple[str, ...]:
         """Which arrays `read` gives."""
-        companions = {"label": self.label, "reward": self.reward, "ref": self.ref}
-        return "text", *(name for name, file in companions.items() if file is not None)
+        given = {
+            "label": self.label is not None or reading.labels,
+            "reward": self.reward is not None,
+            "ref": self.ref is not None,
+            "document": reading.boundaries,
+        }
+        return "text", *(name for name, is_given in given.items() if is_given)
 
     @property
     def sizes(self) -> npt.NDArray[np.int32]:
         """Tokens of each document, [documents]."""
         return self.text.sizes
 
-    def read(self, pieces: Sequence[Piece], width: int) -> dict[str, npt.NDArray[Any]]:
+    def read(self, pieces: Sequence[Piece], width: int, reading: Reading = PLAIN) -> dict[str, npt.NDArray[Any]]:
         """The pieces one after the other, each array [width]: cut, or filled up with 0 (labels with -100)."""
         text = self._joined(self.text, pieces)
         arrays = {"text": fitted(text, width, 0, np.int64)}
         if self.label is not None:
             arrays["label"] = fitted(self._joined(self.label, pieces), width, IGNORED, np.int64)
+        elif reading.labels:
+            arrays["label"] = fitted(text, width, IGNORED, np.int64)
         if self.reward is not None:
             rewards = np.repeat([self.reward.get(piece.document)[0] for piece in pieces], self.lengths(pieces))
             arrays["reward"] = fitted(rewards, width, 0, np.float32)
         if self.ref is not None:
             arrays["ref"] = fitted(self._joined(self.ref, pieces), width, 0, np.float32)
+        if reading.boundaries:
+            arrays["document"] = self.numbered(pieces, width)
         return arrays
 
     def lengths(self, pieces: Sequence[Piece]) -> list[int]:
@@ -94,17 +117,20 @@ class Documents:
                     while stream.readinto(buffer):
                         pass
 
-    def has_labels(self, within: int) -> npt.NDArray[np.bool_]:
-        """Whether a document has a label other than -100 among its first `within` tokens, [documents]; all have without labels."""
+    def has_labels(self, first: int, last: int) -> npt.NDArray[np.bool_]:
+        """Whether a document has a label other than -100 among its tokens `first` to `last` - 1, [documents].
+
+        Without a file of labels all have.
+        """
         if self.label is None:
             return np.ones(len(self), bool)
-        read = np.minimum(self.label.sizes, within)
+        read = np.minimum(self.label.sizes, last)
         found = np.zeros(len(self), bool)
-        filled = np.flatnonzero(read > 0)
+        filled = np.flatnonzero(read > first)
         # Mostly what is looked for is an answer at the end, so that few documents have to be read.
         found[filled] = self.label.at(filled, read[filled] - 1) != IGNORED
         for document in filled[~found[filled]].tolist():
-            found[document] = (self.label.get(document, 0, within) != IGNORED).any()
+            found[document] = (self.label.get(document, first, last - first) != IGNORED).any()
         return found
 
     def _joined(self, file: TokenFile, pieces: Sequence[Piece]) -> npt.NDArray[Any]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy.typing as npt
-
-from neox_core.data.samples.documents import Documents
+from neox_core.data.samples.documents import PLAIN, Documents, Reading
+from neox_core.data.samples.indexed import IndexedDataset
 from neox_core.data.samples.sample import Sample, Source
-from neox_core.data.samples.text import Windows
+from neox_core.data.samples.windows import Windows
 from neox_core.errors import UserError
 
 SIDES = ("pos", "neg")
 
 
-class PairDataset:
+class PairDataset(IndexedDataset):
     """Whole documents of two files, the same ones of both.
 
     Args:
@@ -24,7 +22,7 @@ class PairDataset:
         windows: which documents make which sample.
         seq_length: tokens of a sample, without the one that is only a label.
         name: which dataset of a run it is.
-        with_documents: whether samples say where documents begin.
+        reading: what samples have beside what lies in files.
 
     Raises:
         UserError: there is not a bad answer for each good one, or only one side has labels or reference log-probabilities.
@@ -38,39 +36,23 @@ class PairDataset:
         seq_length: int,
         *,
         name: str = "train",
-        with_documents: bool = False,
+        reading: Reading = PLAIN,
     ) -> None:
         check_pairs(pos, neg)
+        super().__init__(windows, seq_length, name, reading)
         self.sides = {"pos": pos, "neg": neg}
-        self.name = name
-        self.index = windows.index
-        self._windows = windows
-        self._width = seq_length + 1
-        self._with_documents = with_documents
 
     @property
     def names(self) -> frozenset[str]:
         """The arrays that every sample has."""
-        names = (*self.sides["pos"].names, *(("document",) if self._with_documents else ()))
-        return frozenset(_name(side, name) for side in SIDES for name in names)
-
-    @property
-    def windows(self) -> int:
-        """Samples that can be read."""
-        return self._windows.windows
-
-    def __len__(self) -> int:
-        return len(self._windows)
+        return frozenset(_name(side, name) for side in SIDES for name in self.sides[side].names(self._reading))
 
     def __getitem__(self, i: int) -> Sample:
-        pieces = self._windows.pieces(i)
-        sample: dict[str, npt.NDArray[Any]] = {}
-        for side, documents in self.sides.items():
-            arrays = documents.read(pieces, self._width)
-            if self._with_documents:
-                arrays["document"] = documents.numbered(pieces, self._width)
-            sample |= {_name(side, name): array for name, array in arrays.items()}
-        return sample
+        return {
+            _name(side, name): array
+            for side, documents in self.sides.items()
+            for name, array in self._read(documents, i).items()
+        }
 
     def sources(self, i: int) -> Mapping[str, Sequence[Source]]:
         """Where the tokens of sample `i` come from, for each side."""
@@ -85,8 +67,7 @@ def check_pairs(pos: Documents, neg: Documents) -> None:
             f"{pos.files.text} has {len(pos):,} documents and {neg.files.text} has {len(neg):,}: the n-th of one belongs to the n-th "
             "of the other, so that both must have as many. Make both again from the same pairs."
         )
-    if pos.names != neg.names:
-        lacking = set(pos.names) ^ set(neg.names)
+    if lacking := set(pos.names()) ^ set(neg.names()):
         raise UserError(
             f"Of {pos.files.text} and {neg.files.text} only one has {', '.join(sorted(lacking))}: give it for both, or for none."
         )

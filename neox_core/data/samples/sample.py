@@ -51,7 +51,7 @@ class Dataset(Protocol):
 
     @property
     def windows(self) -> int:
-        """Samples that can be read; at least `len`, which leaves out the last, as in GPT-NeoX."""
+        """Samples that can be read; at least `len`, which leaves out the last where GPT-NeoX's defects are brought back."""
 
     def __len__(self) -> int: ...
 
