@@ -93,6 +93,11 @@ class BatchLoader:
         self.position += self._global_batch
         return batch
 
+    def close(self) -> None:
+        """Read nothing more ahead."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
     def numbers(self, position: int) -> list[int]:
         """Of the dataset's samples, those of this rank's micro-batch at a position."""
         start = position + self._rank * self._micro_batch

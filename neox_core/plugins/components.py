@@ -180,10 +180,12 @@ class Objective(Component):
 
     Args:
         head: what the model must end with: "logits" of the next token, or a "reward", one score at each position.
+        data: the kinds of data that it takes, by `dataset_impl`.
     """
 
     kind: ClassVar[str] = "objective"
     head: HeadKind = "logits"
+    data: tuple[str, ...] = ("gpt2", "online")
 
 
 class Converter(Component):

@@ -48,6 +48,10 @@ class Batches:
         self._loader.position = consumed_samples
         return self
 
+    def close(self) -> None:
+        """Read nothing more ahead; called when the run ends."""
+        self._loader.close()
+
     def numbers(self, position: int) -> list[int]:
         """Of the dataset's samples, those of this rank's micro-batch at a position."""
         return self._loader.numbers(position)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from neox_core.config import (
+    DataSettings,
     LoggingSettings,
     ModelSettings,
     Resolved,
@@ -20,7 +21,7 @@ from neox_core.config.plain import shown
 from neox_core.config.validation import allowed
 from neox_core.errors import Problem, UserError, did_you_mean, nearest
 from neox_core.model import tables
-from neox_core.plugins import Feature, Logger, PluginManager, State
+from neox_core.plugins import Feature, Logger, Objective, PluginManager, State
 from neox_core.training.gpt_neox_names import GPT_NEOX_NAMES, is_gpt_neox_name
 from neox_core.training.mup import optimizer_problems
 from neox_core.training.schedule import DECAYS, check_schedule, scheduler_problems
@@ -58,6 +59,7 @@ def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Probl
         problems += optimizer_problems(resolved, plugins)
     if not problems:
         problems += feature_problems(resolved, plugins)
+        problems += objective_problems(resolved, plugins)
     return problems
 
 
@@ -146,6 +148,19 @@ def feature_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Pro
             )
             remedy = "`neox plugins --kind attention` lists what each supports"
             yield Problem(keys=(key,), message=message, remedy=remedy, origin=resolved.origin(key))
+
+
+def objective_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    """A problem where the objective would take data for what they are not: bad answers for text, for example."""
+    kind, name = resolved[DataSettings].dataset_impl, resolved[TrainingSettings].train_impl
+    objective = plugins.find("objective", name).component
+    if isinstance(objective, Objective) and kind not in objective.data:
+        yield Problem(
+            keys=("dataset_impl", "train_impl"),
+            message=f"objective '{name}' does not train on data of the kind {kind}, but on {' and '.join(objective.data)}",
+            remedy="choose another objective, or data that it takes",
+            origin=resolved.origin("dataset_impl"),
+        )
 
 
 def logger_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:

@@ -214,6 +214,9 @@ def carry_out(training: Training) -> int:
     except BaseException as error:
         training.notify("neox_train_end", error=error)
         raise
+    finally:
+        for batches in training.batches.values():
+            batches.close()
     code = 128 + signal if signal else 0
     training.notify("neox_train_end", error=SystemExit(code) if code else None)
     return code

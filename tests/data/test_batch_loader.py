@@ -188,6 +188,29 @@ def test_batches_are_read_while_the_caller_does_something_else():
     assert threading.current_thread().name not in dataset.readers
 
 
+def test_a_closed_loader_reads_nothing_more():
+    dataset, opened = Watched(1000), threading.Event()
+    gate, read = threading.Event(), dataset.__class__.__getitem__
+
+    class Gated(Watched):
+        def __getitem__(self, i):
+            if i >= 5:
+                opened.set()
+                gate.wait(30)
+            return read(self, i)
+
+    dataset = Gated(1000)
+    loader = BatchLoader(dataset, 5, num_workers=1)
+    next(loader)
+    assert opened.wait(30)
+    loader.close()
+    gate.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("batches"):
+            thread.join(30)
+    assert dataset.read <= set(range(10))  # what was being read, and nothing that was to follow
+
+
 class Broken(Numbered):
     def __getitem__(self, i):
         raise UserError(f"sample {i} cannot be read")

@@ -12,7 +12,6 @@ from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.given import read_given
 from neox_core.config import DataSettings, NeoXArgs, Resolved, TrainingSettings
 from neox_core.config.command_line import Parser, settings_from
-from neox_core.data.samples.building import Builder
 from neox_core.data.samples.sample import Dataset
 from neox_core.data.splits import Datasets
 from neox_core.errors import UserError
@@ -85,7 +84,7 @@ class RunBatches:
     @cached_property
     def datasets(self) -> Datasets:
         """Its data."""
-        return open_datasets(self.resolved, Builder())
+        return open_datasets(self.resolved)
 
     @property
     def train(self) -> Dataset:
