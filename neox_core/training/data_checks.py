@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from neox_core.config import DataSettings, Resolved
+from neox_core.config import DataSettings, Resolved, TrainingSettings
 from neox_core.config.split import parse_split
 from neox_core.data.named import Part, cut_file, listed_parts
 from neox_core.data.samples.document_files import DocumentFiles
@@ -55,14 +55,15 @@ class _DataChecks:
             self._add("data_cache_path", f"{in_the_way} is a file", "name a directory; it is made if need be")
 
     def split(self, num_documents: int) -> None:
-        """Training has a share, and a part that has a share has a document."""
+        """Training has a share, and a part that has a share, and of which the run takes samples, has a document."""
         if not parse_split(self._data.split)[0]:
             self._add("split", f"'{self._data.split}' leaves nothing for training", "give the first part a share")
         boundaries = split_boundaries(self._data.split, num_documents)
+        taken = ("training", "validation", "test") if self._resolved[TrainingSettings].eval_iters else ("training",)
         empty = [
             name
             for name, share, start, stop in zip(
-                ("training", "validation", "test"),
+                taken,
                 parse_split(self._data.split),
                 boundaries,
                 boundaries[1:],

@@ -79,8 +79,8 @@ def test_summary_says_what_was_made(prepare, texts, tmp_path, capsys):
     )
     assert "MB/s" in printed[1]
     assert printed[2:] == [
-        "1 documents without tokens were left out",
-        f"1 documents could not be used: see {tmp_path}/out.rejects.jsonl",
+        "1 document without tokens left out",
+        f"1 document could not be used: see {tmp_path}/out.rejects.jsonl",
         f"{tmp_path}/out prepared",
     ]
     prepare()

@@ -185,3 +185,16 @@ def test_every_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit):
         main([verb, "--help"], None)
     assert capsys.readouterr().out.startswith(f"usage: neox data {verb}")
+
+
+def test_the_directory_of_what_is_written_is_made(tmp_path, capsys):
+    with TokenFileWriter(tmp_path / "t", "uint16") as writer:
+        for size in (3, 4, 5):
+            writer.add(range(size))
+    assert main(["merge", str(tmp_path / "t"), "--output-prefix", str(tmp_path / "some/where/m")], None) == 0
+    assert (
+        main(["split", str(tmp_path / "t"), "--split", "1,1,1", "--output-prefix", str(tmp_path / "parts/p")], None)
+        == 0
+    )
+    assert len(open_tokens(tmp_path / "some/where/m")) == 3
+    assert len(open_tokens(tmp_path / "parts/p_train")) == 1

@@ -62,3 +62,9 @@ def test_files_are_read_before_by_one_process_of_each_host_if_that_is_wanted(dat
 def test_without_training_data_no_epoch_is_counted(data):
     assert count_epoch_samples(resolve(train_iters=None, train_epochs=1, valid_data_paths=["a"])) is None
     assert count_epoch_samples(resolve(train_iters=None, train_epochs=1, train_data_paths=["a"])) == 22
+
+
+def test_a_part_that_nobody_takes_may_be_empty(data):
+    (problem,) = data_problems(resolve(data_path="a", split="90, 9, 1"))
+    assert "'90, 9, 1' leaves test none of the 20 documents" in str(problem)
+    assert data_problems(resolve(data_path="a", split="90, 9, 1", eval_iters=0)) == []

@@ -37,12 +37,14 @@ def main(argv: list[str], context: CommandContext) -> int:
         raise UserError(
             "neox data merge: name the prefixes of token files, or their directory with --input: one of the two"
         )
+    from neox_core.data.preparing.outputs import make_parent
     from neox_core.data.preparing.shards import missing_parts
     from neox_core.data.token_files import merge, open_tokens
 
     prefixes = [prefix.removesuffix(".idx") for prefix in options.prefixes] or _all_of(options.input)
     tell(f"{missing} is not among the parts that are merged" for missing in missing_parts(prefixes))
     tell(notice for prefix in prefixes for notice in open_tokens(prefix).notices)
+    make_parent(Path(options.output_prefix))
     counts = merge(prefixes, options.output_prefix, options.dtype)
     merged = {"output": options.output_prefix, "inputs": prefixes, **asdict(counts)}
     print(json_text(merged) if options.json else counts_table([(options.output_prefix, counts)]))

@@ -92,13 +92,17 @@ def summary(prepared: Prepared, seconds: float) -> str:
     amount = f"{counts.documents:,} documents, {counts.tokens:,} tokens, {counts.text_bytes / 1e6:.1f} MB of text"
     lines.append(amount if prepared.reused else f"{amount} in {seconds:.1f} s{_speed(prepared, seconds)}")
     if counts.empty:
-        lines.append(f"{counts.empty:,} documents without tokens were left out")
+        lines.append(f"{_documents(counts.empty)} without tokens left out")
     if counts.bad:
-        lines.append(f"{counts.bad:,} documents could not be used: see {names.rejects}")
+        lines.append(f"{_documents(counts.bad)} could not be used: see {names.rejects}")
     if prepared.resumed:
         lines.append(f"went on after {prepared.resumed:,} documents of an interrupted preparation")
     done = "was there already (--force makes it again)" if prepared.reused else "prepared"
     return "\n".join([*lines, f"{names.prefix} {done}"])
+
+
+def _documents(count: int) -> str:
+    return "1 document" if count == 1 else f"{count:,} documents"
 
 
 def _speed(prepared: Prepared, seconds: float) -> str:

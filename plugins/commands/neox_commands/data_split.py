@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from itertools import pairwise
+from pathlib import Path
 
 from neox_commands.data_output import add_json, counts_table, tell
 from neox_commands.json_text import json_text
@@ -31,6 +32,7 @@ def parser() -> RaisingParser:
 def main(argv: list[str], context: CommandContext) -> int:
     """Write the parts, and say what is in each."""
     options = parser().parse(argv)
+    from neox_core.data.preparing.outputs import make_parent
     from neox_core.data.splits import split_boundaries
     from neox_core.data.token_files import extract, open_tokens, require_other
 
@@ -39,6 +41,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     outputs = [f"{options.output_prefix}_{part}" for part in PARTS]
     for output in outputs:
         require_other(tokens.prefix, output)
+    make_parent(Path(options.output_prefix))
     ranges = pairwise(split_boundaries(options.split, len(tokens)))
     counts = [(output, extract(tokens, output, *span)) for output, span in zip(outputs, ranges, strict=True)]
     if options.json:
