@@ -102,12 +102,25 @@ def test_terminal_gets_a_bar(prepare, capsys, monkeypatch):
     assert "100%" in capsys.readouterr().err
 
 
-def test_options_of_the_other_tools_make_labels(prepare, tmp_path, tokenizer_file):
+def test_options_of_the_other_tools_make_labels(prepare, tmp_path, tokenizer_file, capsys):
     (comma,) = encoded(tokenizer_file, [","], [])
+    capsys.readouterr()
     prepare("--mask-before-token", ",".join(map(str, comma)), "--append-eod")
     labels, tokens = documents(tmp_path / "out_label_document"), documents(tmp_path / "out_text_document")
     first = tokens[0].index(comma[0]) + 1
     assert labels[0] == [-100] * first + tokens[0][first:]
+    learned = sum(label != -100 for each in labels for label in each)
+    assert f"\n{learned:,} tokens are learned\n" in capsys.readouterr().out
+
+
+def test_labels_that_are_all_masked_are_told(prepare, texts, tmp_path, capsys):
+    texts.write_text('{"text": "aba"}\n{"text": "xa"}\n')
+    prepare("--mask-before-token", "97", tokenizer=("-t", "CharLevelTokenizer"))
+    assert documents(tmp_path / "out_label_document") == [[-100, 98, 97], [-100, -100]]
+    assert "\n2 tokens are learned\n" in capsys.readouterr().out
+    texts.write_text('{"text": "xa"}\n')
+    prepare("--mask-before-token", "97", "--force", tokenizer=("-t", "CharLevelTokenizer"))
+    assert "\n0 tokens are learned: every label is masked\n" in capsys.readouterr().out
 
 
 def test_conversations(tmp_path, tokenizer_file):

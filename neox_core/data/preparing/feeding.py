@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neox_core.data.preparing.blocks import Block
-from neox_core.data.preparing.forms.form import Column, Document, Form, Tokens
+from neox_core.data.preparing.forms.form import MASKED, Column, Document, Form, Tokens
 from neox_core.data.preparing.inputs import Inputs
 from neox_core.data.preparing.readers import reader_of
 from neox_core.data.preparing.records import BadDocument, Record, excerpt
@@ -76,7 +76,17 @@ class Part(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """A batch as it is written: its part in each column, bad documents in order, and the number of those without tokens."""
+    """A batch as it is written.
+
+    Args:
+        parts: what it adds to each column.
+        rejections: bad documents, in order.
+        empty: how many documents have no tokens.
+        text_bytes: about how much text it has.
+        end: the input's position behind it.
+        read: bytes of the inputs' files that have been read.
+        learned: how many labels are not masked; None where there are no labels.
+    """
 
     parts: tuple[Part, ...]
     rejections: tuple[Rejection, ...]
@@ -84,6 +94,7 @@ class Encoded(NamedTuple):
     text_bytes: int
     end: Position
     read: int
+    learned: int | None
 
 
 def batches(
@@ -135,7 +146,12 @@ def _encoded(batch: Batch[Document], form: Form[Document]) -> Encoded:
             made.append(result)
     parts = tuple(_part(column, [parts[place] for parts in made]) for place, column in enumerate(form.columns))
     bad = tuple(rejections[number] for number in sorted(rejections))
-    return Encoded(parts, bad, empty, batch.text_bytes, batch.end, batch.read)
+    return Encoded(parts, bad, empty, batch.text_bytes, batch.end, batch.read, _learned(form.columns, parts))
+
+
+def _learned(columns: Sequence[Column], parts: Sequence[Part]) -> int | None:
+    labels = [part.tokens for column, part in zip(columns, parts, strict=True) if column.holds_labels]
+    return sum(int(np.count_nonzero(tokens != MASKED)) for tokens in labels) if labels else None
 
 
 def rejection(block: Block, record: Record, bad: BadDocument) -> Rejection:

@@ -22,6 +22,7 @@ class Counts:
         empty: documents left out because they have no tokens.
         bad: documents that could not be used.
         text_bytes: about how much text was read.
+        learned: labels that are not masked, in all files of labels; None where there are none.
     """
 
     documents: int = 0
@@ -29,6 +30,7 @@ class Counts:
     empty: int = 0
     bad: int = 0
     text_bytes: int = 0
+    learned: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,4 +206,5 @@ def _added(counts: Counts, batch: Encoded) -> Counts:
         counts.empty + batch.empty,
         counts.bad + len(batch.rejections),
         counts.text_bytes + batch.text_bytes,
+        None if batch.learned is None else (counts.learned or 0) + batch.learned,
     )

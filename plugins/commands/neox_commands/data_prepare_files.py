@@ -91,6 +91,8 @@ def summary(prepared: Prepared, seconds: float) -> str:
     lines = [f"{names.tokens(column)}.{{bin,idx}}" for column in names.columns]
     amount = f"{counts.documents:,} documents, {counts.tokens:,} tokens, {counts.text_bytes / 1e6:.1f} MB of text"
     lines.append(amount if prepared.reused else f"{amount} in {seconds:.1f} s{_speed(prepared, seconds)}")
+    if counts.learned is not None:
+        lines.append(f"{counts.learned:,} tokens are learned{'' if counts.learned else ': every label is masked'}")
     if counts.empty:
         lines.append(f"{_documents(counts.empty)} without tokens left out")
     if counts.bad:

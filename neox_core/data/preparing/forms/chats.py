@@ -90,7 +90,7 @@ class ChatForm:
         for key in self._given.keys:
             columns.append(Column(key, _INT32))
             if not self._given.no_mask:
-                columns.append(Column(f"{key}_label", _INT32))
+                columns.append(Column(f"{key}_label", _INT32, holds_labels=True))
             if self._given.reward_key is not None:
                 columns.append(Column(f"{key}_reward", _FLOAT32))
         names = [column.name for column in columns]

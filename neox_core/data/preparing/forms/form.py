@@ -28,10 +28,11 @@ Document = TypeVar("Document")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One of the token files that are made: `{prefix}_{name}_document`, with elements of type `dtype`."""
+    """One of the token files that are made: `{prefix}_{name}_document`, with elements of type `dtype`; some hold labels."""
 
     name: str
     dtype: np.dtype[Any]
+    holds_labels: bool = False
 
 
 class Form(Protocol[Document]):

@@ -56,7 +56,7 @@ class TextForm:
         taken = set(names).intersection(self.keys)
         if taken:
             raise UserError(f"--jsonl-keys: '{min(taken)}' is the name of the labels that are made; rename the key.")
-        return (*texts, *(Column(name, self._dtype) for name in names))
+        return (*texts, *(Column(name, self._dtype, holds_labels=True) for name in names))
 
     @property
     def options(self) -> Mapping[str, Any]:
