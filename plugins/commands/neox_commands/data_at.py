@@ -11,9 +11,8 @@ from neox_core.errors import UserError, shortened
 from neox_core.plugins import CommandContext
 
 if TYPE_CHECKING:
-    from neox_core.data.tokenizers import Tokenizer
-
     from neox_commands.data_batches import RunBatches
+    from neox_core.data.tokenizers import Tokenizer
 
 SHOWN = 300
 """Characters of a sample's text."""
