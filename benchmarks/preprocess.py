@@ -1,8 +1,9 @@
 """Speed and memory of `neox data prepare`, on the standard library's text over and over, encoded by a BPE of 32,000 entries.
 
-Four ways take the same documents, each in a process of its own, on one core and on all:
+Five ways take the same documents, each in a process of its own, on one core and on all:
 
 - `prepare`: the whole command's work, from a file of JSON lines to finished token files;
+- `prepare, plain`: the same without the package fastokens;
 - `BatchEncoder`: neox's encoder, on documents that are in memory;
 - `encode_batch`: the `tokenizers` library's, on documents that are in memory;
 - `per document`: as GPT-NeoX's tool works: processes that each encode one document after another, and a loop that appends them.
@@ -68,10 +69,11 @@ def figures(directory: Path, megabytes: int, slow_megabytes: int) -> dict[str, A
     for count in sorted({1, cores}):
         speeds[f"{count} cores"] = {way: run(way, count, places[sizes[way]])["mb_per_second"] for way in WAYS}
     ratios = {
-        f"{count}: prepare / {way}": values["prepare"] / values[way]
+        f"{count}: {ours} / {way}": values[ours] / values[way]
         for count, values in speeds.items()
+        for ours in OURS
         for way in WAYS
-        if way != "prepare"
+        if way not in OURS and (ours, way) != ("prepare, plain", "BatchEncoder")
     }
     peaks = {f"{size} MB": run("prepare", cores, places[size])["peak_mib"] for size in (megabytes // 4, megabytes)}
     for ratio, value in ratios.items():
@@ -94,7 +96,7 @@ def run(way: str, cores: int, directory: Path) -> dict[str, float]:
     )
     result: dict[str, float] = json.loads(done.stdout)
     print(
-        f"{way:14} {cores} cores  {result['mb_per_second']:8.2f} MB/s  peak {result['peak_mib']:6.0f} MiB", flush=True
+        f"{way:15} {cores} cores  {result['mb_per_second']:8.2f} MB/s  peak {result['peak_mib']:6.0f} MiB", flush=True
     )
     return result
 
@@ -137,6 +139,11 @@ def _prepare(tokenizer: HFTokenizer, path: Path, cores: int) -> tuple[float, int
     prepare_files(preparation)
     seconds = time.perf_counter() - started
     return seconds, sum(len(text.encode()) for text in _texts(path))
+
+
+def _prepare_plain(tokenizer: HFTokenizer, path: Path, cores: int) -> tuple[float, int]:
+    sys.modules["fastokens"] = None  # type: ignore[assignment]  # as if it were not installed
+    return _prepare(tokenizer, path, cores)
 
 
 def _batch_encoder(tokenizer: HFTokenizer, path: Path, cores: int) -> tuple[float, int]:
@@ -205,11 +212,13 @@ def _texts(path: Path) -> Iterator[str]:
 
 WAYS: dict[str, Callable[[Any, Path, int], tuple[float, int]]] = {
     "prepare": _prepare,
+    "prepare, plain": _prepare_plain,
     "BatchEncoder": _batch_encoder,
     "encode_batch": _encode_batch,
     "per document": _per_document,
 }
-SLOW = ("encode_batch", "per document")
+OURS = ("prepare", "prepare, plain")
+SLOW = ("prepare, plain", "encode_batch", "per document")
 
 if __name__ == "__main__":
     main()
