@@ -74,7 +74,7 @@ def test_what_exists_only_while_a_program_runs_says_so(neox):
         ("zero_optimization.stge", "did you mean 'stage'?"),
         ("optimizer.params.beta", "did you mean 'betas'?"),
         ("nothing_like_it.at_all", "there is no such setting"),
-        ("seed.x", "seed is a whole number > 0, which has no parts"),
+        ("seed.x", "seed is a whole number > 0 and <= 4294967295, which has no parts"),
         ("optimizer.parms.lr", "optimizer has no part 'parms'; did you mean 'params'?"),
         ("optimizer.type.x", "optimizer.type is a name"),
         ("tiny.yml", "tiny.yml is a file; the key comes first: `neox config explain KEY tiny.yml`"),

@@ -41,7 +41,7 @@ def test_the_report_of_a_file_is_as_documented(neox):
         "  2 | hiden_size: 3\n"
         "    | ^^^^^^^^^^\n"
         "  did you mean 'hidden_size'?\n"
-        "error: command line (seed=big): seed: 'big' is not a whole number > 0\n"
+        "error: command line (seed=big): seed: 'big' is not a whole number > 0 and <= 4294967295\n"
         "3 problems; whether the values fit together will be seen once they are mended\n"
     )
 

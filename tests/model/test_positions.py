@@ -97,6 +97,7 @@ def test_slopes_of_alibi(heads, power):
 @pytest.mark.parametrize(("buckets", "farthest"), [(32, 128), (32, 17), (5, 9), (2, 2)])
 def test_classes_of_relative_positions(buckets, farthest):
     positions = context(pos_emb="rpe", rpe_num_buckets=buckets, rpe_max_distance=farthest).positions
+    torch.nn.init.normal_(positions.weight)  # what is not initialised may be no number
     single = buckets // 2
 
     def row(distance):
