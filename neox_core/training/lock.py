@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from pathlib import Path
 
 from neox_core.errors import UserError
+from neox_core.file_locks import Lock, try_lock
 from neox_core.files import make_directory
 
 FILE_NAME = ".lock"
@@ -23,15 +23,11 @@ class DirectoryLock:
     def __init__(self, directory: Path) -> None:
         make_directory(directory)
         self._file = (directory / FILE_NAME).open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if try_lock(self._file.fileno(), directory / FILE_NAME) is not Lock.HELD:
             self._file.seek(0)
             holder = self._file.read().strip() or "another process"
             self._file.close()
-            raise UserError(
-                f"save: {holder} is saving into {directory}; wait for it, or choose another directory"
-            ) from error
+            raise UserError(f"save: {holder} is saving into {directory}; wait for it, or choose another directory")
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         self._file.flush()

@@ -31,15 +31,16 @@ def online_datasets(resolved: Resolved, counts: SampleCounts, rank: int) -> Data
 def _online_dataset(resolved: Resolved, split: Split, num_samples: int, rank: int) -> OnlineDataset | None:
     if not num_samples:
         return None
+    settings = resolved[OnlineSettings]
     return online_dataset(
-        resolved[OnlineSettings],
+        settings,
         split,
         num_samples,
         rank=rank,
         world_size=resolved.batch.data_parallel,
         seq_length=resolved[ModelSettings].seq_length,
         vocab_size=resolved.vocabulary or 1,
-        leave_one_out=bool(resolved.all_values().get("reinforce_leave_one_out")),
+        leave_one_out=settings.reinforce_leave_one_out,
         tell=logger.warning,
     )
 

@@ -94,11 +94,9 @@ class Source:
         return cls(path, frozenset(attributes), frozenset(texts), frozenset(names))
 
     def reads(self, key: Key) -> bool:
-        """Whether it is the key: of the flat settings, of all values, of a value of its group, or of the model's settings."""
+        """Whether it is the key: of the flat settings, of a value of its group, or of the model's settings."""
         bases = {base for base, attribute in self.attributes if attribute == key.name}
         quoted = key.name in self.texts
-        if quoted and any(attribute == "all_values" for _, attribute in self.attributes):
-            return True
         if "NeoXArgs" in self.names and (quoted or not bases.isdisjoint({"args", "self"})):
             return True
         if key.group.__name__ in self.names and (quoted or bases):

@@ -13,6 +13,7 @@ import pytest
 from neox_core.data.samples.index_request import IndexRequest, index_base
 from neox_core.data.splits import split_boundaries
 from neox_core.data.token_files import open_tokens
+from neox_core.testing.recorded_files import RULES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDED = json.loads((GOLDEN / "gpt-neox-indices.json").read_text())
@@ -20,19 +21,9 @@ BASES = sorted({name.rsplit("_", 2)[0] for name in RECORDED})
 NAME = re.compile(r"(tokens_[ab])_(train|valid|test)(_\d)?_indexmap_(\d+)ns_(\d+)sl_(\d+)s_(\w+?)pi(_ac)?")
 
 
-def first_third_hidden(ids):
-    return np.where(np.arange(len(ids)) < len(ids) // 3, -100, ids)
-
-
-def last_of_forty(ids):
-    labels = np.full(len(ids), -100)
-    labels[min(len(ids), 40) - 1] = ids[min(len(ids), 40) - 1]
-    return labels
-
-
 def usable_documents(tokens, seq_length, rule):
     """Those that have a label among their first `seq_length` entries; both sides of the recorded pairs are as long."""
-    return np.array([bool((rule(tokens[i].astype(int))[:seq_length] != -100).any()) for i in range(len(tokens))])
+    return np.array([bool((rule(i, tokens[i].astype(int))[:seq_length] != -100).any()) for i in range(len(tokens))])
 
 
 def recorded_documents(name, of_list, num_samples, tokens):
@@ -51,7 +42,7 @@ def test_equals_the_arrays_that_gpt_neox_wrote(base, compat):
     num_samples, seq_length, seed = map(int, numbers)
     tokens = open_tokens(GOLDEN / prefix)
     pairs = chopped is None
-    rule = last_of_forty if pairs else first_third_hidden
+    _, rule = RULES["last" if pairs else "labels"]
     request = IndexRequest(
         pack=pack,
         sizes=tokens.sizes,

@@ -18,6 +18,11 @@ class OnlineSettings(Settings, group="online"):
     online_dataserver_ports: Port | list[Port] = setting(
         10000, "Its port, or one for each data-parallel rank", origin="gpt-neox"
     )
+    reinforce_leave_one_out: bool = setting(
+        False,
+        "Compare a reward with those of the other answers to the prompt, rather than of past ones",
+        origin="gpt-neox",
+    )
     online_dataserver_timeout: float = setting(
         600.0, "Seconds that a batch may take, waiting for the server included", changes="nothing", gt=0
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -13,10 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from neox_core.errors import UserError
+from neox_core.file_locks import Lock, is_at, try_lock
 from neox_core.files import make_directory, publish, write_file
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class PartFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.size == 0 and self._is_there(self._stream):
+        if self.size == 0 and is_at(os.fstat(self._stream.fileno()), self._part):
             self._about.unlink(missing_ok=True)
             self._part.unlink(missing_ok=True)
         self._stream.close()
@@ -114,31 +113,17 @@ class PartFile:
         while True:
             stream = self._part.open("ab", buffering=0)
             try:
-                self._lock(stream)
-                if self._is_there(stream):
-                    return stream
+                lock = try_lock(stream.fileno(), self._part)
             except BaseException:
                 stream.close()
                 raise
-            stream.close()  # its last owner gave it another name, or removed it
-
-    def _lock(self, stream: FileIO) -> None:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"{self.path} is being fetched by another process; wait for it, or end it and try again"
-            ) from error
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:  # on a file system without locks, processes are not kept apart
-                raise
-
-    def _is_there(self, stream: FileIO) -> bool:
-        """Whether the open file still has its name."""
-        try:
-            return os.path.samestat(os.fstat(stream.fileno()), self._part.stat())
-        except FileNotFoundError:
-            return False
+            if lock in (Lock.HELD, Lock.NONE):
+                return stream
+            stream.close()
+            if lock is Lock.TAKEN:
+                raise UserError(
+                    f"{self.path} is being fetched by another process; wait for it, or end it and try again"
+                )
 
     def _refused(self, error: OSError) -> UserError:
         if error.errno in _FULL:

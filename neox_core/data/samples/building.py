@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from neox_core.data.samples.array_files import ArrayFiles, Arrays
 from neox_core.data.samples.array_search import ArraySearch, Recipe
-from neox_core.data.samples.file_lock import Lock, locked
+from neox_core.data.samples.file_lock import locked
 from neox_core.errors import UserError
+from neox_core.file_locks import Lock
 
 _QUIET = 5.0  # seconds in which nothing is said of making arrays
 _NEWS = 30.0  # seconds between messages while waiting
@@ -47,7 +48,7 @@ def stored_arrays(files: ArrayFiles, recipe: Recipe, builder: Builder) -> Arrays
     while (found := search.recorded()) is None:
         if builder.builds:
             with locked(files.lock_path) as lock:
-                if lock is not Lock.TAKEN:
+                if lock in (Lock.HELD, Lock.NONE):
                     return _adopted_or_built(search, builder, alone=lock is Lock.HELD)
         elif (found := search.adopted()) is not None:
             return found

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from pathlib import Path
 
-from neox_core.data.token_files.identity import is_at
 from neox_core.errors import UserError
+from neox_core.file_locks import Lock, try_lock
 
 _held: set[Path] = set()  # a process does not exclude itself by a lock on a file
-_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class PrefixLock:
@@ -43,23 +40,15 @@ class PrefixLock:
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
-                self._lock(descriptor)
-                if is_at(os.fstat(descriptor), self._path):
-                    return descriptor
+                lock = try_lock(descriptor, self._path, inherited=False)
             except BaseException:
                 os.close(descriptor)
                 raise
-            os.close(descriptor)  # its last owner has removed it meanwhile
-
-    def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _UNSUPPORTED:
-                return
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise self._taken() from error
-            raise
+            if lock in (Lock.HELD, Lock.NONE):
+                return descriptor
+            os.close(descriptor)
+            if lock is Lock.TAKEN:
+                raise self._taken()
 
     def _taken(self) -> UserError:
         prefix = self._path.with_name(self._path.name[1:].removesuffix(".lock"))

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neox_core.data.token_files.identity import is_at
 from neox_core.data.token_files.index import Index
 from neox_core.data.token_files.index_reading import read_index
 from neox_core.data.token_files.layout import Format
 from neox_core.errors import UserError, did_you_mean
+from neox_core.file_locks import is_at
 
 _SEQUENCES = 1 << 20  # looked at together when streaming
 _TOKENS = 1 << 20  # of a piece

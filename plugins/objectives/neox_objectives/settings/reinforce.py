@@ -22,11 +22,6 @@ class ReinforceSettings(Settings, group="reinforce"):
         origin="gpt-neox",
         pending=True,
     )
-    reinforce_leave_one_out: bool = setting(
-        False,
-        "Compare a reward with those of the other answers to the prompt, rather than of past batches",
-        origin="gpt-neox",
-    )
     fp32_reinforce: bool = setting(True, "Log-probabilities in fp32", origin="gpt-neox", pending=True)
     serve_model_weights: bool = setting(
         False, "Offer the weights to the server that makes answers", origin="gpt-neox", changes="nothing", pending=True
