@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from neox_core.config.settings import Settings as Settings, setting as setting
     from neox_core.config.settings_report import SettingsReport as SettingsReport
     from neox_core.config.soft_prompts import SoftPromptOptions as SoftPromptOptions
+    from neox_core.config.topology import AxisName as AxisName, Place as Place, Topology as Topology
     from neox_core.config.tracked import Tracked as Tracked, merge_hparams as merge_hparams
     from neox_core.config.validation import allowed as allowed
     from neox_core.config.world import Device as Device, Host as Host, World as World
@@ -86,6 +87,7 @@ _WHERE = {
     "settings": ("Settings", "setting"),
     "settings_report": ("SettingsReport",),
     "soft_prompts": ("SoftPromptOptions",),
+    "topology": ("AxisName", "Place", "Topology"),
     "tracked": ("Tracked", "merge_hparams"),
     "validation": ("allowed",),
     "world": ("Device", "Host", "World"),

@@ -15,6 +15,7 @@ from neox_core.config.optimizer_choice import optimizer_choice
 from neox_core.config.precision import resolve_precision
 from neox_core.config.resolved import Batch, Resolved
 from neox_core.config.rules import NOTICES, RULES, whole_numbers_fit
+from neox_core.config.topology import AXIS_KEYS, Topology
 from neox_core.config.world import World
 from neox_core.errors import Notice, Origin, Problem, SettingsError, UserError
 from neox_core.plugins.components import HeadKind, Objective
@@ -50,6 +51,7 @@ def resolve(args: NeoXArgs, world: World, vocabulary: int | None, epoch_samples:
     return Resolved(
         world=world,
         batch=batch,
+        topology=Topology.of(args, batch.data_parallel),
         precision=precision,
         layers=layers,
         head=_head(args),
@@ -147,9 +149,9 @@ def resolve_batch(args: NeoXArgs, world: World) -> Batch:
     Raises:
         SettingsError: neither micro nor total is given, or they do not multiply to whole numbers.
     """
-    ranks = max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1)
+    ranks = Topology.of(args, data=1).size
     if world.size % ranks:
-        keys = tuple(key for key in ("pipe_parallel_size", "model_parallel_size") if getattr(args, key) > 1)
+        keys = tuple(key for key in AXIS_KEYS.values() if getattr(args, key) > 1)
         counted = "1 rank" if world.size == 1 else f"{world.size} ranks"
         message = f"{counted} cannot be cut into groups of {ranks}"
         remedy = (

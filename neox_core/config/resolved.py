@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 from neox_core.config.compatibility import reproduces
 from neox_core.config.groups import CompatibilitySettings, TrainingSettings
 from neox_core.config.settings import Settings
+from neox_core.config.topology import Topology
 from neox_core.config.world import World
 from neox_core.errors import Notice, Origin, Problem
 
@@ -56,6 +57,7 @@ class Resolved:
     Args:
         world: hosts, slots and device.
         batch: samples in a step.
+        topology: which rank is where.
         precision: number format of parameters and activations.
         layers: name of each layer's sequence mixer.
         head: what the model ends with: logits, or the scores of a reward model, which the objective needs.
@@ -75,6 +77,7 @@ class Resolved:
 
     world: World
     batch: Batch
+    topology: Topology
     precision: Precision
     layers: tuple[str, ...]
     head: HeadKind

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from neox_core.config.plain import shown
+from neox_core.config.topology import Topology
 from neox_core.config.weight_stages import stages_are_described
 from neox_core.config.world import World
 from neox_core.errors import Problem
@@ -103,7 +104,7 @@ def epochs_see_all_alike(args: NeoXArgs, world: World) -> Iterator[Problem]:
 
 def servers_suit_ranks(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """Each data-parallel rank has a server of its own, or all have the same."""
-    ranks, rest = divmod(world.size, max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1))
+    ranks, rest = divmod(world.size, Topology.of(args, data=1).size)
     if args.dataset_impl != "online" or rest:  # a rest is reported where the batch is resolved
         return
     for key in ("online_dataserver_ips", "online_dataserver_ports"):

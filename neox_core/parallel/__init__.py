@@ -1,6 +1,47 @@
-"""What ranks hold and share: shards of parameters, and random numbers that do not depend on the topology."""
+"""What ranks hold and share: the mesh, shards of parameters, parallel layers, and random numbers that no topology changes."""
 
+from neox_core.parallel.axis import Axis
+from neox_core.parallel.cuts import (
+    Cut,
+    Piece,
+    cut,
+    cut_of,
+    evenly,
+    global_shape,
+    local_part,
+    spec_of,
+    sum_partial_gradients,
+    with_partial_gradient,
+)
+from neox_core.parallel.layers import ColumnLinear, RowLinear, columns
+from neox_core.parallel.mesh import Mesh
 from neox_core.parallel.random import StepRandom, derive_seed, generator
+from neox_core.parallel.regions import TensorParallel
 from neox_core.parallel.shards import Block, Box, Fragment, Range, ShardSpec
 
-__all__ = ["Block", "Box", "Fragment", "Range", "ShardSpec", "StepRandom", "derive_seed", "generator"]
+__all__ = [
+    "Axis",
+    "Block",
+    "Box",
+    "ColumnLinear",
+    "Cut",
+    "Fragment",
+    "Mesh",
+    "Piece",
+    "Range",
+    "RowLinear",
+    "ShardSpec",
+    "StepRandom",
+    "TensorParallel",
+    "columns",
+    "cut",
+    "cut_of",
+    "derive_seed",
+    "evenly",
+    "generator",
+    "global_shape",
+    "local_part",
+    "spec_of",
+    "sum_partial_gradients",
+    "with_partial_gradient",
+]

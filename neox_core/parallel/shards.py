@@ -16,26 +16,39 @@ Box = tuple[Range, ...]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A box of the local tensor and the box of the global tensor that it is."""
+    """A box of the local tensor and the box of the global tensor that it is.
+
+    Args:
+        local: where it lies on this rank.
+        whole: what it is.
+        replica: several ranks of a tensor-parallel group may hold the same; which of them this one is. The first, 0, answers for it.
+        replicas: how many they are.
+    """
 
     local: Box
     whole: Box
+    replica: int = 0
+    replicas: int = 1
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(stop - start for start, stop in self.local)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardSpec:
-    """The blocks of a global parameter that this rank's local tensor consists of, and how many ranks hold the same."""
+    """The blocks of a global parameter that this rank's local tensor consists of."""
 
     name: str
     global_shape: tuple[int, ...]
     blocks: tuple[Block, ...]
-    replicas: int = 1
 
     @classmethod
-    def complete(cls, name: str, shape: tuple[int, ...], replicas: int = 1) -> ShardSpec:
-        """The spec of a tensor that a rank holds whole."""
+    def complete(cls, name: str, shape: tuple[int, ...], replica: int = 0, replicas: int = 1) -> ShardSpec:
+        """The spec of a tensor that a rank holds whole, as one of several that do."""
         box = tuple((0, size) for size in shape)
-        return cls(name, shape, (Block(box, box),), replicas)
+        return cls(name, shape, (Block(box, box, replica, replicas),))
 
     @property
     def local_shape(self) -> tuple[int, ...]:
@@ -53,6 +66,31 @@ class ShardSpec:
     def local_size(self) -> int:
         """Number of elements held here."""
         return math.prod(self.local_shape)
+
+    def owned(self, within: Range | None = None) -> list[Range]:
+        """Runs of the flattened local tensor that this rank answers for: each element is in those of one tensor-parallel rank.
+
+        Args:
+            within: the run of interest; None for all.
+
+        Raises:
+            ValueError: the rank answers for a part that is not made of whole rows.
+        """
+        first, last = (0, self.local_size) if within is None else within
+        if all(block.replica == 0 for block in self.blocks):
+            return [(first, last)] if first < last else []
+        row = self.local_size // max(self.local_shape[0], 1) if self.local_shape else 1
+        runs: list[Range] = []
+        for block in sorted(self.blocks, key=lambda block: block.local):
+            start, stop = block.local[0] if block.local else (0, 1)
+            if block.size != (stop - start) * row:
+                raise ValueError(f"{self.name}: replicas of parts of rows cannot be told apart")
+            start, stop = max(start * row, first), min(stop * row, last)
+            if block.replica == 0 and start < stop:
+                if runs and runs[-1][1] == start:
+                    start, _ = runs.pop()
+                runs.append((start, stop))
+        return runs
 
 
 @dataclass(frozen=True, slots=True)

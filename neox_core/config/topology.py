@@ -1,0 +1,115 @@
+"""Which rank is where: a value that can be asked everything without a process group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from neox_core.config.args import NeoXArgs
+
+AxisName = Literal["pipe", "data", "context", "tensor"]
+
+AXES: tuple[AxisName, ...] = ("pipe", "data", "context", "tensor")
+"""In the order of ranks, the last one fastest: tensor-parallel ranks are neighbours, as in GPT-NeoX."""
+
+
+AXIS_KEYS: dict[AxisName, str] = {
+    "pipe": "pipe_parallel_size",
+    "context": "context_parallel_size",
+    "tensor": "model_parallel_size",
+}
+"""The keys that say how many ranks there are along each axis; those along data are what is left."""
+
+
+class Place(NamedTuple):
+    """A rank's place along each axis, from 0."""
+
+    pipe: int
+    data: int
+    context: int
+    tensor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """How many ranks there are along each axis.
+
+    Args:
+        pipe: stages of the pipeline, each with some of the layers.
+        data: groups of ranks that see different samples.
+        context: ranks over which the tokens of a sample are cut.
+        tensor: ranks over which matrices are cut.
+
+    Raises:
+        ValueError: one of them is less than 1.
+    """
+
+    pipe: int = 1
+    data: int = 1
+    context: int = 1
+    tensor: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise ValueError(f"{self} has an axis without ranks")
+
+    @property
+    def shape(self) -> Place:
+        """Ranks along each axis."""
+        return Place(self.pipe, self.data, self.context, self.tensor)
+
+    @property
+    def size(self) -> int:
+        """Number of ranks."""
+        return math.prod(self.shape)
+
+    @property
+    def replicas(self) -> int:
+        """Ranks that hold the same weights, whose gradients are averaged: those along data and context."""
+        return self.data * self.context
+
+    def place(self, rank: int) -> Place:
+        """Where a rank is."""
+        found = []
+        for size in reversed(self.shape):
+            rank, index = divmod(rank, size)
+            found.append(index)
+        return Place(*reversed(found))
+
+    def rank(self, place: Place) -> int:
+        """Which rank is at a place."""
+        rank = 0
+        for size, index in zip(self.shape, place, strict=True):
+            rank = rank * size + index
+        return rank
+
+    def group(self, rank: int, *axes: AxisName) -> tuple[int, ...]:
+        """The ranks that differ from one in their places along these axes alone, itself among them, in order."""
+        own = self.place(rank)
+        return tuple(
+            other
+            for other in range(self.size)
+            if all(a == b or axis in axes for axis, a, b in zip(AXES, own, self.place(other), strict=True))
+        )
+
+    def groups(self, *axes: AxisName) -> Iterator[tuple[int, ...]]:
+        """All such groups, by their first ranks."""
+        seen: set[int] = set()
+        for rank in range(self.size):
+            if rank not in seen:
+                group = self.group(rank, *axes)
+                seen.update(group)
+                yield group
+
+    @classmethod
+    def of(cls, args: NeoXArgs, data: int) -> Topology:
+        """What settings ask for, where so many ranks see different samples."""
+        return cls(data=data, **{axis: max(getattr(args, key), 1) for axis, key in AXIS_KEYS.items()})
+
+    def __str__(self) -> str:
+        """The axes that are cut: "pipe 2 x tensor 4"."""
+        cut = [f"{axis} {size}" for axis, size in zip(AXES, self.shape, strict=True) if size > 1]
+        return " x ".join(cut) or "one rank"
