@@ -59,7 +59,7 @@ class TensorParallel:
         if not self.is_on:
             return x
         function = _ScatterSum if self.sequence else _Sum
-        return function.apply(x, self)  # type: ignore[no-untyped-call]
+        return function.apply(x, self)  # type: ignore[no-untyped-call,no-any-return]
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum of what the ranks computed, of all tokens. What follows is computed alike on all ranks."""
