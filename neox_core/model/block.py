@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn import functional
 
+from neox_core.model.dropout import dropped
 from neox_core.model.mixer import LayerCache, LayerContext, Mixer
 from neox_core.model.mlp import MLP
 from neox_core.plugins import Attention
@@ -35,6 +35,7 @@ class Block(nn.Module):
         super().__init__()
         model = context.model
         self.parallel = model.gpt_j_residual
+        self.dropout = context.dropout
         self.attention_norm = context.norm(model.hidden_size)
         self.attention = context.plugins.make("attention", context.resolved.layers[context.layer], context)
         tied = model.gpt_j_residual and model.gpt_j_tied
@@ -61,9 +62,11 @@ class Block(nn.Module):
     def forward(self, carry: Carry, cache: LayerCache | None = None) -> Carry:
         """One layer further."""
         x, positions, documents, aux = carry
+        # Drawn before anything else, since what the mixer draws depends on how many of the heads this rank has.
+        attention_factors, mlp_factors = self._draw(x)
         normed = self.attention_norm(x)
         mixed = self.mixer(normed, positions=positions, documents=documents, cache=cache)
-        mixed = functional.dropout(mixed, self.attention_dropout, self.training)
+        mixed = dropped(mixed, attention_factors)
         if not self.parallel:
             x = x + mixed
         mlp_in = normed if self.mlp_norm is None else self.mlp_norm(x)
@@ -71,8 +74,13 @@ class Block(nn.Module):
         if self.is_mixture:
             out, layer_aux = out
             aux = aux + layer_aux.float()
-        x = x + functional.dropout(out, self.mlp_dropout, self.training)
+        x = x + dropped(out, mlp_factors)
         return (x + mixed if self.parallel and not self.drops_attention else x), positions, documents, aux
+
+    def _draw(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if not self.training:
+            return None, None
+        return self.dropout.draw(x, self.attention_dropout), self.dropout.draw(x, self.mlp_dropout)
 
 
 class WholeBlock(nn.Module):

@@ -10,7 +10,7 @@ from neox_core.config import ModelSettings, SoftPromptOptions
 from neox_core.model.init import initialiser, tag
 from neox_core.model.positions import Positions
 from neox_core.model.soft_prompt import SoftPrompt
-from neox_core.parallel import StepRandom
+from neox_core.parallel import StepRandom, TensorParallel, cut, evenly, global_shape
 
 
 class Embedding(nn.Module):
@@ -23,6 +23,7 @@ class Embedding(nn.Module):
         random: seeds dropout.
         factor: of the output.
         positions_factor: of what the positions add.
+        tensor: the ranks over which the vocabulary is cut.
     """
 
     def __init__(
@@ -34,9 +35,11 @@ class Embedding(nn.Module):
         *,
         factor: float = 1.0,
         positions_factor: float = 1.0,
+        tensor: TensorParallel | None = None,
     ) -> None:
         super().__init__()
-        self.weight = tag(nn.Parameter(torch.empty(vocabulary, model.hidden_size)), initialiser(model, "input"))
+        self.tensor = tensor or TensorParallel()
+        self.weight = vocabulary_rows(model, vocabulary, self.tensor)
         self.positions = positions
         prompt = SoftPromptOptions.of(model.soft_prompt_tuning)
         self.soft_prompt = None if prompt is None else SoftPrompt(prompt, model.hidden_size)
@@ -45,7 +48,7 @@ class Embedding(nn.Module):
 
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """tokens [batch, seq] int64, positions [batch or 1, seq] -> [batch, seq, hidden]."""
-        hidden = functional.embedding(tokens, self.weight)
+        hidden = self._look_up(tokens)
         added = self.positions.embed(positions)
         if added is not None:
             hidden = hidden + scaled(added, self.positions_factor).to(hidden.dtype)
@@ -53,6 +56,24 @@ class Embedding(nn.Module):
             self.random.begin_layer(-1)
             hidden = functional.dropout(hidden, self.dropout)
         return scaled(hidden, self.factor)
+
+    def _look_up(self, tokens: Tensor) -> Tensor:
+        """Each token's vector, to which every rank adds those of its part of the vocabulary."""
+        if not self.tensor.is_on:
+            return functional.embedding(tokens, self.weight)
+        (own,) = evenly(global_shape(self.weight)[0], self.tensor.axis)
+        absent = (tokens < own.start) | (tokens >= own.stop)
+        vectors = functional.embedding((tokens - own.start).masked_fill(absent, 0), self.weight)
+        return self.tensor.sum(vectors.masked_fill(absent[..., None], 0.0))
+
+
+def vocabulary_rows(model: ModelSettings, vocabulary: int, tensor: TensorParallel) -> nn.Parameter:
+    """A vector for each token id, [this rank's part of the vocabulary, hidden]."""
+    pieces = evenly(vocabulary, tensor.axis)
+    rows = nn.Parameter(torch.empty(pieces[0].size, model.hidden_size))
+    if tensor.is_on:
+        cut(rows, 0, vocabulary, pieces)
+    return tag(rows, initialiser(model, "input"))
 
 
 def scaled(tensor: Tensor, factor: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -11,9 +11,9 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from neox_core.config import ModelSettings
-from neox_core.model.cross_entropy import cross_entropy
-from neox_core.model.embedding import scaled
-from neox_core.model.init import initialiser, tag
+from neox_core.model.cross_entropy import Vocabulary, cross_entropy
+from neox_core.model.embedding import scaled, vocabulary_rows
+from neox_core.parallel import TensorParallel
 from neox_core.plugins import HeadKind
 
 CHUNK_BYTES = 256 * 2**20
@@ -25,24 +25,32 @@ class HeadOutput:
     """The model's output, of which only what is asked for is computed.
 
     Args:
-        hidden: last hidden states, normed, times the head's factor, [batch, seq, hidden].
-        weight: the head's weight, [padded vocabulary, hidden]; of a reward model [1, hidden].
+        hidden: last hidden states, normed, times the head's factor, [batch, seq, hidden]; this rank's tokens where they are cut.
+        weight: the head's weight, [this rank's part of the padded vocabulary, hidden]; of a reward model [1, hidden].
         aux: sum of the auxiliary losses of all layers, a scalar.
         training: whether the model is trained, rather than evaluated: what only regularises is left out of losses otherwise.
+        tensor: the ranks over which the vocabulary is cut.
     """
 
     hidden: Tensor
     weight: Tensor
     aux: Tensor
     training: bool = False
+    tensor: TensorParallel = field(default_factory=TensorParallel)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Which logits this rank computes."""
+        return Vocabulary.of(self.weight, self.tensor.axis)
 
     def logits(self) -> Tensor:
-        """[batch, seq, padded vocabulary]."""
-        return functional.linear(self.hidden, self.weight)
+        """[batch, seq, padded vocabulary], on every rank."""
+        own = functional.linear(self.tensor.enter(self.hidden), self.weight)
+        return self.tensor.join(own, -1, self.vocabulary.sizes())
 
     def scores(self) -> Tensor:
         """Of a reward model, in float32: how good each sequence is up to each token, [batch, seq]."""
-        return functional.linear(self.hidden, self.weight).squeeze(-1).float()
+        return functional.linear(self.tensor.all_tokens(self.hidden), self.weight).squeeze(-1).float()
 
     def token_losses(
         self,
@@ -59,9 +67,10 @@ class HeadOutput:
             z_loss: weight of log(sum(exp(logits)))^2, which is added (Chowdhery et al., "PaLM", 2022).
             dtype: number format in which the cross entropy is computed.
         """
-        rows, wanted = self.hidden.flatten(0, 1), targets.flatten()
+        rows, wanted = self.tensor.enter(self.hidden).flatten(0, 1), targets.flatten()
         chunk = max(1, CHUNK_BYTES // (4 * self.weight.shape[0]))
-        compute = partial(_losses, label_smoothing=label_smoothing, z_loss=z_loss, dtype=dtype)
+        options = (label_smoothing, z_loss, dtype, self.vocabulary)
+        compute = partial(_losses, options=options)
         if len(rows) <= chunk:
             return compute(rows, self.weight, wanted).view_as(targets)
         losses = [
@@ -72,10 +81,10 @@ class HeadOutput:
 
 
 def _losses(
-    rows: Tensor, weight: Tensor, targets: Tensor, *, label_smoothing: float, z_loss: float, dtype: torch.dtype
+    rows: Tensor, weight: Tensor, targets: Tensor, options: tuple[float, float, torch.dtype, Vocabulary]
 ) -> Tensor:
     """Those of hidden states [tokens, hidden]: [tokens]."""
-    return cross_entropy(functional.linear(rows, weight), targets, label_smoothing, z_loss, dtype)
+    return cross_entropy(functional.linear(rows, weight), targets, *options)
 
 
 class Head(nn.Module):
@@ -85,18 +94,25 @@ class Head(nn.Module):
     """
 
     def __init__(
-        self, model: ModelSettings, vocabulary: int, kind: HeadKind = "logits", *, factor: float = 1.0
+        self,
+        model: ModelSettings,
+        vocabulary: int,
+        kind: HeadKind = "logits",
+        *,
+        factor: float = 1.0,
+        tensor: TensorParallel | None = None,
     ) -> None:
         super().__init__()
-        self.factor = factor
+        self.factor, self.tensor = factor, tensor or TensorParallel()
         self.weight: nn.Parameter | None = None
-        if kind == "reward" or model.no_weight_tying:
-            rows = 1 if kind == "reward" else vocabulary
-            self.weight = tag(nn.Parameter(torch.empty(rows, model.hidden_size)), initialiser(model, "input"))
+        if kind == "reward":
+            self.weight = vocabulary_rows(model, 1, TensorParallel())
+        elif model.no_weight_tying:
+            self.weight = vocabulary_rows(model, vocabulary, self.tensor)
 
     def forward(self, hidden: Tensor, aux: Tensor, tied_weight: Tensor | None = None) -> HeadOutput:
         """[batch, seq, hidden] -> the output."""
         weight = self.weight if self.weight is not None else tied_weight
         if weight is None:
             raise ValueError("a head with tied weights must be called with the embedding's")
-        return HeadOutput(scaled(hidden, self.factor), weight, aux, self.training)
+        return HeadOutput(scaled(hidden, self.factor), weight, aux, self.training, self.tensor)

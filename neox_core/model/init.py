@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from neox_core.config import ModelSettings
-from neox_core.parallel import generator
+from neox_core.parallel import generator, global_shape, local_part, spec_of
 
 Initialiser = Callable[[torch.Tensor, torch.Generator], object]
 """Fills a float32 CPU tensor of the parameter's global shape."""
@@ -133,11 +133,10 @@ def tag_of(parameter: nn.Parameter) -> Tag:
     return found
 
 
-def linear(inputs: int, outputs: int, *, bias: bool, method: Initialiser) -> nn.Linear:
-    """A linear layer whose weight is tagged with `method` and whose bias begins at zero."""
-    layer = nn.Linear(inputs, outputs, bias=bias)
+def begin(layer: nn.Linear, method: Initialiser) -> nn.Linear:
+    """Have a linear layer's weight filled by `method`, and its bias with zeros."""
     tag(cast("nn.Parameter", layer.weight), method)
-    if bias:
+    if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
 
@@ -148,6 +147,8 @@ def initialise(
 ) -> None:
     """Fill every tagged parameter from the generator of (seed, canonical name), unless it is on the meta device and holds nothing.
 
+    Of a parameter that is cut the global one is filled, of which this rank keeps its part.
+
     Args:
         parameters: by canonical name.
         seed: the run's.
@@ -156,6 +157,6 @@ def initialise(
     for name, parameter in parameters:
         method = tag_of(parameter).method
         if method is not None and not parameter.is_meta:
-            values = torch.empty(parameter.shape, dtype=torch.float32)
+            values = torch.empty(global_shape(parameter), dtype=torch.float32)
             method(values, generator(seed, name))
-            parameter.copy_(values.mul_(factors.get(name, 1.0)))
+            parameter.copy_(local_part(values, spec_of(name, parameter)).mul_(factors.get(name, 1.0)))

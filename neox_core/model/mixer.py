@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
-from neox_core.config import ModelSettings, Resolved
+from neox_core.config import ModelSettings, ParallelismSettings, Resolved
 from neox_core.model.activations import Activation, Gated, gelu
-from neox_core.model.init import Role, initialiser, linear
+from neox_core.model.dropout import HiddenDropout
+from neox_core.model.init import Role, begin, initialiser
 from neox_core.model.mup import MuP
-from neox_core.model.norms import Size
+from neox_core.model.norms import Size, cut_norm
 from neox_core.model.positions import Positions
 from neox_core.model.tables import make
+from neox_core.parallel import ColumnLinear, Mesh, Piece, RowLinear, TensorParallel, with_partial_gradient
 from neox_core.plugins import PluginManager
+
+LinearCut = Literal["columns", "rows"]
 
 LayerCache = Any
 """What one layer remembers between calls while generating; opaque to everyone but the mixer that made it."""
@@ -29,21 +34,60 @@ class LayerContext:
         resolved: the run's settings; `model` is its model group.
         positions: the model's positions, shared by all layers.
         plugins: where further parts are looked up.
+        mesh: this rank's place among all; one rank by itself where nothing is cut.
     """
 
     layer: int
     resolved: Resolved
     positions: Positions
     plugins: PluginManager
+    mesh: Mesh = field(default_factory=Mesh.solo)
 
     @property
     def model(self) -> ModelSettings:
         """The architecture."""
         return self.resolved[ModelSettings]
 
-    def linear(self, inputs: int, outputs: int, *, bias: bool, role: Role, parts: int = 1) -> nn.Linear:
-        """A linear layer, initialised as the settings say for its role; as one of `parts`, see `initialiser`."""
-        return linear(inputs, outputs, bias=bias, method=initialiser(self.model, role, parts))
+    @property
+    def tensor(self) -> TensorParallel:
+        """The ranks that share the work on a layer."""
+        settings = self.resolved[ParallelismSettings]
+        return TensorParallel(self.mesh.tensor, settings.sequence_parallel, settings.fp32_allreduce)
+
+    @property
+    def dropout(self) -> HiddenDropout:
+        """That of hidden states."""
+        return HiddenDropout(self.tensor, self.mesh.context)
+
+    def linear(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool,
+        role: Role,
+        parts: int = 1,
+        cut: LinearCut | None = None,
+        pieces: Sequence[Piece] | None = None,
+    ) -> nn.Linear:
+        """A linear layer, initialised as the settings say for its role.
+
+        Args:
+            inputs: width of what it is given; of a layer cut by rows that of all ranks together.
+            outputs: width of what it gives; of a layer cut by columns likewise.
+            bias: whether it has one.
+            role: whether it reads from the residual stream or writes to it.
+            parts: of how many it is one, see `initialiser`.
+            cut: over the tensor-parallel ranks: by "columns", where each rank computes some outputs; by "rows", where each has some
+                inputs. None: every rank has all of it.
+            pieces: which columns or rows are this rank's; None: an even share.
+        """
+        if cut is None or not self.tensor.is_on:
+            layer = nn.Linear(inputs, outputs, bias=bias)
+        else:
+            kind = ColumnLinear if cut == "columns" else RowLinear
+            layer = kind(inputs, outputs, bias=bias, parallel=self.tensor, pieces=pieces)
+        return begin(layer, initialiser(self.model, role, parts))
 
     def attention_scale(self, head_size: int, base_head_size: int | None = None) -> float | None:
         """What products of queries and keys are multiplied by; None for 1 / sqrt(head_size).
@@ -65,9 +109,24 @@ class LayerContext:
         return activation
 
     def norm(self, size: Size) -> nn.Module:
-        """The normalisation that the settings name, of vectors of this size."""
+        """The normalisation that the settings name, of hidden states of this size between the parallel layers."""
         norm: nn.Module = make("norm", self.model.norm, self.plugins, size, self.model)
+        if self.tensor.cuts_tokens:
+            for parameter in norm.parameters():
+                with_partial_gradient(parameter)
         return norm
+
+    def head_norm(self, heads: int, head_dim: int, pieces: Sequence[Piece]) -> nn.Module:
+        """The same for queries or keys, [..., this rank's heads, head_dim]; each head has weights of its own.
+
+        Args:
+            heads: of all ranks.
+            head_dim: width of a head.
+            pieces: which heads are this rank's.
+        """
+        own = sum(piece.size for piece in pieces)
+        norm: nn.Module = make("norm", self.model.norm, self.plugins, (own, head_dim), self.model)
+        return cut_norm(norm, heads, pieces, self.tensor) if self.tensor.is_on else norm
 
 
 class Mixer(Protocol):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from neox_core.model.activations import Gated
 from neox_core.model.mixer import LayerContext
+from neox_core.parallel import columns
 
 
 class MLP(nn.Module):
@@ -21,12 +22,12 @@ class MLP(nn.Module):
         self.activation: Any = context.activation()
         gated = isinstance(self.activation, Gated)
         into = partial(context.linear, model.hidden_size, width, bias=bias, role="input", parts=2 if gated else 1)
-        self.up = into()
-        self.gate = into() if gated else None
-        self.down = context.linear(width, model.hidden_size, bias=bias, role="output")
+        self.up = into(cut="columns")
+        self.gate = into(cut="columns") if gated else None
+        self.down = context.linear(width, model.hidden_size, bias=bias, role="output", cut="rows")
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, seq, hidden] -> the same shape."""
-        inner = self.activation(self.up(x)) if self.gate is None else self.activation(self.up(x), self.gate(x))
-        out: Tensor = self.down(inner)
+        inner = columns(x, self.up) if self.gate is None else columns(x, self.up, self.gate)
+        out: Tensor = self.down(self.activation(*inner))
         return out

@@ -23,7 +23,7 @@ from neox_core.model.mup import MuP
 from neox_core.model.operations import flops_per_token
 from neox_core.model.recomputation import Recomputation
 from neox_core.model.tables import make
-from neox_core.parallel import StepRandom
+from neox_core.parallel import Mesh, StepRandom, sum_partial_gradients, with_partial_gradient
 from neox_core.plugins import PluginManager
 
 
@@ -41,13 +41,15 @@ class LanguageModel(nn.Module):
     Args:
         resolved: the run's settings; the padded vocabulary must be known.
         plugins: where mixers and other parts are looked up.
+        mesh: this rank's place among all, which decides what part of the parameters it has; None: one rank has all.
 
     Raises:
         UserError: the vocabulary is not known, or a part cannot be had.
     """
 
-    def __init__(self, resolved: Resolved, plugins: PluginManager) -> None:
+    def __init__(self, resolved: Resolved, plugins: PluginManager, mesh: Mesh | None = None) -> None:
         super().__init__()
+        mesh = mesh or Mesh.solo()
         model, vocabulary = resolved[ModelSettings], resolved.padded_vocab_size
         if vocabulary is None:
             raise UserError("the vocabulary is not known: set vocab_file to a tokenizer, or vocab_size")
@@ -55,6 +57,8 @@ class LanguageModel(nn.Module):
         self.mup = MuP.of(resolved)
         positions = make("position", model.pos_emb, plugins, model)
         self.max_position_embeddings = model.max_position_embeddings
+        contexts = [LayerContext(layer, resolved, positions, plugins, mesh) for layer in range(model.num_layers)]
+        self.tensor = contexts[0].tensor
         self.embedding = Embedding(
             model,
             vocabulary,
@@ -62,12 +66,12 @@ class LanguageModel(nn.Module):
             self.random,
             factor=self.mup.embedding,
             positions_factor=self.mup.positions,
+            tensor=self.tensor,
         )
-        contexts = [LayerContext(layer, resolved, positions, plugins) for layer in range(model.num_layers)]
         self.layers = nn.ModuleList(make_block(context) for context in contexts)
         self.drops = model.hidden_dropout > 0 or model.attention_dropout > 0
         self.norm = contexts[0].norm(model.hidden_size)
-        self.head = Head(model, vocabulary, resolved.head, factor=self.mup.output)
+        self.head = Head(model, vocabulary, resolved.head, factor=self.mup.output, tensor=self.tensor)
         initialise(self.named_parameters(), resolved[TrainingSettings].seed, self.mup.initial_factors(self))
         self.recompute = Recomputation(
             resolved[ActivationCheckpointingSettings],
@@ -79,6 +83,10 @@ class LanguageModel(nn.Module):
         if self.embedding.soft_prompt is not None:
             self.requires_grad_(False)
             self.embedding.soft_prompt.requires_grad_(True)
+        if positions.has_bias and self.tensor.is_on:
+            for parameter in positions.parameters():
+                with_partial_gradient(parameter)  # each rank has biases of its heads
+        sum_partial_gradients(self, mesh.tensor)
 
     def forward(
         self,
@@ -104,6 +112,7 @@ class LanguageModel(nn.Module):
         own_documents = documents
         if prompt is not None:
             hidden, positions, documents = prompt(hidden, positions, documents)
+        hidden = self.tensor.own_tokens(hidden)
         carry: Carry = (hidden, positions, documents, torch.zeros((), dtype=torch.float32, device=hidden.device))
         if caches is None and self.training and self.recompute.enabled and torch.is_grad_enabled():
             carry = self._recomputed(carry)

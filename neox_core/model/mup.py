@@ -18,6 +18,7 @@ from neox_core.config.base_shapes import EMBEDDING, REMEDY, BaseShapes, kind_of
 from neox_core.config.groups import MuPSettings
 from neox_core.errors import UserError
 from neox_core.model.init import Named, tag_of
+from neox_core.parallel import global_shape
 
 Rules = Literal["adam", "sgd"]
 """How an optimizer's step depends on the size of gradients: not at all, or in proportion."""
@@ -133,15 +134,16 @@ class MuP:
             )
         linear = {layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)}
         for name, parameter in module.named_parameters():
-            was, dimension = base.shape(name, tuple(parameter.shape)), tag_of(parameter).fan_in
-            if name in VOCABULARY and was[0] != len(parameter):
+            shape, dimension = global_shape(parameter), tag_of(parameter).fan_in
+            was = base.shape(name, shape)
+            if name in VOCABULARY and was[0] != shape[0]:
                 raise UserError(
-                    f"{base.source}: '{name}' has {was[0]} rows there and {len(parameter)} in this model: muP compares models that "
+                    f"{base.source}: '{name}' has {was[0]} rows there and {shape[0]} in this model: muP compares models that "
                     f"differ in width, with one vocabulary; {REMEDY}"
                 )
             if dimension is None and parameter in linear:
                 dimension = 1
-            ratios = [own / there for own, there in zip(parameter.shape, was, strict=True)]
+            ratios = [own / there for own, there in zip(shape, was, strict=True)]
             inputs = 1.0 if dimension is None else ratios.pop(dimension)
             yield name, Growth(inputs, math.prod(ratios))
 
@@ -158,7 +160,7 @@ class MuP:
         if not isinstance(method, Named):
             return growth.initial
         assert self.base is not None
-        shape = tuple(parameter.shape)
+        shape = global_shape(parameter)
         as_base = method.scale(self.base.shape(name, shape), self._base_width)
         own = method.scale(shape, self.model.hidden_size)
         return growth.initial * as_base / own * self.settings.mup_init_scale

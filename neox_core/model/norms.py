@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from neox_core.config import ModelSettings
+from neox_core.parallel import Piece, TensorParallel, cut, with_partial_gradient
 
 Size = int | tuple[int, ...]
 """The width of the residual stream, or the shape (heads, head_dim) of queries and keys."""
@@ -41,6 +44,47 @@ class ScaleNorm(nn.Module):
         """[..., size] -> the same shape and dtype."""
         scaled: Tensor = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=self.eps) * self.weight
         return scaled
+
+
+class SharedLayerNorm(nn.Module):
+    """Layer normalisation over all heads, [..., heads, head_dim], of which each tensor-parallel rank has some."""
+
+    def __init__(self, norm: nn.LayerNorm, elements: int, tensor: TensorParallel) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.elements, self.tensor = elements, tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., this rank's heads, head_dim] -> the same shape and dtype; statistics are float32 at least."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        mean = self._mean(wide)
+        centred = wide - mean
+        scaled = centred * torch.rsqrt(self._mean(centred.square()) + self.eps)
+        return scaled.to(x.dtype) if self.weight is None else (scaled * self.weight + self.bias).to(x.dtype)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Over the heads of all ranks; each rank goes on with it in its own way."""
+        return self.tensor.copy(self.tensor.sum(x.sum((-2, -1), keepdim=True))) / self.elements
+
+
+def cut_norm(norm: nn.Module, heads: int, pieces: Sequence[Piece], tensor: TensorParallel) -> nn.Module:
+    """A norm of queries or keys that was made for this rank's heads, as a part of that for all heads.
+
+    Args:
+        norm: with weights of a head each, or one for all of them.
+        heads: of all ranks.
+        pieces: which are this rank's.
+        tensor: the ranks.
+    """
+    own = sum(piece.size for piece in pieces)
+    for parameter in norm.parameters():
+        if len(parameter) == own and parameter.dim() > 1:
+            cut(parameter, 0, heads, pieces)
+        else:
+            with_partial_gradient(parameter)
+    if isinstance(norm, nn.LayerNorm):
+        return SharedLayerNorm(norm, heads * norm.normalized_shape[-1], tensor)
+    return norm
 
 
 def unit(size: Size) -> nn.Parameter:

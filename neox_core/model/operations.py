@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from torch import nn
+import math
+
+from torch import Tensor, nn
+
+from neox_core.parallel import global_shape
 
 
 def of_weights(module: nn.Module) -> float:
     """Operations of a forward and backward pass for one token, of weights that each multiply once a token: 6 for each weight."""
-    return 6.0 * sum(weight.numel() for weight in module.parameters())
+    return 6.0 * sum(map(_size, module.parameters()))
 
 
 def flops_per_token(module: nn.Module, length: int) -> float:
@@ -19,5 +23,10 @@ def flops_per_token(module: nn.Module, length: int) -> float:
     said = getattr(module, "flops_per_token", None)
     if said is not None:
         return float(said(length))
-    own = 6.0 * sum(weight.numel() for weight in module.parameters(recurse=False))
+    own = 6.0 * sum(map(_size, module.parameters(recurse=False)))
     return own + sum(flops_per_token(child, length) for child in module.children())
+
+
+def _size(weight: Tensor) -> int:
+    """Elements of the parameter on all tensor-parallel ranks together."""
+    return math.prod(global_shape(weight))

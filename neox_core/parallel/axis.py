@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+
+# By their new names where torch has them; it warns of the old ones then.
+_all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+_reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,17 @@ class Axis:
         """The tensors of all ranks, one after the other along `dim`; all have one shape."""
         return self.start_gather(tensor, dim).wait()
 
+    def gather_uneven(self, tensor: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+        """Those of ranks whose sizes along `dim` differ, and are known."""
+        if len(set(sizes)) == 1 or self.group is None:
+            return self.gather(tensor, dim)
+        room = list(tensor.shape)
+        room[dim] = max(sizes)
+        padded = tensor.new_zeros(room)
+        padded.narrow(dim, 0, tensor.shape[dim]).copy_(tensor)
+        parts = self.gather(padded, dim).split(max(sizes), dim)
+        return torch.cat([part.narrow(dim, 0, size) for part, size in zip(parts, sizes, strict=True)], dim)
+
     def start_gather(self, tensor: Tensor, dim: int) -> Pending:
         """Begin to gather."""
         if self.size == 1:
@@ -75,9 +92,9 @@ class Axis:
         if self.group is None:
             return Pending(torch.cat([tensor] * self.size, dim), tensor.dtype)
         own = tensor.contiguous()
-        parts = own.new_empty((self.size, *own.shape))
-        work = dist.all_gather_into_tensor(parts, own, group=self.group, async_op=True)
-        return Pending(parts, tensor.dtype, work, dim)
+        parts = own.new_empty(self.size * own.numel())
+        work = _all_gather(parts, own.view(-1), group=self.group, async_op=True)
+        return Pending(parts.view(self.size, *own.shape), tensor.dtype, work, dim)
 
     def scatter_sum(self, tensor: Tensor, dim: int, *, wide: bool = False) -> Tensor:
         """This rank's piece, along `dim`, of the sum over the ranks; the pieces are of one size."""
@@ -90,7 +107,7 @@ class Axis:
         pieces = torch.stack(tensor.chunk(self.size, dim))
         pieces = pieces.float() if wide and pieces.dtype.itemsize < 4 else pieces
         own = torch.empty_like(pieces[0])
-        work = dist.reduce_scatter_tensor(own, pieces, group=self.group, async_op=True)
+        work = _reduce_scatter(own.view(-1), pieces.view(-1), group=self.group, async_op=True)
         return Pending(own, tensor.dtype, work)
 
     def piece(self, tensor: Tensor, dim: int) -> Tensor:

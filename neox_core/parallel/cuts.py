@@ -49,9 +49,8 @@ class Cut(NamedTuple):
 
 
 def evenly(size: int, axis: Axis) -> tuple[Piece, ...]:
-    """This rank's piece of a dimension; the last ranks have less, or nothing, where it is not a multiple of the ranks."""
-    most = -(-size // axis.size)
-    return (Piece(min(axis.rank * most, size), min((axis.rank + 1) * most, size)),)
+    """This rank's piece of a dimension; pieces differ by one where it is not a multiple of the ranks."""
+    return (Piece(axis.rank * size // axis.size, (axis.rank + 1) * size // axis.size),)
 
 
 def cut(parameter: nn.Parameter, dimension: int, size: int, pieces: Sequence[Piece]) -> nn.Parameter:
@@ -83,8 +82,9 @@ def global_shape(parameter: Tensor) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def spec_of(name: str, parameter: Tensor, tensor: Axis) -> ShardSpec:
-    """What this rank holds of the parameter of this name."""
+def spec_of(name: str, parameter: Tensor, tensor: Axis | None = None) -> ShardSpec:
+    """What this rank of `tensor`, if that matters, holds of the parameter of this name."""
+    tensor = tensor or Axis()
     said = cut_of(parameter)
     if said is None:
         return ShardSpec.complete(name, tuple(parameter.shape), tensor.rank, tensor.size)

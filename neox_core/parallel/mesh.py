@@ -57,9 +57,9 @@ class Mesh:
         if topology.size == 1:
             return cls.without_groups(topology, rank)
         mesh = init_device_mesh(device, topology.shape, mesh_dim_names=AXES)
-        mesh["data", "context"]._flatten("replicas")
+        replicas = mesh["data", "context"]._flatten("replicas")
         axes = {axis: _axis(topology, rank, (axis,), mesh[axis]) for axis in AXES}
-        return cls(topology, rank, **axes, replicas=_axis(topology, rank, ("data", "context"), mesh["replicas"]))
+        return cls(topology, rank, **axes, replicas=_axis(topology, rank, ("data", "context"), replicas))
 
 
 def _axis(topology: Topology, rank: int, axes: tuple[AxisName, ...], mesh: DeviceMesh | None) -> Axis:

@@ -6,6 +6,7 @@ of the tokens between the parallel layers (Korthikanti et al., "Reducing Activat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,9 +70,16 @@ class TensorParallel:
         """What all ranks have alike, for each to compute a part with: its gradient is the sum of theirs."""
         return _Copied.apply(x, self) if self.is_on else x  # type: ignore[no-untyped-call]
 
-    def join(self, x: Tensor, dim: int) -> Tensor:
-        """The parts of all ranks along a dimension. What follows is computed alike on all ranks."""
-        return _Joined.apply(x, self, dim) if self.is_on else x  # type: ignore[no-untyped-call]
+    def join(self, x: Tensor, dim: int, sizes: Sequence[int] | None = None) -> Tensor:
+        """The parts of all ranks along a dimension. What follows is computed alike on all ranks.
+
+        Args:
+            x: this rank's part.
+            dim: the dimension.
+            sizes: of all parts in it; None where they are alike.
+        """
+        sizes = sizes or [x.shape[dim]] * self.size
+        return _Joined.apply(x, self, dim, sizes) if self.is_on else x  # type: ignore[no-untyped-call]
 
     def own_tokens(self, x: Tensor) -> Tensor:
         """Of what all ranks have alike, this rank's tokens; itself where they are not cut."""
@@ -141,14 +149,15 @@ class _ScatterSum(torch.autograd.Function):
 
 class _Joined(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, parallel: TensorParallel, dim: int) -> Tensor:
-        ctx.parallel, ctx.dim = parallel, dim
-        return parallel.axis.gather(x, dim)
+    def forward(ctx: Any, x: Tensor, parallel: TensorParallel, dim: int, sizes: Sequence[int]) -> Tensor:
+        ctx.rank, ctx.dim, ctx.sizes = parallel.axis.rank, dim, sizes
+        return parallel.axis.gather_uneven(x, dim, sizes)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.parallel.axis.piece(gradient, ctx.dim), None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        own = gradient.narrow(ctx.dim, sum(ctx.sizes[: ctx.rank]), ctx.sizes[ctx.rank])
+        return own.contiguous(), None, None, None
 
 
 class _OwnTokens(torch.autograd.Function):

@@ -12,7 +12,7 @@ import torch
 from packaging.version import Version
 from torch import Tensor
 
-from neox_attention.scores import Softmax
+from neox_attention.scores import Softmax, draw_apart
 from neox_attention.softmax_attention import SoftmaxAttention
 from neox_attention.visibility import Visibility
 from neox_core.model import LayerContext
@@ -43,6 +43,8 @@ class FlashAttention(SoftmaxAttention):
         """[batch, heads, queries, head_dim] -> the same shape. flash-attn has [batch, queries, heads, head_dim]."""
         if self.flash is None or not suits(query, sight):
             return super().attend(query, key, value, sight, softmax)
+        if softmax.dropout:
+            draw_apart(softmax)
         tensors = (part.transpose(1, 2) for part in (query, key, value))
         return self.flash(*tensors, **options(sight, softmax)).transpose(1, 2)
 

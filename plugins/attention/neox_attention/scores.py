@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from neox_attention.visibility import Visibility
 from neox_core.errors import UserError
+from neox_core.model import drop_weights
 
 Bias = Callable[[Tensor, Tensor], Tensor]
 """(heads, distances) -> what is added to scaled scores; see `neox_core.model.Positions.bias`."""
@@ -24,12 +25,14 @@ class Softmax:
     """What is asked for beside queries, keys and values.
 
     Args:
-        bias: added to scaled scores, where there is one.
+        bias: added to scaled scores, where there is one; of heads by their numbers on this rank.
         scale: what products of queries and keys are multiplied by; None: 1 / sqrt(head_dim).
         dropout: of attention weights; 0 outside of training.
         divisor: scores are divided by it before the softmax and multiplied again within (`apply_query_key_layer_scaling`).
         wide: whether `eager` computes the softmax in float32 when the inputs are narrower.
         bias_after: whether the bias is added to the divided scores, so that it is multiplied too (GPT-NeoX does so).
+        first_head: number of this tensor-parallel rank's first query head.
+        all_heads: query heads of all ranks; 0: this rank has all there are.
     """
 
     bias: Bias | None = None
@@ -38,6 +41,8 @@ class Softmax:
     divisor: int = 1
     wide: bool = False
     bias_after: bool = False
+    first_head: int = 0
+    all_heads: int = 0
 
     def with_dropout(self, rate: float) -> Softmax:
         """The same with another rate."""
@@ -71,7 +76,7 @@ def eager(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax:
     if softmax.wide or softmax.divisor > 1:
         scores = scores.float() * softmax.divisor
     weights = torch.softmax(scores, -1).to(query.dtype)
-    return functional.dropout(weights, softmax.dropout) @ value
+    return drop_weights(weights, softmax.dropout, softmax.first_head, softmax.all_heads or query.shape[1]) @ value
 
 
 def _factor(head_dim: int, softmax: Softmax) -> float:
@@ -89,10 +94,15 @@ def _products(query: Tensor, key: Tensor, factor: float) -> Tensor:
 def sdpa(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: Softmax) -> Tensor:
     """torch's scaled_dot_product_attention: without a mask where causality says it all. The softmax is float32 inside.
 
-    On CPUs its backward pass in bfloat16 takes more than twice the time of that in float32, so training computes in float32 there.
+    On CPUs its backward pass in bfloat16 takes more than twice the time of that in float32, so training computes in float32 there. With
+    dropout it has all scores in memory there as well; `eager` then drops the same units at any number of tensor-parallel ranks.
     """
     if query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.requires_grad:
         return sdpa(query.float(), key.float(), value.float(), sight, softmax).to(query.dtype)
+    if softmax.dropout:
+        if query.device.type == "cpu":
+            return eager(query, key, value, sight, softmax)
+        draw_apart(softmax)
     mask = None if sight.is_causal else sight.mask()
     bias = dense_bias(softmax, sight)
     if bias is not None:
@@ -108,6 +118,12 @@ def sdpa(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: 
         scale=softmax.scale,
         enable_gqa=query.shape[1] != key.shape[1],
     )
+
+
+def draw_apart(softmax: Softmax) -> None:
+    """Have the kernel's random numbers of this rank's heads differ from those of other ranks', which are seeded alike."""
+    if softmax.first_head:
+        torch.cuda.manual_seed(int(torch.randint(2**62, ())) + softmax.first_head)
 
 
 def flex(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: Softmax) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from neox_attention.heads import Heads
 from neox_attention.scores import IMPLEMENTATIONS, Softmax
 from neox_attention.settings.softmax import SoftmaxSettings
 from neox_attention.settings.window import WindowSettings
@@ -25,21 +26,28 @@ class SoftmaxAttention(nn.Module):
     def __init__(self, context: LayerContext) -> None:
         super().__init__()
         model = context.model
-        self.heads = model.num_attention_heads
-        self.kv_heads = model.num_kv_heads or self.heads
-        self.head_dim = model.hidden_size // self.heads
+        all_heads, self.head_dim = model.num_attention_heads, model.hidden_size // model.num_attention_heads
+        self.share = share = Heads(all_heads, model.num_kv_heads or all_heads, self.head_dim, context.tensor.axis)
+        self.heads, self.kv_heads = share.own_queries, share.own_shared  # of this tensor-parallel rank
         self.window = context.resolved[WindowSettings].sliding_window_width
         self.positions = [context.positions]  # in a list: shared with the embedding, not a sub-module of every layer
-        rows, bias = (self.heads + 2 * self.kv_heads) * self.head_dim, model.use_bias_in_attn_linear
-        self.query_key_value = context.linear(model.hidden_size, rows, bias=bias, role="input")
-        sizes = [self.heads // self.kv_heads * self.head_dim, self.head_dim, self.head_dim]
+        rows, bias = (all_heads + 2 * share.shared) * self.head_dim, model.use_bias_in_attn_linear
+        self.query_key_value = context.linear(
+            model.hidden_size, rows, bias=bias, role="input", cut="columns", pieces=share.row_pieces()
+        )
+        sizes = [share.group * self.head_dim, self.head_dim, self.head_dim]
         self.query_key_value.weight.row_parts = sizes  # type: ignore[attr-defined]
-        self.norm = context.norm((self.heads, self.head_dim)) if model.use_qk_layernorm else None
-        self.output = context.linear(self.heads * self.head_dim, model.hidden_size, bias=bias, role="output")
+        self.norm = None
+        if model.use_qk_layernorm:
+            self.norm = context.head_norm(all_heads, self.head_dim, share.query_pieces())
+        width, pieces = all_heads * self.head_dim, share.input_pieces()
+        self.output = context.linear(width, model.hidden_size, bias=bias, role="output", cut="rows", pieces=pieces)
         self.compute = IMPLEMENTATIONS[context.resolved[SoftmaxSettings].attention_implementation]
         self.dropout = model.attention_dropout
         self.softmax = Softmax(
-            bias=context.positions.bias if context.positions.has_bias else None,
+            bias=self._bias if context.positions.has_bias else None,
+            first_head=share.first_query,
+            all_heads=all_heads,
             divisor=max(context.layer, 1) if model.apply_query_key_layer_scaling else 1,
             wide=model.attention_softmax_in_fp32,
             scale=context.attention_scale(self.head_dim),
@@ -55,16 +63,31 @@ class SoftmaxAttention(nn.Module):
             known = cache.append(known)
         key, value = known.vectors
         sight = Visibility(
-            known.positions, known.documents, x.shape[1], self.heads, self.window, self.pattern, self.pattern_by_head
+            known.positions,
+            known.documents,
+            query.shape[2],
+            self.heads,
+            self.window,
+            None if self.pattern is None else self._pattern,
+            self.pattern_by_head,
         )
         mixed = self.attend(query, key, value, sight, self.softmax.with_dropout(self._rate()))
         out: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return out
 
+    def _bias(self, heads: Tensor, distances: Tensor) -> Tensor:
+        """What positions add, of heads by their numbers on this rank."""
+        return self.positions[0].bias(heads + self.share.first_query, distances)
+
+    def _pattern(self, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        """The pattern, of heads by their numbers on this rank."""
+        assert self.pattern is not None
+        return self.pattern(head + self.share.first_query, query, key)
+
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[batch, seq, hidden] -> queries [batch, heads, seq, head_dim], keys and values [batch, kv_heads, seq, head_dim].
 
-        With a norm, which has weights for each query head, keys and values are as many as queries.
+        Heads are this rank's, tokens all of the sequence's. With a norm, which has weights for each query head, keys and values are as many as queries.
         """
         group = self.heads // self.kv_heads
         rows = self.query_key_value(x).unflatten(-1, (self.kv_heads, group + 2, self.head_dim))
@@ -81,7 +104,7 @@ class SoftmaxAttention(nn.Module):
 
     def flops_per_token(self, length: int) -> float:
         """Operations of a forward and backward pass; of full attention the half that causality takes away is counted, as usual."""
-        return of_weights(self) + 12.0 * self.heads * self.head_dim * length * self.share_seen(length)
+        return of_weights(self) + 12.0 * self.share.queries * self.head_dim * length * self.share_seen(length)
 
     def share_seen(self, length: int) -> float:
         """How much of what causality leaves of `length` x `length` tokens is seen."""

@@ -25,7 +25,7 @@ class SparseAttention(SoftmaxAttention):
         super().__init__(context)
         config = context.resolved[SparseSettings].sparsity
         blocks = -(-context.model.max_position_embeddings // config.block)
-        heads = self.heads if config.different_layout_per_head else 1
+        heads = self.share.queries if config.different_layout_per_head else 1
         random = generator(context.resolved[TrainingSettings].seed, "random blocks", context.layer)
         with torch.device("cpu"):  # where the generator is; a model is also made on the meta device
             layout = self.make_layout(config, heads, blocks, random)

@@ -1,0 +1,50 @@
+"""A model that is cut over tensor-parallel ranks computes what the whole one does: losses, logits and gradients."""
+
+from __future__ import annotations
+
+import pytest
+
+DROPOUT = {"hidden_dropout": 0.2, "attention_dropout": 0.3, "train": True}
+CASES = {
+    "plain": {},
+    "one shared key/value head": {"num_kv_heads": 1},
+    "two shared key/value heads": {"num_kv_heads": 2},
+    "gated, without biases": {
+        "activation": "swiglu",
+        "norm": "rmsnorm",
+        "use_bias_in_mlp": False,
+        "use_bias_in_attn_linear": False,
+    },
+    "a width that no number of ranks divides": {"intermediate_size": 37},
+    "parallel residual": {"gpt_j_residual": True},
+    "parallel residual, one norm": {"gpt_j_residual": True, "gpt_j_tied": True},
+    "tied embeddings": {"no_weight_tying": False},
+    "a vocabulary that no number of ranks divides": {"make_vocab_size_divisible_by": 1, "vocab_size": 67},
+    "relative biases": {"pos_emb": "rpe"},
+    "alibi": {"pos_emb": "alibi"},
+    "learned positions": {"pos_emb": "learned"},
+    "norms of queries and keys over all heads": {"use_qk_layernorm": True},
+    "norms of queries and keys by head": {"use_qk_layernorm": True, "norm": "rmsnorm", "num_kv_heads": 1},
+    "norms of queries and keys with one weight": {"use_qk_layernorm": True, "norm": "scalenorm"},
+    "smoothed labels and z-loss": {"label_smoothing": 0.1, "z_loss": 0.01},
+    "dropout": DROPOUT,
+    "dropout computed again": {**DROPOUT, "checkpoint_activations": True},
+    "a mixture": {"moe_num_experts": 2, "moe_type": "torch"},
+    "sparse attention by head": {
+        "attention_config": [[["sparse_variable"], "all"]],
+        "sparsity_config": {"block": 4, "num_random_blocks": 1, "different_layout_per_head": True},
+    },
+}
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("case", CASES)
+def test_a_cut_model_computes_what_the_whole_one_does(case, ranks, workers):
+    for differences in workers(ranks).run("cut_models:largest_differences", **CASES[case]):
+        assert max(differences.values()) < 1e-9, differences
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "a mixture"])
+def test_so_does_one_that_cuts_tokens_too(case, workers):
+    for differences in workers(2).run("cut_models:largest_differences", sequence_parallel=True, **CASES[case]):
+        assert max(differences.values()) < 1e-9, differences
