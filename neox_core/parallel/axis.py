@@ -9,7 +9,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-
 # By their new names where torch has them; it warns of the old ones then.
 _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 _reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
@@ -82,7 +81,7 @@ class Axis:
         room[dim] = max(sizes)
         padded = tensor.new_zeros(room)
         padded.narrow(dim, 0, tensor.shape[dim]).copy_(tensor)
-        parts = self.gather(padded, dim).split(max(sizes), dim)
+        parts = torch.split(self.gather(padded, dim), max(sizes), dim)
         return torch.cat([part.narrow(dim, 0, size) for part, size in zip(parts, sizes, strict=True)], dim)
 
     def start_gather(self, tensor: Tensor, dim: int) -> Pending:

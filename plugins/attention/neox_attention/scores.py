@@ -94,8 +94,8 @@ def _products(query: Tensor, key: Tensor, factor: float) -> Tensor:
 def sdpa(query: Tensor, key: Tensor, value: Tensor, sight: Visibility, softmax: Softmax) -> Tensor:
     """torch's scaled_dot_product_attention: without a mask where causality says it all. The softmax is float32 inside.
 
-    On CPUs its backward pass in bfloat16 takes more than twice the time of that in float32, so training computes in float32 there. With
-    dropout it has all scores in memory there as well; `eager` then drops the same units at any number of tensor-parallel ranks.
+    On CPUs its backward pass in bfloat16 takes more than twice the time of that in float32, so training computes in float32 there.
+    With dropout it has all scores in memory there too; `eager` then drops the same units at any number of tensor-parallel ranks.
     """
     if query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.requires_grad:
         return sdpa(query.float(), key.float(), value.float(), sight, softmax).to(query.dtype)

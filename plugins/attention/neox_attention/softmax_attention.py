@@ -87,7 +87,8 @@ class SoftmaxAttention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[batch, seq, hidden] -> queries [batch, heads, seq, head_dim], keys and values [batch, kv_heads, seq, head_dim].
 
-        Heads are this rank's, tokens all of the sequence's. With a norm, which has weights for each query head, keys and values are as many as queries.
+        Heads are this rank's, tokens all of the sequence's. With a norm, which has weights for each query head, keys and values are
+        as many as queries.
         """
         group = self.heads // self.kv_heads
         rows = self.query_key_value(x).unflatten(-1, (self.kv_heads, group + 2, self.head_dim))
