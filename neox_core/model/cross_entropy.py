@@ -48,6 +48,7 @@ def cross_entropy(
     label_smoothing: float,
     z_loss: float,
     dtype: torch.dtype,
+    *,
     vocabulary: Vocabulary | None = None,
 ) -> Tensor:
     """-log(softmax(logits)[target]) of each token, with what regularises it.

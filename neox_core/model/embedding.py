@@ -10,7 +10,7 @@ from neox_core.config import ModelSettings, SoftPromptOptions
 from neox_core.model.init import initialiser, tag
 from neox_core.model.positions import Positions
 from neox_core.model.soft_prompt import SoftPrompt
-from neox_core.parallel import StepRandom, TensorParallel, cut, evenly, global_shape
+from neox_core.parallel import Stage, StepRandom, TensorParallel, copied_parameter, cut, evenly, global_shape
 
 
 class Embedding(nn.Module):
@@ -66,6 +66,25 @@ class Embedding(nn.Module):
         vectors = functional.embedding((tokens - own.start).masked_fill(absent, 0), self.weight)
         return self.tensor.sum(vectors.masked_fill(absent[..., None], 0.0))
 
+    def reduce_to_copies(self, stage: Stage, *, tied: bool) -> None:
+        """Forget what no layer of a stage asks for; what other stages have as well is said to be a copy.
+
+        Args:
+            stage: of a pipeline; the first is asked for everything.
+            tied: whether the head has the weights of this embedding.
+        """
+        if not stage.is_first:
+            _forget(self.soft_prompt)
+        if not stage.is_first and not self.positions.in_layers:
+            _forget(self.positions)
+        if not stage.is_first and not (tied and stage.is_last):
+            self.register_parameter("weight", None)
+        elif tied and (stage.is_first or stage.is_last):
+            copied_parameter(self.weight, (0, stage.count - 1), stage.index)
+        if self.positions.in_layers:
+            for parameter in self.positions.parameters():
+                copied_parameter(parameter, range(stage.count), stage.index)
+
 
 def vocabulary_rows(model: ModelSettings, vocabulary: int, tensor: TensorParallel) -> nn.Parameter:
     """A vector for each token id, [this rank's part of the vocabulary, hidden]."""
@@ -74,6 +93,13 @@ def vocabulary_rows(model: ModelSettings, vocabulary: int, tensor: TensorParalle
     if tensor.is_on:
         cut(rows, 0, vocabulary, pieces)
     return tag(rows, initialiser(model, "input"))
+
+
+def _forget(module: nn.Module | None) -> None:
+    """Leave a module without its parameters."""
+    for part in () if module is None else module.modules():
+        for name, _ in [*part.named_parameters(recurse=False)]:
+            part.register_parameter(name, None)
 
 
 def scaled(tensor: Tensor, factor: float) -> Tensor:

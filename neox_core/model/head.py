@@ -84,7 +84,8 @@ def _losses(
     rows: Tensor, weight: Tensor, targets: Tensor, options: tuple[float, float, torch.dtype, Vocabulary]
 ) -> Tensor:
     """Those of hidden states [tokens, hidden]: [tokens]."""
-    return cross_entropy(functional.linear(rows, weight), targets, *options)
+    *how, vocabulary = options
+    return cross_entropy(functional.linear(rows, weight), targets, *how, vocabulary=vocabulary)
 
 
 class Head(nn.Module):

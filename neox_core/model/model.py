@@ -23,7 +23,7 @@ from neox_core.model.mup import MuP
 from neox_core.model.operations import flops_per_token
 from neox_core.model.recomputation import Recomputation
 from neox_core.model.tables import make
-from neox_core.parallel import Mesh, StepRandom, sum_partial_gradients, with_partial_gradient
+from neox_core.parallel import Mesh, Stage, StepRandom, is_copy, sum_partial_gradients, with_partial_gradient
 from neox_core.plugins import PluginManager
 
 
@@ -34,30 +34,39 @@ class Caches(list[LayerCache]):
 
 
 class LanguageModel(nn.Module):
-    """An autoregressive model as a list of layers. Names of its parameters are the canonical names.
+    """An autoregressive model as a list of layers, or those that a stage of a pipeline has. Names of its parameters are the canonical
+    names, on every stage.
 
-    With a soft prompt, all parameters but the prompt are frozen.
+    A stage takes the carry from the one before and gives it to the next: `begin` makes it of tokens on the first, `run` takes it
+    through the layers, `end` makes the output of it on the last. With a soft prompt, all parameters but the prompt are frozen.
 
     Args:
         resolved: the run's settings; the padded vocabulary must be known.
         plugins: where mixers and other parts are looked up.
         mesh: this rank's place among all, which decides what part of the parameters it has; None: one rank has all.
+        stage: which of the layers there are; None for all.
 
     Raises:
         UserError: the vocabulary is not known, or a part cannot be had.
     """
 
-    def __init__(self, resolved: Resolved, plugins: PluginManager, mesh: Mesh | None = None) -> None:
+    norm: nn.Module
+    head: Head
+
+    def __init__(
+        self, resolved: Resolved, plugins: PluginManager, mesh: Mesh | None = None, stage: Stage | None = None
+    ) -> None:
         super().__init__()
-        mesh = mesh or Mesh.solo()
         model, vocabulary = resolved[ModelSettings], resolved.padded_vocab_size
         if vocabulary is None:
             raise UserError("the vocabulary is not known: set vocab_file to a tokenizer, or vocab_size")
+        self.mesh = mesh or Mesh.solo()
+        self.stage = stage or Stage(range(model.num_layers))
         self.random = StepRandom(resolved[TrainingSettings].seed)
         self.mup = MuP.of(resolved)
         positions = make("position", model.pos_emb, plugins, model)
         self.max_position_embeddings = model.max_position_embeddings
-        contexts = [LayerContext(layer, resolved, positions, plugins, mesh) for layer in range(model.num_layers)]
+        contexts = [LayerContext(layer, resolved, positions, plugins, self.mesh) for layer in range(model.num_layers)]
         self.tensor = contexts[0].tensor
         self.embedding = Embedding(
             model,
@@ -68,25 +77,30 @@ class LanguageModel(nn.Module):
             positions_factor=self.mup.positions,
             tensor=self.tensor,
         )
-        self.layers = nn.ModuleList(make_block(context) for context in contexts)
+        self.layers = nn.ModuleList()
+        for layer in self.stage.layers:
+            self.layers.add_module(str(layer), make_block(contexts[layer]))
         self.drops = model.hidden_dropout > 0 or model.attention_dropout > 0
-        self.norm = contexts[0].norm(model.hidden_size)
-        self.head = Head(model, vocabulary, resolved.head, factor=self.mup.output, tensor=self.tensor)
+        if self.stage.is_last:
+            self.norm = contexts[0].norm(model.hidden_size)
+            self.head = Head(model, vocabulary, resolved.head, factor=self.mup.output, tensor=self.tensor)
+        if not self.is_whole:
+            self.embedding.reduce_to_copies(self.stage, tied=is_tied(resolved))
         initialise(self.named_parameters(), resolved[TrainingSettings].seed, self.mup.initial_factors(self))
         self.recompute = Recomputation(
             resolved[ActivationCheckpointingSettings],
             attention_drops=model.attention_dropout > 0,
             compiled=resolved[CompilationSettings].torch_compile,
         )
-        for layer in self.layers:
-            compile_layer(layer, resolved, self.recompute)
+        for block in self.layers:
+            compile_layer(block, resolved, self.recompute)
         if self.embedding.soft_prompt is not None:
             self.requires_grad_(False)
             self.embedding.soft_prompt.requires_grad_(True)
         if positions.has_bias and self.tensor.is_on:
             for parameter in positions.parameters():
                 with_partial_gradient(parameter)  # each rank has biases of its heads
-        sum_partial_gradients(self, mesh.tensor)
+        sum_partial_gradients(self, self.mesh.tensor)
 
     def forward(
         self,
@@ -95,7 +109,7 @@ class LanguageModel(nn.Module):
         documents: Tensor | None = None,
         caches: Caches | None = None,
     ) -> HeadOutput:
-        """Run the model.
+        """Run the model, which must be whole.
 
         Args:
             tokens: [batch, seq] int64.
@@ -104,27 +118,41 @@ class LanguageModel(nn.Module):
             caches: from `new_caches`; None while training. A soft prompt is put in by the first call, which has to reach into the
                 last document of each sequence.
         """
+        begins = caches is None or caches.is_empty
+        if caches is not None:
+            caches.is_empty = False
+        carry = self.begin(tokens, positions, documents, prompted=begins)
+        return self.end(self.run(carry, caches), prompted=begins)
+
+    def begin(
+        self, tokens: Tensor, positions: Tensor | None = None, documents: Tensor | None = None, *, prompted: bool = True
+    ) -> Carry:
+        """What goes into the first layer; on the first stage. With `prompted` a soft prompt is put in."""
         if positions is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
         positions = positions + self.prompt_length
         hidden = self.embedding(tokens, positions)
-        prompt = self.embedding.soft_prompt if caches is None or caches.is_empty else None
-        own_documents = documents
-        if prompt is not None:
-            hidden, positions, documents = prompt(hidden, positions, documents)
+        if prompted and self.embedding.soft_prompt is not None:
+            hidden, positions, documents = self.embedding.soft_prompt(hidden, positions, documents)
         hidden = self.tensor.own_tokens(hidden)
-        carry: Carry = (hidden, positions, documents, torch.zeros((), dtype=torch.float32, device=hidden.device))
+        return hidden, positions, documents, torch.zeros((), dtype=torch.float32, device=hidden.device)
+
+    def run(self, carry: Carry, caches: Caches | None = None) -> Carry:
+        """What comes out of the stage's last layer."""
         if caches is None and self.training and self.recompute.enabled and torch.is_grad_enabled():
-            carry = self._recomputed(carry)
-        else:
-            for index in range(len(self.layers)):
-                carry = self._layer(index, carry, None if caches is None else caches[index], self.random)
-        if caches is not None:
-            caches.is_empty = False
-        hidden, _, _, aux = carry
-        if prompt is not None:
-            hidden = prompt.remove(hidden, own_documents)
-        output: HeadOutput = self.head(self.norm(hidden), aux, self.embedding.weight)
+            return self._recomputed(carry)
+        for place, index in enumerate(self.stage.layers):
+            carry = self._layer(index, carry, None if caches is None else caches[place], self.random)
+        return carry
+
+    def end(self, carry: Carry, *, prompted: bool = True) -> HeadOutput:
+        """The model's output; on the last stage. `prompted` is as `begin` had it."""
+        hidden, _, documents, aux = carry
+        hidden = self.norm(hidden)
+        if prompted and self.embedding.soft_prompt is not None:
+            without = self.embedding.soft_prompt.remove(self.tensor.all_tokens(hidden), documents)
+            hidden = self.tensor.own_tokens(without)
+        output: HeadOutput = self.head(hidden, aux, self.embedding.weight)
         return output
 
     def _recomputed(self, carry: Carry) -> Carry:
@@ -136,7 +164,7 @@ class LanguageModel(nn.Module):
                 carry = self._layer(index, carry, None, place)
             return carry
 
-        for group in self.recompute.groups(len(self.layers)):
+        for group in self.recompute.groups(self.stage.layers):
             carry = self.recompute(partial(run, group), carry)
         return carry
 
@@ -144,7 +172,7 @@ class LanguageModel(nn.Module):
         """One layer. Random numbers are seeded here, outside of what may be compiled."""
         if self.training and self.drops:
             random.begin_layer(index)
-        layer = self.layers[index]
+        layer = self.layers.get_submodule(str(index))
         # `forward` is the layer as it was before it was compiled: with a cache lengths vary from call to call.
         further: Carry = layer(carry) if cache is None else layer.forward(carry, cache)
         return further
@@ -177,6 +205,11 @@ class LanguageModel(nn.Module):
         return Caches(mixer.new_cache(batch, self.prompt_length + length) for mixer in mixers)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it has all layers, rather than those of a stage."""
+        return self.stage.is_whole
+
+    @property
     def prompt_length(self) -> int:
         """Places that a soft prompt takes before every sequence."""
         return 0 if self.embedding.soft_prompt is None else self.embedding.soft_prompt.length
@@ -187,8 +220,8 @@ class LanguageModel(nn.Module):
         return (self.embedding.positions.longest or self.max_position_embeddings) - self.prompt_length
 
     def num_parameters(self) -> int:
-        """Number of distinct parameters."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        """Number of distinct parameters; of stages, those that they answer for."""
+        return sum(parameter.numel() for parameter in self.parameters() if not is_copy(parameter))
 
     def flops_per_token(self, seq_length: int) -> float:
         """Floating-point operations of a forward and backward pass for one token of a sequence.
@@ -197,6 +230,14 @@ class LanguageModel(nn.Module):
         full attention counts 12 x width x sequence a layer. So count Chowdhery et al., "PaLM", 2022, appendix B. Weights that are
         frozen count as if they were trained.
         """
-        parts = sum(flops_per_token(part, seq_length) for part in (*self.layers, self.norm, self.head))
+        parts = sum(flops_per_token(block, seq_length) for block in self.layers)
+        if not self.stage.is_last:
+            return parts
+        parts += flops_per_token(self.norm, seq_length) + flops_per_token(self.head, seq_length)
         tied = self.head.weight is None
         return parts + (6.0 * self.embedding.weight.numel() if tied else 0.0)
+
+
+def is_tied(resolved: Resolved) -> bool:
+    """Whether the head has the embedding's weights."""
+    return resolved.head == "logits" and not resolved[ModelSettings].no_weight_tying

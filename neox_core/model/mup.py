@@ -128,7 +128,8 @@ class MuP:
 
     def _growths(self, base: BaseShapes, module: nn.Module) -> Iterator[tuple[str, Growth]]:
         own = {kind_of(name) for name, _ in module.named_parameters()}
-        if beyond := [name for name in base.shapes if kind_of(name) not in own]:
+        is_whole = getattr(module, "is_whole", True)  # a stage of a pipeline lacks what others have
+        if is_whole and (beyond := [name for name in base.shapes if kind_of(name) not in own]):
             raise UserError(
                 f"{base.source}: has '{beyond[0]}', and this model has not: the base model is another architecture; {REMEDY}"
             )

@@ -15,6 +15,9 @@ class Positions(nn.Module):
     has_bias = False
     """Whether `bias` is anything but zero."""
 
+    in_layers = True
+    """Whether layers ask for anything, and not the embedding alone."""
+
     longest: int | None = None
     """How many positions there are; None where any sequence has one for each token."""
 
@@ -46,6 +49,8 @@ class Positions(nn.Module):
 
 class LearnedPositions(Positions):
     """A table of one vector a position, of which the first `opt_pos_emb_offset` are not used (2 in OPT)."""
+
+    in_layers = False
 
     def __init__(self, model: ModelSettings) -> None:
         super().__init__(model)

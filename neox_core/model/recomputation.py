@@ -52,9 +52,9 @@ class Recomputation:
         self._kept = PRODUCTS if attention_drops else PRODUCTS | ATTENTION
         self._within_layers = self.enabled and self._selective and compiled
 
-    def groups(self, layers: int) -> Iterator[range]:
+    def groups(self, layers: range) -> Iterator[range]:
         """Indices of the layers of each group."""
-        return (range(start, min(start + self._group, layers)) for start in range(0, layers, self._group))
+        return (layers[start : start + self._group] for start in range(0, len(layers), self._group))
 
     def __call__(self, group: Callable[[Carry], Carry], carry: Carry) -> Carry:
         """Run a group of layers, of whose results only the last is kept."""

@@ -38,10 +38,10 @@ class SoftPrompt(nn.Module):
         return _rows(hidden, order), positions.expand(len(order), -1).gather(1, order), documents
 
     def remove(self, hidden: Tensor, documents: Tensor | None) -> Tensor:
-        """The tokens' own hidden states; `documents` are those without the prompt, as `forward` got them."""
+        """The tokens' own hidden states; `documents` are those with the prompt, as `forward` gave them."""
         if documents is None:
             return hidden[:, self.length :]
-        own = torch.arange(documents.shape[1], device=documents.device)
+        own = torch.arange(documents.shape[1] - self.length, device=documents.device)
         return _rows(hidden, own + self.length * (own >= self._begin(documents)))
 
     def _begin(self, documents: Tensor) -> Tensor:

@@ -2,12 +2,16 @@
 
 from neox_core.parallel.axis import Axis
 from neox_core.parallel.cuts import (
+    Copies,
     Cut,
     Piece,
+    copied_parameter,
+    copies_of,
     cut,
     cut_of,
     evenly,
     global_shape,
+    is_copy,
     local_part,
     spec_of,
     sum_partial_gradients,
@@ -15,6 +19,7 @@ from neox_core.parallel.cuts import (
 )
 from neox_core.parallel.layers import ColumnLinear, RowLinear, columns
 from neox_core.parallel.mesh import Mesh
+from neox_core.parallel.partition import Stage
 from neox_core.parallel.random import StepRandom, derive_seed, generator
 from neox_core.parallel.regions import TensorParallel
 from neox_core.parallel.shards import Block, Box, Fragment, Range, ShardSpec
@@ -24,6 +29,7 @@ __all__ = [
     "Block",
     "Box",
     "ColumnLinear",
+    "Copies",
     "Cut",
     "Fragment",
     "Mesh",
@@ -31,15 +37,19 @@ __all__ = [
     "Range",
     "RowLinear",
     "ShardSpec",
+    "Stage",
     "StepRandom",
     "TensorParallel",
     "columns",
+    "copied_parameter",
+    "copies_of",
     "cut",
     "cut_of",
     "derive_seed",
     "evenly",
     "generator",
     "global_shape",
+    "is_copy",
     "local_part",
     "spec_of",
     "sum_partial_gradients",

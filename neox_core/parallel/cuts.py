@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from neox_core.parallel.axis import Axis
 from neox_core.parallel.shards import Block, Box, ShardSpec
 
-_CUT, _PARTIAL = "neox_cut", "neox_partial_gradient"
+_CUT, _PARTIAL, _COPIES = "neox_cut", "neox_partial_gradient", "neox_copies"
 
 
 class Piece(NamedTuple):
@@ -110,6 +110,36 @@ def local_part(whole: Tensor, spec: ShardSpec) -> Tensor:
 
 def _slices(box: Box) -> tuple[slice, ...]:
     return tuple(slice(start, stop) for start, stop in box)
+
+
+class Copies(NamedTuple):
+    """The stages of a pipeline that hold one parameter.
+
+    Args:
+        stages: in order. The first answers for it.
+        stage: this one.
+    """
+
+    stages: tuple[int, ...]
+    stage: int
+
+
+def copied_parameter(parameter: nn.Parameter, stages: Iterable[int], stage: int) -> nn.Parameter:
+    """Say that several stages of a pipeline hold a parameter, of which this is one. Its gradient is the sum of theirs."""
+    setattr(parameter, _COPIES, Copies(tuple(stages), stage))
+    return parameter
+
+
+def copies_of(parameter: Tensor) -> Copies | None:
+    """Which stages hold a parameter; None where a single one does."""
+    found: Copies | None = getattr(parameter, _COPIES, None)
+    return found
+
+
+def is_copy(parameter: Tensor) -> bool:
+    """Whether an earlier stage answers for a parameter: it counts it in norms, and saves it."""
+    copies = copies_of(parameter)
+    return copies is not None and copies.stage != copies.stages[0]
 
 
 def with_partial_gradient(parameter: nn.Parameter) -> nn.Parameter:
