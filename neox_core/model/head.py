@@ -84,8 +84,8 @@ def _losses(
     rows: Tensor, weight: Tensor, targets: Tensor, options: tuple[float, float, torch.dtype, Vocabulary]
 ) -> Tensor:
     """Those of hidden states [tokens, hidden]: [tokens]."""
-    *how, vocabulary = options
-    return cross_entropy(functional.linear(rows, weight), targets, *how, vocabulary=vocabulary)
+    smoothing, z_loss, dtype, vocabulary = options
+    return cross_entropy(functional.linear(rows, weight), targets, smoothing, z_loss, dtype, vocabulary=vocabulary)
 
 
 class Head(nn.Module):
