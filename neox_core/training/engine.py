@@ -15,17 +15,15 @@ from torch import Tensor, nn
 from neox_core.checkpoint import Reader, load_fragments
 from neox_core.config import LossSettings, OptimizerSettings, Resolved, TrainingSettings
 from neox_core.config.plain import shown
+from neox_core.config.topology import Topology
 from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective, WeighingObjective
 from neox_core.model.soft_prompt import SOFT_PROMPT
-from neox_core.parallel import Fragment
+from neox_core.parallel import Fragment, Mesh
 from neox_core.plugins import Optimizer, PluginManager
-from neox_core.training.deepspeed_internals import (
-    Observer,
-    float32_kept,
-    import_deepspeed,
-    make_core,
-)
+from neox_core.training.deepspeed_core import Observer
+from neox_core.training.deepspeed_internals import float32_kept, import_deepspeed, make_core
+from neox_core.training.deepspeed_mpu import ModelParallelUnit
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
 from neox_core.training.loss_scale import LOSS_SCALE
 from neox_core.training.optimizer_resuming import check_same_state
@@ -94,6 +92,7 @@ class Engine:
         self.device = torch.device(resolved.world.device)
         self.accumulation = resolved.batch.accumulation
         self._weigh = weighing(resolved, objective)
+        mesh = Mesh.of(Topology(data=dist.get_world_size()), resolved.world.device)
         mark("engine")
         self.model = LanguageModel(resolved, plugins).to(self.device)
         mark("model")
@@ -106,11 +105,12 @@ class Engine:
                     model=module,
                     optimizer=self._optimizer,
                     config=configuration(resolved),
+                    mpu=ModelParallelUnit(mesh),
                 )
         except ValidationError as error:
             raise UserError(refusal(error, resolved.deepspeed)) from error
         clipping = resolved[OptimizerSettings].gradient_clipping
-        self._core = make_core(self._deepspeed, parameters, clipping)
+        self._core = make_core(self._deepspeed, parameters, clipping, mesh)
         mark("engine")
 
     def train_step(

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from neox_core.errors import UserError
-from neox_core.parallel import Fragment, Range, ShardSpec
+from neox_core.parallel import Axis, Fragment, Range, ShardSpec, is_copy
 
 
-def share(named: Iterable[tuple[str, nn.Parameter]], rank: int, world_size: int) -> list[tuple[str, nn.Parameter]]:
-    """Of what every rank has alike, the part that one rank answers for."""
-    return list(named)[rank::world_size]
+class Held(NamedTuple):
+    """A parameter on this rank, and what it is of the global one."""
+
+    name: str
+    parameter: nn.Parameter
+    spec: ShardSpec
+
+    def owned(self, within: Range | None = None) -> list[Range]:
+        """Runs of elements, within some or all, that this rank answers for, where ranks with the same weights do so in common."""
+        return [] if is_copy(self.parameter) else self.spec.owned(within)
+
+    def fragment(self, role: str = "weight", tensor: Tensor | None = None) -> Fragment:
+        """All of the parameter, or of what there is for each of its elements, as one flat fragment of the storage."""
+        values = self.parameter if tensor is None else tensor
+        return Fragment(self.spec, role, (0, self.spec.local_size), values.detach().view(-1))
+
+    def answered_for(self, fragment: Fragment) -> Iterator[Fragment]:
+        """The parts of one of its fragments that this rank answers for.
+
+        State that is not of each element is answered for by whoever answers for some of them.
+        """
+        if fragment.scalar or fragment.spec.global_shape != self.spec.global_shape:
+            yield from [fragment] if self.owned() else []
+            return
+        first, _ = fragment.range
+        for start, stop in self.owned(fragment.range):
+            yield replace(fragment, range=(start, stop), tensor=fragment.tensor[start - first : stop - first])
+
+
+def share(held: Iterable[Held], replicas: Axis) -> list[Held]:
+    """Of what all ranks with the same weights hold alike, the part of this one: they take the parameters in turn."""
+    return list(held)[replicas.rank :: replicas.size]
 
 
 def whole(name: str, tensor: Tensor, role: str = "weight") -> Fragment:

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from neox_core.parallel import Fragment, ShardSpec
+from neox_core.parallel import Axis, Fragment, ShardSpec
 from neox_core.training.fragments import state_fragment
 
 
@@ -69,21 +69,25 @@ class WholeParameters(torch.optim.Optimizer):
         super().__init__([dict(group) for group in inner.param_groups], {})
         self._inner = inner
         self._groups: list[Group] = []
+        self._ranks = Axis()
 
-    def bind(self, partitions: Sequence[Tensor], parts: Sequence[Sequence[Part]]) -> None:
+    def bind(self, partitions: Sequence[Tensor], parts: Sequence[Sequence[Part]], ranks: Axis) -> None:
         """Say where parameters lie. Every rank has to call it at once.
 
         Args:
             partitions: of this rank, in the order of the groups, in float32.
             parts: of this rank, by group.
+            ranks: those over which parameters are cut.
         """
-        everyone: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(everyone, [list(of_group) for of_group in parts])
+        self._ranks = ranks
+        everyone: list[Any] = [[list(of_group) for of_group in parts]] * ranks.size
+        if ranks.group is not None:
+            dist.all_gather_object(everyone, everyone[0], group=ranks.group)
         load = [0] * len(everyone)
         for index, partition in enumerate(partitions):
             wholes = _divide([of_rank[index] for of_rank in everyone], load)
             for whole in wholes:
-                if whole.owner == dist.get_rank():
+                if whole.owner == ranks.rank:
                     whole.parameter = _parameter(whole, partition)
             own = [(whole.name, whole.parameter) for whole in wholes if whole.parameter is not None]
             options = {**self._inner.param_groups[index], "params": [p for _, p in own], "names": [n for n, _ in own]}
@@ -99,13 +103,13 @@ class WholeParameters(torch.optim.Optimizer):
             if group.partition.grad is None:
                 continue
             cut = [whole for whole in group.wholes if whole.is_cut]
-            _collect(cut, group.partition)
+            _collect(cut, group.partition, self._ranks)
             _show_gradients(group)
             self._inner.param_groups = [group.options]
             self._inner.step()
             for parameter in group.options["params"]:
                 parameter.grad = None
-            _return(cut, group.partition)
+            _return(cut, group.partition, self._ranks)
 
     def fragments(self) -> Iterator[Fragment]:
         """The inner optimizer's state of the parameters that this rank owns."""
@@ -155,9 +159,9 @@ def _show_gradients(group: Group) -> None:
             whole.parameter.grad = _elements(gradient, part).view(part.shape)
 
 
-def _collect(cut: Iterable[Whole], partition: Tensor) -> None:
+def _collect(cut: Iterable[Whole], partition: Tensor, ranks: Axis) -> None:
     """Weights and gradients of cut parameters to their owners."""
-    rank, gradient = dist.get_rank(), partition.grad
+    rank, gradient = ranks.rank, partition.grad
     outgoing: dict[int, list[Tensor]] = defaultdict(list)
     incoming: dict[int, list[Tensor]] = defaultdict(list)
     for whole in cut:
@@ -168,12 +172,12 @@ def _collect(cut: Iterable[Whole], partition: Tensor) -> None:
                 outgoing[whole.owner] += [_elements(partition, part), _elements(gradient, part)]
             if whole.parameter is not None and whole.parameter.grad is not None:
                 incoming[holder] += [_within(whole.parameter, part), _within(whole.parameter.grad, part)]
-    _exchange(outgoing, incoming)
+    _exchange(outgoing, incoming, ranks)
 
 
-def _return(cut: Iterable[Whole], partition: Tensor) -> None:
+def _return(cut: Iterable[Whole], partition: Tensor, ranks: Axis) -> None:
     """Weights of cut parameters from their owners to where their parts lie."""
-    rank = dist.get_rank()
+    rank = ranks.rank
     outgoing: dict[int, list[Tensor]] = defaultdict(list)
     incoming: dict[int, list[Tensor]] = defaultdict(list)
     for whole in cut:
@@ -182,12 +186,12 @@ def _return(cut: Iterable[Whole], partition: Tensor) -> None:
                 outgoing[holder].append(_within(whole.parameter, part))
             if rank == holder:
                 incoming[whole.owner].append(_elements(partition, part))
-    _exchange(outgoing, incoming)
+    _exchange(outgoing, incoming, ranks)
 
 
-def _exchange(outgoing: Mapping[int, Sequence[Tensor]], incoming: Mapping[int, Sequence[Tensor]]) -> None:
+def _exchange(outgoing: Mapping[int, Sequence[Tensor]], incoming: Mapping[int, Sequence[Tensor]], ranks: Axis) -> None:
     """Send tensors to ranks, and fill others from ranks: one message for each pair of ranks."""
-    rank = dist.get_rank()
+    rank = ranks.rank
     for own, place in zip(outgoing.get(rank, ()), incoming.get(rank, ()), strict=True):
         place.copy_(own)
     sent = {other: torch.cat(list(tensors)) for other, tensors in outgoing.items() if other != rank}
@@ -196,8 +200,8 @@ def _exchange(outgoing: Mapping[int, Sequence[Tensor]], incoming: Mapping[int, S
         for other, places in incoming.items()
         if other != rank
     }
-    messages = [dist.P2POp(dist.isend, tensor, other) for other, tensor in sorted(sent.items())]
-    messages += [dist.P2POp(dist.irecv, tensor, other) for other, tensor in sorted(received.items())]
+    messages = [_message(dist.isend, tensor, other, ranks) for other, tensor in sorted(sent.items())]
+    messages += [_message(dist.irecv, tensor, other, ranks) for other, tensor in sorted(received.items())]
     if messages:
         for request in dist.batch_isend_irecv(messages):
             request.wait()
@@ -205,3 +209,7 @@ def _exchange(outgoing: Mapping[int, Sequence[Tensor]], incoming: Mapping[int, S
         places = incoming[other]
         for place, content in zip(places, torch.split(message, [place.numel() for place in places]), strict=True):
             place.copy_(content)
+
+
+def _message(direction: Any, tensor: Tensor, other: int, ranks: Axis) -> dist.P2POp:
+    return dist.P2POp(direction, tensor, ranks.ranks[other], group=ranks.group)
