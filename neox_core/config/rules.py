@@ -199,13 +199,48 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 def parallelism_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """What this version can cut."""
-    for key in ("pipe_parallel_size", "model_parallel_size"):
-        if getattr(args, key) > 1:
+    if args.pipe_parallel_size > 1:
+        yield Problem(
+            keys=("pipe_parallel_size",),
+            message=f"{args.pipe_parallel_size}: this version has no pipelines",
+            remedy="set pipe_parallel_size: 1",
+            limitation=True,
+        )
+
+
+def tensor_ranks_share_heads(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Each tensor-parallel rank has the same number of query heads, and key/value heads of its own or one with neighbours."""
+    ranks, heads = args.model_parallel_size, args.num_attention_heads
+    if ranks <= 1 or _is_headless(args):
+        return
+    if heads % ranks:
+        yield Problem(
+            keys=("num_attention_heads", "model_parallel_size"),
+            message=f"num_attention_heads {heads} is not a multiple of model_parallel_size {ranks}",
+            remedy="use a divisor of the heads, so that each rank has as many",
+        )
+    shared = args.num_kv_heads or heads
+    if shared % ranks and ranks % shared:
+        yield Problem(
+            keys=("num_kv_heads", "model_parallel_size"),
+            message=f"num_kv_heads {shared} is neither a multiple nor a divisor of model_parallel_size {ranks}",
+            remedy="use a number of ranks that is one of them",
+        )
+
+
+def tensor_ranks_share_tokens(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """With sequence parallelism each tensor-parallel rank has the same number of tokens."""
+    ranks, length = args.model_parallel_size, args.seq_length
+    if ranks <= 1 or not args.sequence_parallel:
+        return
+    prompt = prompt_length(args.soft_prompt_tuning)
+    for tokens in {length, length + prompt}:
+        if tokens % ranks:
+            added = f" and a prompt of {prompt}" if tokens != length else ""
             yield Problem(
-                keys=(key,),
-                message=f"{getattr(args, key)}: this version trains with data parallelism only",
-                remedy=f"set {key}: 1",
-                limitation=True,
+                keys=("seq_length", "model_parallel_size", "sequence_parallel"),
+                message=f"seq_length {length}{added} cannot be cut over model_parallel_size {ranks} ranks by tokens",
+                remedy="use a multiple, or sequence_parallel: false",
             )
 
 
@@ -251,6 +286,8 @@ RULES: tuple[Rule, ...] = (
     *SAMPLE_RULES,
     *MUP_RULES,
     parallelism_is_available,
+    tensor_ranks_share_heads,
+    tensor_ranks_share_tokens,
     pending_keys_are_told,
     *DEEPSPEED_RULES,
 )

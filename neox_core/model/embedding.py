@@ -48,7 +48,7 @@ class Embedding(nn.Module):
 
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """tokens [batch, seq] int64, positions [batch or 1, seq] -> [batch, seq, hidden]."""
-        hidden = self._look_up(tokens)
+        hidden = self.look_up(tokens)
         added = self.positions.embed(positions)
         if added is not None:
             hidden = hidden + scaled(added, self.positions_factor).to(hidden.dtype)
@@ -57,7 +57,7 @@ class Embedding(nn.Module):
             hidden = functional.dropout(hidden, self.dropout)
         return scaled(hidden, self.factor)
 
-    def _look_up(self, tokens: Tensor) -> Tensor:
+    def look_up(self, tokens: Tensor) -> Tensor:
         """Each token's vector, to which every rank adds those of its part of the vocabulary."""
         if not self.tensor.is_on:
             return functional.embedding(tokens, self.weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -23,7 +24,15 @@ from neox_core.model.mup import MuP
 from neox_core.model.operations import flops_per_token
 from neox_core.model.recomputation import Recomputation
 from neox_core.model.tables import make
-from neox_core.parallel import Mesh, Stage, StepRandom, is_copy, sum_partial_gradients, with_partial_gradient
+from neox_core.parallel import (
+    Mesh,
+    Stage,
+    StepRandom,
+    global_shape,
+    is_copy,
+    sum_partial_gradients,
+    with_partial_gradient,
+)
 from neox_core.plugins import PluginManager
 
 
@@ -221,7 +230,7 @@ class LanguageModel(nn.Module):
 
     def num_parameters(self) -> int:
         """Number of distinct parameters; of stages, those that they answer for."""
-        return sum(parameter.numel() for parameter in self.parameters() if not is_copy(parameter))
+        return sum(math.prod(global_shape(parameter)) for parameter in self.parameters() if not is_copy(parameter))
 
     def flops_per_token(self, seq_length: int) -> float:
         """Floating-point operations of a forward and backward pass for one token of a sequence.
@@ -235,7 +244,7 @@ class LanguageModel(nn.Module):
             return parts
         parts += flops_per_token(self.norm, seq_length) + flops_per_token(self.head, seq_length)
         tied = self.head.weight is None
-        return parts + (6.0 * self.embedding.weight.numel() if tied else 0.0)
+        return parts + (6.0 * math.prod(global_shape(self.embedding.weight)) if tied else 0.0)
 
 
 def is_tied(resolved: Resolved) -> bool:

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from neox_core.checkpoint import Reader, load_fragments
 from neox_core.config import LossSettings, OptimizerSettings, Resolved, TrainingSettings
 from neox_core.config.plain import shown
-from neox_core.config.topology import Topology
 from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective, WeighingObjective
 from neox_core.model.soft_prompt import SOFT_PROMPT
-from neox_core.parallel import Fragment, Mesh
+from neox_core.parallel import Fragment, Mesh, global_shape, local_part
 from neox_core.plugins import Optimizer, PluginManager
 from neox_core.training.deepspeed_core import Observer
 from neox_core.training.deepspeed_internals import float32_kept, import_deepspeed, make_core
@@ -92,9 +91,9 @@ class Engine:
         self.device = torch.device(resolved.world.device)
         self.accumulation = resolved.batch.accumulation
         self._weigh = weighing(resolved, objective)
-        mesh = Mesh.of(Topology(data=dist.get_world_size()), resolved.world.device)
+        self.mesh = Mesh.of(resolved.topology, resolved.world.device)
         mark("engine")
-        self.model = LanguageModel(resolved, plugins).to(self.device)
+        self.model = LanguageModel(resolved, plugins, self.mesh).to(self.device)
         mark("model")
         parameters = dict(self.model.named_parameters())
         self._optimizer = make_optimizer(resolved, plugins, groups_of(self.model, resolved, plugins))
@@ -105,12 +104,12 @@ class Engine:
                     model=module,
                     optimizer=self._optimizer,
                     config=configuration(resolved),
-                    mpu=ModelParallelUnit(mesh),
+                    mpu=ModelParallelUnit(self.mesh),
                 )
         except ValidationError as error:
             raise UserError(refusal(error, resolved.deepspeed)) from error
         clipping = resolved[OptimizerSettings].gradient_clipping
-        self._core = make_core(self._deepspeed, parameters, clipping, mesh)
+        self._core = make_core(self._deepspeed, parameters, clipping, self.mesh)
         mark("engine")
 
     def train_step(
@@ -139,7 +138,7 @@ class Engine:
         for micro_batch, (batch, share) in enumerate(self._shares(batches)):
             # Counted in the order of the samples, so that they meet the same dropout whatever the number of ranks.
             self.model.random.step = step
-            self.model.random.micro_batch = micro_batch * dist.get_world_size() + dist.get_rank()
+            self.model.random.micro_batch = micro_batch * self.mesh.data.size + self.mesh.data.rank
             loss, output = self._deepspeed(batch, share)
             self._deepspeed.backward(loss)
             sums.add(output, share)
@@ -160,9 +159,8 @@ class Engine:
             return ((self._moved(next(batches)), 1.0) for _ in range(self.accumulation))
         taken = [self._moved(next(batches)) for _ in range(self.accumulation)]
         weights = torch.stack([self._weigh(batch) for batch in taken]).double()
-        total = weights.sum()
-        dist.all_reduce(total)
-        count = self.accumulation * dist.get_world_size()
+        total = self.mesh.replicas.sum(weights.sum())
+        count = self.accumulation * self.mesh.replicas.size
         shares = torch.where(total > 0, weights * count / total, 0.0).float()
         return zip(taken, shares.unbind(), strict=True)
 
@@ -210,7 +208,7 @@ class Engine:
     def begin_prompt(self, tokens: Sequence[int]) -> None:
         """Let the soft prompt begin with the embeddings of tokens, repeated or cut to its length."""
         repeated = itertools.islice(itertools.cycle(tokens), self.model.prompt_length)
-        rows = self.model.embedding.weight[torch.tensor(list(repeated), device=self.device)].reshape(-1)
+        rows = self.model.embedding.look_up(torch.tensor(list(repeated), device=self.device)).reshape(-1)
         for fragment in self._core.weight_targets():
             if fragment.name == SOFT_PROMPT:
                 start, stop = fragment.range
@@ -218,7 +216,7 @@ class Engine:
 
     @torch.no_grad()
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Take weights from memory, by canonical name; the optimizer's state stays as it is.
+        """Take weights from memory, global ones by canonical name; the optimizer's state stays as it is.
 
         Raises:
             UserError: one of the model's weights is not there, or has another shape.
@@ -226,12 +224,12 @@ class Engine:
         for name, parameter in self.model.named_parameters():
             if name not in weights:
                 raise UserError(f"the model's weight '{name}' is not among those to load")
-            if weights[name].shape != parameter.shape:
-                shapes = f"{tuple(weights[name].shape)}, in this model {tuple(parameter.shape)}"
+            if tuple(weights[name].shape) != global_shape(parameter):
+                shapes = f"{tuple(weights[name].shape)}, in this model {global_shape(parameter)}"
                 raise UserError(f"the weight '{name}' to load has the shape {shapes}")
         for fragment in self._core.weight_targets():
             start, stop = fragment.range
-            fragment.tensor.copy_(weights[fragment.name].reshape(-1)[start:stop])
+            fragment.tensor.copy_(local_part(weights[fragment.name], fragment.spec).reshape(-1)[start:stop])
 
     def _moved(self, batch: Batch) -> Batch:
         return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}

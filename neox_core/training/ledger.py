@@ -61,9 +61,11 @@ class Ledger:
 
     @classmethod
     def of_rank(cls, rank: int, run_dir: Path, resolved: Resolved) -> Ledger:
-        """The ledger of a rank, as the settings ask for one."""
-        keeps = {"none": False, "first": rank == 0, "all": True}[resolved[DataSettings].sample_ledger]
-        return cls(ledger_file(run_dir, rank) if keeps else None)
+        """The ledger of a rank, as the settings ask for one. Of ranks that have the same samples the first keeps it."""
+        place = resolved.topology.place(rank)
+        first = place == (0, place.data, 0, 0)
+        keeps = {"none": False, "first": rank == 0, "all": first}[resolved[DataSettings].sample_ledger]
+        return cls(ledger_file(run_dir, place.data) if keeps else None)
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The same micro-batches; what is taken counts for the step that is recorded next."""
@@ -91,7 +93,7 @@ class Ledger:
 
 
 def ledger_file(run_dir: Path, rank: int) -> Path:
-    """Where a rank of a run writes."""
+    """Where a data-parallel rank of a run writes."""
     return run_dir / DIRECTORY / f"rank-{rank}.jsonl"
 
 

@@ -154,12 +154,13 @@ def open_batches(
 ) -> dict[str, Batches]:
     """This rank's batches of "train", and of "validation" and "test" where there is such data."""
     warms = place.local_rank == 0
-    datasets = open_datasets(resolved, index_builder(place, resolved), rank=place.rank, warms=warms)
+    rank = resolved.topology.place(place.rank).data
+    datasets = open_datasets(resolved, index_builder(place, resolved), rank=rank, warms=warms)
     if datasets.train is None:
         raise UserError("split: it leaves no document for training; give the first part more")
     masked = eod_token if resolved[DataSettings].eod_mask_loss else None
     return {
-        name: Batches(dataset, resolved, place.rank, objective.batch_fields, masked)
+        name: Batches(dataset, resolved, rank, objective.batch_fields, masked)
         for name, dataset in (("train", datasets.train), ("validation", datasets.valid), ("test", datasets.test))
         if dataset is not None
     }

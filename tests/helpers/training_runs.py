@@ -156,7 +156,7 @@ def numbers(steps: list[Any]) -> list[tuple[Any, ...]]:
             step.iteration,
             step.loss,
             step.learning_rate,
-            step.grad_norm,
+            str(step.grad_norm),  # which may be NaN, that equals nothing
             step.samples,
             step.applied,
             step.skipped,

@@ -26,7 +26,6 @@ class ParallelismSettings(Settings, group="parallelism"):
         "Cut the activations between tensor-parallel layers along the sequence",
         origin="megatron",
         changes="speed",
-        pending=True,
     )
     distributed_backend: Literal["nccl", "gloo", "mpi", "ccl", "hccl", "sccl", "ucc", "xccl"] = setting(
         "nccl", "Backend of torch.distributed", origin="megatron", changes="speed", pending=True
