@@ -22,6 +22,7 @@ from neox_core.parallel.mesh import Mesh
 from neox_core.parallel.partition import Stage
 from neox_core.parallel.random import StepRandom, derive_seed, generator
 from neox_core.parallel.regions import TensorParallel
+from neox_core.parallel.sequence import SequenceLayout, length_unit
 from neox_core.parallel.shards import Block, Box, Fragment, Range, ShardSpec
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Piece",
     "Range",
     "RowLinear",
+    "SequenceLayout",
     "ShardSpec",
     "Stage",
     "StepRandom",
@@ -50,6 +52,7 @@ __all__ = [
     "generator",
     "global_shape",
     "is_copy",
+    "length_unit",
     "local_part",
     "spec_of",
     "sum_partial_gradients",

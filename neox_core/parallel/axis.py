@@ -109,6 +109,33 @@ class Axis:
         work = _reduce_scatter(own.view(-1), pieces.view(-1), group=self.group, async_op=True)
         return Pending(own, tensor.dtype, work)
 
+    def all_to_all(self, tensor: Tensor, cut: int, join: int) -> Tensor:
+        """The i-th piece along `cut` goes to rank i; gives the pieces that come in, one after the other along `join`.
+
+        The pieces are of one size. Each rank sends (n - 1) / n of its tensor, for n ranks.
+        """
+        if self.size == 1:
+            return tensor
+        if self.group is None:
+            return torch.cat(tensor.chunk(self.size, cut), join)
+        pieces = torch.stack(tensor.chunk(self.size, cut))
+        received = torch.empty_like(pieces)
+        dist.all_to_all_single(received, pieces, group=self.group)
+        return torch.cat(received.unbind(), join)
+
+    def start_shift(self, tensor: Tensor) -> Shift:
+        """Begin to pass tensors around: the next rank gets this one's, and this one that of the rank before it."""
+        if self.group is None:
+            return Shift(tensor)
+        own = tensor.contiguous()
+        received = torch.empty_like(own)
+        after, before = (self.ranks[(self.rank + step) % self.size] for step in (1, -1))
+        send, receive = (
+            dist.P2POp(dist.isend, own, after, self.group),
+            dist.P2POp(dist.irecv, received, before, self.group),
+        )
+        return Shift(received, own, dist.batch_isend_irecv([send, receive]))
+
     def piece(self, tensor: Tensor, dim: int) -> Tensor:
         """This rank's piece of what all ranks hold alike."""
         return tensor if self.size == 1 else tensor.chunk(self.size, dim)[self.rank].contiguous()
@@ -130,6 +157,22 @@ class Pending:
         if self._dim is not None:
             return torch.cat(self._tensor.unbind(), self._dim)
         return self._tensor.to(self._dtype)
+
+
+@dataclass(slots=True)
+class Shift:
+    """A tensor that may still be coming in, and the one that goes out meanwhile."""
+
+    _received: Tensor
+    _sent: Tensor | None = None
+    _works: Sequence[dist.Work] = ()
+
+    def wait(self) -> Tensor:
+        """What came in."""
+        for work in self._works:
+            work.wait()
+        self._sent = None
+        return self._received
 
 
 def _carried(tensor: Tensor, wide: bool) -> Tensor:
