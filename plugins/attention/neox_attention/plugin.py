@@ -30,6 +30,8 @@ SOFTMAX_FEATURES = frozenset(
     }
 )
 """What all softmax attention does."""
+CONTEXT_FEATURES = SOFTMAX_FEATURES | {Feature.CP}
+"""What it does where the tokens of a sample are cut over ranks."""
 BLOCK_FEATURES = frozenset({Feature.COMPILE, Feature.DETERMINISTIC, Feature.KV_CACHE, Feature.VARLEN})
 """What all mixers do that take the place of a block."""
 
@@ -67,6 +69,20 @@ def neox_components() -> Iterable[Component]:
         settings=SOFTMAX_SETTINGS,
         supports=SOFTMAX_FEATURES,
         kernels=("flash_attn",),
+    )
+    yield Attention(
+        name="ring",
+        summary="full causal attention with the tokens of a sample over several ranks: keys and values travel around them",
+        factory="neox_attention.ring:RingAttention",
+        settings=SOFTMAX_SETTINGS,
+        supports=CONTEXT_FEATURES - {Feature.DROPOUT},
+    )
+    yield Attention(
+        name="ulysses",
+        summary="full causal attention with the tokens of a sample over several ranks, each of which computes some heads",
+        factory="neox_attention.ulysses:UlyssesAttention",
+        settings=SOFTMAX_SETTINGS,
+        supports=CONTEXT_FEATURES,
     )
     for name, (summary, factory) in SPARSE.items():
         yield Attention(
