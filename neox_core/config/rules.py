@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from neox_core.config.architecture import expand_attention, left_out
+from neox_core.config.combinations import ways_go_together
 from neox_core.config.data_rules import DATA_RULES
 from neox_core.config.deepspeed_rules import DEEPSPEED_NOTICES, DEEPSPEED_RULES
 from neox_core.config.groups import MeasureSettings
@@ -244,6 +245,20 @@ def tensor_ranks_share_tokens(args: NeoXArgs, world: World) -> Iterator[Problem]
             )
 
 
+def context_ranks_share_tokens(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Each context-parallel rank has an early and a late chunk of the same size of every sample."""
+    ranks, length = args.context_parallel_size, args.seq_length
+    cut = args.model_parallel_size if args.sequence_parallel else 1
+    unit = 2 * ranks * max(cut, 1)
+    if ranks > 1 and length % unit:
+        yield Problem(
+            keys=("seq_length", "context_parallel_size"),
+            message=f"seq_length {length} is not a multiple of {unit}: each of context_parallel_size {ranks} ranks has an early and a "
+            "late chunk of a sample" + (", whose tokens tensor-parallel ranks share" if cut > 1 else ""),
+            remedy=f"use seq_length {max(length // unit, 1) * unit}",
+        )
+
+
 def pending_keys_are_told(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """What would change the numbers computed is not left out in silence."""
     for key, value in _pending(args):
@@ -285,9 +300,11 @@ RULES: tuple[Rule, ...] = (
     *DATA_RULES,
     *SAMPLE_RULES,
     *MUP_RULES,
+    ways_go_together,
     parallelism_is_available,
     tensor_ranks_share_heads,
     tensor_ranks_share_tokens,
+    context_ranks_share_tokens,
     pending_keys_are_told,
     *DEEPSPEED_RULES,
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neox_core.parallel import Axis, TensorParallel
+from neox_core.parallel import Axis, SequenceLayout, TensorParallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,10 @@ class HiddenDropout:
         if not rate:
             return None
         batch, tokens, width = like.shape
-        cut = self.tensor.size if self.tensor.cuts_tokens else 1
-        drawn = torch.rand(batch, tokens * cut * self.context.size, width, device=like.device)
-        kept = self.own(drawn) >= rate
+        layout = SequenceLayout.of_part(self.context, tokens * (self.tensor.size if self.tensor.cuts_tokens else 1))
+        drawn = torch.rand(batch, layout.length, width, device=like.device)
+        kept = self.tensor.own_tokens(layout.part(drawn)) >= rate
         return kept.to(like.dtype) / (1 - rate)
-
-    def own(self, whole: Tensor) -> Tensor:
-        """This rank's tokens of [batch, all tokens, ...]."""
-        return self.tensor.own_tokens(whole)
 
 
 def dropped(x: Tensor, factors: Tensor | None) -> Tensor:

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neox_core.config import ModelSettings, SoftPromptOptions
+from neox_core.model.dropout import HiddenDropout, dropped
 from neox_core.model.init import initialiser, tag
 from neox_core.model.positions import Positions
 from neox_core.model.soft_prompt import SoftPrompt
-from neox_core.parallel import Stage, StepRandom, TensorParallel, copied_parameter, cut, evenly, global_shape
+from neox_core.parallel import Axis, Stage, StepRandom, TensorParallel, copied_parameter, cut, evenly, global_shape
 
 
 class Embedding(nn.Module):
@@ -24,6 +25,7 @@ class Embedding(nn.Module):
         factor: of the output.
         positions_factor: of what the positions add.
         tensor: the ranks over which the vocabulary is cut.
+        context: the ranks over which samples are cut.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Embedding(nn.Module):
         factor: float = 1.0,
         positions_factor: float = 1.0,
         tensor: TensorParallel | None = None,
+        context: Axis | None = None,
     ) -> None:
         super().__init__()
+        self.context = context or Axis()
         self.tensor = tensor or TensorParallel()
         self.weight = vocabulary_rows(model, vocabulary, self.tensor)
         self.positions = positions
@@ -54,7 +58,7 @@ class Embedding(nn.Module):
             hidden = hidden + scaled(added, self.positions_factor).to(hidden.dtype)
         if self.dropout and self.training:
             self.random.begin_layer(-1)
-            hidden = functional.dropout(hidden, self.dropout)
+            hidden = dropped(hidden, HiddenDropout(TensorParallel(), self.context).draw(hidden, self.dropout))
         return scaled(hidden, self.factor)
 
     def look_up(self, tokens: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from neox_core.model.recomputation import Recomputation
 from neox_core.model.tables import make
 from neox_core.parallel import (
     Mesh,
+    SequenceLayout,
     Stage,
     StepRandom,
     global_shape,
@@ -85,6 +86,7 @@ class LanguageModel(nn.Module):
             factor=self.mup.embedding,
             positions_factor=self.mup.positions,
             tensor=self.tensor,
+            context=self.mesh.context,
         )
         self.layers = nn.ModuleList()
         for layer in self.stage.layers:
@@ -121,7 +123,7 @@ class LanguageModel(nn.Module):
         """Run the model, which must be whole.
 
         Args:
-            tokens: [batch, seq] int64.
+            tokens: [batch, seq] int64; with context parallelism this rank's, as all other fields.
             positions: [batch or 1, seq]; None counts from 0.
             documents: [batch, seq] document of each token; None for one document.
             caches: from `new_caches`; None while training. A soft prompt is put in by the first call, which has to reach into the
@@ -138,7 +140,8 @@ class LanguageModel(nn.Module):
     ) -> Carry:
         """What goes into the first layer; on the first stage. With `prompted` a soft prompt is put in."""
         if positions is None:
-            positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
+            layout = SequenceLayout.of_part(self.mesh.context, tokens.shape[1])
+            positions = layout.places(device=tokens.device)[None]
         positions = positions + self.prompt_length
         hidden = self.embedding(tokens, positions)
         if prompted and self.embedding.soft_prompt is not None:

@@ -11,6 +11,7 @@ from neox_core.config import (
     DataSettings,
     LoggingSettings,
     ModelSettings,
+    ParallelismSettings,
     Resolved,
     RunnerSettings,
     ScheduleSettings,
@@ -124,6 +125,9 @@ def asked_features(resolved: Resolved) -> dict[str, str]:
         asked["pos_emb"] = POSITION_FEATURES[model.pos_emb.casefold()]
     if model.num_kv_heads not in (None, model.num_attention_heads):
         asked["num_kv_heads"] = Feature.GQA
+    parallelism = resolved[ParallelismSettings]
+    if parallelism.context_parallel_size > 1:
+        asked["context_parallel_size"] = Feature.CP
     for group in resolved.groups:
         for name in sorted(group.model_fields.keys() & resolved.values.keys()):
             key = Key.of(group, name, "")
@@ -132,7 +136,7 @@ def asked_features(resolved: Resolved) -> dict[str, str]:
     return asked
 
 
-ASKED_OF_ALL = frozenset({Feature.VARLEN})
+ASKED_OF_ALL = frozenset({Feature.VARLEN, Feature.CP})
 """Features that every mixer of a model must have: what one of them lets through is seen by all that follow."""
 
 

@@ -18,7 +18,7 @@ from neox_core.config.plain import shown
 from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective, WeighingObjective
 from neox_core.model.soft_prompt import SOFT_PROMPT
-from neox_core.parallel import Fragment, Mesh, global_shape, local_part
+from neox_core.parallel import Fragment, Mesh, SequenceLayout, global_shape, local_part
 from neox_core.plugins import Optimizer, PluginManager
 from neox_core.training.deepspeed_core import Observer
 from neox_core.training.deepspeed_internals import float32_kept, import_deepspeed, make_core
@@ -91,6 +91,7 @@ class Engine:
         self.device = torch.device(resolved.world.device)
         self.accumulation = resolved.batch.accumulation
         self._weigh = weighing(resolved, objective)
+        self._weigh_part = weighing_parts(resolved, objective)
         self.mesh = Mesh.of(resolved.topology, resolved.world.device)
         mark("engine")
         self.model = LanguageModel(resolved, plugins, self.mesh).to(self.device)
@@ -156,13 +157,23 @@ class Engine:
     def _shares(self, batches: Iterator[Batch]) -> Iterable[tuple[Batch, Tensor | float]]:
         """The next micro-batches, each with what its loss counts; 1 is the mean over those of all ranks."""
         if self._weigh is None:
-            return ((self._moved(next(batches)), 1.0) for _ in range(self.accumulation))
+            one_by_one = (self._moved(next(batches)) for _ in range(self.accumulation))
+            return ((batch, self._share(batch)) for batch in one_by_one)
         taken = [self._moved(next(batches)) for _ in range(self.accumulation)]
         weights = torch.stack([self._weigh(batch) for batch in taken]).double()
         total = self.mesh.replicas.sum(weights.sum())
         count = self.accumulation * self.mesh.replicas.size
         shares = torch.where(total > 0, weights * count / total, 0.0).float()
         return zip(taken, shares.unbind(), strict=True)
+
+    def _share(self, batch: Batch) -> Tensor | float:
+        """What this rank's tokens count of a micro-batch that context-parallel ranks share; 1 is the mean over these ranks."""
+        context = self.mesh.context
+        if self._weigh_part is None:
+            return 1.0
+        weight = self._weigh_part(batch).double()
+        total = context.sum(weight.clone())
+        return torch.where(total > 0, weight * context.size / total, 0.0).float()
 
     @torch.no_grad()
     def evaluate(self, batches: Iterator[Batch], count: int) -> dict[str, float]:
@@ -171,8 +182,9 @@ class Engine:
         sums = Averages(self.device)
         with weights_of_use(self._optimizer, self._core.optimized(), self._core.refresh):
             for _ in range(count):
-                _, output = self._deepspeed.module(self._moved(next(batches)))
-                sums.add(output, 1.0 if self._weigh is None else output.weight)
+                batch = self._moved(next(batches))
+                _, output = self._deepspeed.module(batch)
+                sums.add(output, self._share(batch) if self._weigh is None else output.weight)
         return sums.over_ranks()[0]
 
     def fragments(self) -> Iterable[Fragment]:
@@ -232,7 +244,11 @@ class Engine:
             fragment.tensor.copy_(local_part(weights[fragment.name], fragment.spec).reshape(-1)[start:stop])
 
     def _moved(self, batch: Batch) -> Batch:
-        return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        """On the device, with this rank's tokens of what has some for each token."""
+        length = batch["tokens"].shape[1]
+        layout = SequenceLayout(self.mesh.context, length)
+        moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        return {name: layout.part(value) if value.shape[1:2] == (length,) else value for name, value in moved.items()}
 
 
 def weighing(resolved: Resolved, objective: Objective) -> Callable[[Batch], Tensor] | None:
@@ -245,11 +261,31 @@ def weighing(resolved: Resolved, objective: Objective) -> Callable[[Batch], Tens
         return None
     if not isinstance(objective, WeighingObjective):
         raise UserError(
-            f"loss_normalisation: global_tokens needs to know what a batch weighs before the forward pass, and train_impl "
-            f"'{resolved[TrainingSettings].train_impl}' ({type(objective).__name__}) has no method `weight`; "
-            "set loss_normalisation: micro_batch"
+            f"loss_normalisation: global_tokens needs to know what a batch weighs before the forward pass, and "
+            f"{_without_weight(resolved, objective)}; set loss_normalisation: micro_batch"
         )
     return objective.weight
+
+
+def weighing_parts(resolved: Resolved, objective: Objective) -> Callable[[Batch], Tensor] | None:
+    """What weighs the parts of a micro-batch that context-parallel ranks have; None where one rank has all of it.
+
+    Raises:
+        UserError: the objective cannot tell what a part weighs.
+    """
+    ranks = resolved.topology.context
+    if ranks == 1:
+        return None
+    if not isinstance(objective, WeighingObjective):
+        raise UserError(
+            f"context_parallel_size: {ranks} ranks have parts of each sample that must be weighed, and "
+            f"{_without_weight(resolved, objective)}; set context_parallel_size: 1"
+        )
+    return objective.weight
+
+
+def _without_weight(resolved: Resolved, objective: Objective) -> str:
+    return f"train_impl '{resolved[TrainingSettings].train_impl}' ({type(objective).__name__}) has no method `weight`"
 
 
 def configuration(resolved: Resolved) -> dict[str, Any]:

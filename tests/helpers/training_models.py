@@ -99,7 +99,7 @@ class Bench:
         torch.manual_seed(0)
         objective = self.plugins.make("objective", self.resolved.all_values()["train_impl"], self.resolved)
         self.engine = Engine(self.resolved, self.plugins, objective)
-        self.batches = Batches(Samples(), self.resolved, dist.get_rank(), ("labels", "loss_mask"), None)
+        self.batches = Batches(Samples(), self.resolved, self.engine.mesh.data.rank, ("labels", "loss_mask"), None)
         self.steps = 0
 
     def go_to(self, step: int) -> None:

@@ -18,9 +18,7 @@ class ParallelismSettings(Settings, group="parallelism"):
         pending=True,
     )
     model_parallel_size: int = setting(1, "Tensor-parallel ranks", origin="megatron", changes="speed", ge=0)
-    context_parallel_size: int = setting(
-        1, "Ranks over which the tokens of a sample are cut", changes="speed", pending="refused", gt=0
-    )
+    context_parallel_size: int = setting(1, "Ranks over which the tokens of a sample are cut", changes="speed", gt=0)
     sequence_parallel: bool = setting(
         False,
         "Cut the activations between tensor-parallel layers along the sequence",
