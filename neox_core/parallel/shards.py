@@ -59,8 +59,8 @@ class ShardSpec:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the local tensor is the global one."""
-        return self.local_shape == self.global_shape
+        """Whether the local tensor is the global one, in the same order."""
+        return self.local_shape == self.global_shape and all(block.local == block.whole for block in self.blocks)
 
     @property
     def local_size(self) -> int:
