@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neox_core.config.presets import MANIFEST
+from neox_core.config.topology import Topology
 from neox_core.errors import UserError
 from neox_core.files import FileRecord, write_file
 
@@ -25,11 +26,22 @@ class DamagedCheckpoint(UserError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a complete checkpoint consists of. `files` has the names, relative to the checkpoint, of all but itself."""
+    """What a complete checkpoint consists of.
+
+    Args:
+        iteration: steps that the run had taken.
+        topology: of the ranks that wrote it.
+        files: the names, relative to the checkpoint, of all but itself.
+    """
 
     iteration: int
-    world_size: int  # ranks that wrote it
+    topology: Topology
     files: Mapping[str, FileRecord]
+
+    @property
+    def world_size(self) -> int:
+        """Ranks that wrote it."""
+        return self.topology.size
 
     @property
     def size(self) -> int:
@@ -38,7 +50,7 @@ class Manifest:
 
     def write(self, checkpoint: Path) -> None:
         """Write it into the directory `checkpoint`, which makes that complete."""
-        content = {"format": FORMAT_VERSION, **asdict(self)}
+        content = {"format": FORMAT_VERSION, "world_size": self.world_size, **asdict(self)}
         write_file(checkpoint / MANIFEST, json.dumps({**content, "sha256": _digest(content)}, indent=1))
 
     @classmethod
@@ -56,7 +68,9 @@ class Manifest:
                 f"{FORMAT_VERSION}: use the version that saved it."
             )
         files = {name: FileRecord(**record) for name, record in content["files"].items()}
-        return cls(iteration=content["iteration"], world_size=content["world_size"], files=files)
+        # Before there was a topology, ranks differed in their data alone.
+        topology = Topology(**content.get("topology", {"data": content["world_size"]}))
+        return cls(iteration=content["iteration"], topology=topology, files=files)
 
     def missing(self, checkpoint: Path) -> dict[str, str]:
         """The files that are absent from `checkpoint`, or are not as long as they were, each with a clause that says so."""

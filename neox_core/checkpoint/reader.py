@@ -12,11 +12,13 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+from neox_core.checkpoint.copies import Copy
+from neox_core.checkpoint.index import Index
 from neox_core.checkpoint.layout import INDEX, STATE, random_state_name, stream_state_name
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
-from neox_core.checkpoint.pieces import Copy, Index
 from neox_core.checkpoint.search import require_complete
 from neox_core.config.presets import CHECKPOINT_SETTINGS
+from neox_core.config.topology import Topology
 from neox_core.errors import UserError
 from neox_core.parallel.shards import Fragment, Range, ShardSpec
 
@@ -47,6 +49,11 @@ class Reader:
     def world_size(self) -> int:
         """Number of ranks that saved it."""
         return self.manifest.world_size
+
+    @property
+    def topology(self) -> Topology:
+        """How the run was cut over them."""
+        return self.manifest.topology
 
     @cached_property
     def state(self) -> dict[str, Any]:
@@ -93,6 +100,18 @@ class Reader:
         """Where the streams of samples of `rank` are, or None when it had none."""
         return self._own_state(stream_state_name(rank))
 
+    def stream_states(self) -> list[dict[str, Any] | None]:
+        """Where the streams of each data-parallel rank are, or None for one that had none.
+
+        Ranks that differ in other axes alone have the same samples: what the first of them that saved something says holds for all.
+        """
+        states: list[dict[str, Any] | None] = [None] * self.topology.data
+        for rank in range(self.world_size):
+            data = self.topology.place(rank).data
+            if states[data] is None:
+                states[data] = self.stream_state(rank)
+        return states
+
     def _own_state(self, name: str) -> dict[str, Any] | None:
         if name not in self.manifest.files:
             return None
@@ -102,13 +121,13 @@ class Reader:
     def verify(self, spec: ShardSpec, role: str, range: Range) -> None:
         """Raise what `read` with the same arguments would raise."""
         for copy in self._copies(spec, role, range):
-            self._open(copy.shard)
+            self._open(copy.stored.shard)
 
     def read(self, spec: ShardSpec, role: str, range: Range, out: torch.Tensor | None = None) -> torch.Tensor:
-        """Elements `range` of the flat tensor that `spec` describes, however many ranks and cuttings it was saved in.
+        """Elements `range` of the flat local tensor that `spec` describes, however it was cut when it was saved.
 
-        They are copied to `out` (as many elements, any device; converted to its type), or come as a new flat tensor in
-        host memory of the type that was saved. A scalar state is range (0, 1).
+        They are copied to `out` (as many elements, contiguous, any device; converted to its type), or come as a new flat tensor
+        in host memory of the type that was saved. Nothing else is held in memory. A scalar state is range (0, 1).
 
         Raises:
             UserError: the parameter, its role or some of the elements were not saved, or its shape is another.
@@ -118,9 +137,9 @@ class Reader:
         result = torch.empty(range[1] - range[0], dtype=self._index.dtype(spec.name, role)) if out is None else out
         flat = result.detach().view(-1)
         for copy in copies:
-            start, stop = copy.source
-            elements = self._open(copy.shard).get_slice(copy.piece.key)[start:stop]
-            flat[copy.target : copy.target + stop - start].copy_(elements)
+            start, stop = copy.span
+            held = self._open(copy.stored.shard).get_slice(copy.stored.piece.key)[start:stop]  # a view of the file
+            copy.target.of(flat, copy.shape).copy_(held.as_strided(copy.shape, copy.source.strides))
         return result
 
     @cached_property

@@ -52,9 +52,15 @@ def stream_states(batches: Mapping[str, Batches]) -> dict[str, State] | None:
 
 
 def restore_streams(batches: Mapping[str, Batches], reader: Reader, rank: int, world_size: int) -> None:
-    """Let the streams of a data-parallel rank go on from a checkpoint, whatever number of ranks saved it.
+    """Let the streams of a rank go on from a checkpoint, whatever topology saved it.
 
     One that the checkpoint does not know begins anew, as all do where its run had other samples than a server's.
+
+    Args:
+        batches: of this rank, by name.
+        reader: the checkpoint.
+        rank: of the data-parallel ranks; those that differ along other axes have the same samples.
+        world_size: how many of them there are.
     """
     streams = {name: each.stream for name, each in batches.items() if each.stream is not None}
     states = _states(reader, rank, world_size) if streams else {}
@@ -63,7 +69,7 @@ def restore_streams(batches: Mapping[str, Batches], reader: Reader, rank: int, w
 
 
 def _states(reader: Reader, rank: int, world_size: int) -> Mapping[str, State]:
-    if reader.world_size == world_size:
-        return reader.stream_state(rank) or {}
-    saved = [reader.stream_state(old) or {} for old in range(reader.world_size)]
+    saved = [states or {} for states in reader.stream_states()]
+    if len(saved) == world_size:
+        return saved[rank]
     return {name: redistributed([states[name] for states in saved], world_size)[rank] for name in saved[0]}

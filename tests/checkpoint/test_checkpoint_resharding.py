@@ -8,10 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_worlds import ROLES, SIZES, check_iteration, fragments, in_threads, pieces, save_iteration
+from checkpoint_worlds import (
+    ROLES,
+    SIZES,
+    check_iteration,
+    fragments,
+    in_threads,
+    pieces,
+    save_fragments,
+    save_iteration,
+)
 from hypothesis import given, settings, strategies as st
 
-from neox_core.checkpoint import DamagedCheckpoint, Reader, SoloGroup, load_fragments, save
+from neox_core.checkpoint import DamagedCheckpoint, Reader, load_fragments
 from neox_core.errors import UserError
 from neox_core.parallel.shards import Fragment, ShardSpec
 
@@ -19,21 +28,6 @@ SIZE = 30
 SPEC = ShardSpec.complete("layers.0.mlp.weight", (5, 6))
 VALUES = torch.arange(SIZE, dtype=torch.float32)
 cuts = st.lists(st.integers(0, SIZE), max_size=6)
-
-
-def save_pieces(directory, fragments_of_ranks):
-    def work(group):
-        return save(
-            Path(directory),
-            iteration=1,
-            fragments=fragments_of_ranks[group.rank],
-            state={},
-            files={},
-            random_state=None,
-            group=group,
-        )
-
-    return in_threads(len(fragments_of_ranks), work)[0]
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
@@ -62,7 +56,7 @@ def test_any_range_is_read_from_any_cutting(places, ranks, generator, one, other
     generator.shuffle(cut)
     start, stop = sorted((one, other))
     with tempfile.TemporaryDirectory() as directory:
-        reader = Reader(save_pieces(directory, [cut[rank::ranks] for rank in range(ranks)]))
+        reader = Reader(save_fragments(Path(directory), [cut[rank::ranks] for rank in range(ranks)]))
         assert torch.equal(reader.read(SPEC, "weight", (start, stop)), VALUES[start:stop])
 
 
@@ -73,7 +67,7 @@ def test_pieces_that_overlap_or_leave_gaps_give_the_exact_values_or_an_error(ran
     held = {index for start, stop in ordered for index in range(start, stop)}
     with tempfile.TemporaryDirectory() as directory:
         saved = [Fragment(SPEC, "weight", (start, stop), VALUES[start:stop]) for start, stop in ordered]
-        reader = Reader(save_pieces(directory, [saved]))
+        reader = Reader(save_fragments(Path(directory), [saved]))
         for start, stop in [(0, SIZE), *ordered, (min(held, default=0), max(held, default=0))]:
             if held.issuperset(range(start, stop)):
                 assert torch.equal(reader.read(SPEC, "weight", (start, stop)), VALUES[start:stop])
@@ -83,13 +77,15 @@ def test_pieces_that_overlap_or_leave_gaps_give_the_exact_values_or_an_error(ran
 
 
 def test_a_missing_rank_is_named_by_what_it_held(tmp_path):
-    path = save_pieces(tmp_path, [pieces(VALUES, SPEC, "weight", [10, 20])[::2]])
-    with pytest.raises(UserError, match=r"elements 10 to 30 of layers\.0\.mlp\.weight \('weight'\) are missing"):
+    path = save_fragments(tmp_path, [pieces(VALUES, SPEC, "weight", [10, 20])[::2]])
+    with pytest.raises(
+        UserError, match=re.escape("elements [1:2, 4:6], [2:3, 0:6], [3:4, 0:2] of layers.0.mlp.weight")
+    ):
         Reader(path).read(SPEC, "weight", (0, SIZE))
 
 
 def test_a_damaged_shard_costs_only_what_it_holds(tmp_path):
-    path = save_pieces(tmp_path, [[piece] for piece in pieces(VALUES, SPEC, "weight", [10])])
+    path = save_fragments(tmp_path, [[piece] for piece in pieces(VALUES, SPEC, "weight", [10])])
     shard = path / "shards" / "rank-00001.safetensors"
     shard.write_bytes(bytes(shard.stat().st_size))
     reader = Reader(path)
@@ -98,14 +94,6 @@ def test_a_damaged_shard_costs_only_what_it_holds(tmp_path):
         reader.read(SPEC, "weight", (9, 11))
 
 
-def test_blocks_are_kept_for_the_day_they_are_read(tmp_path):
-    path = save(
-        tmp_path,
-        iteration=1,
-        fragments=pieces(VALUES, SPEC, "weight", []),
-        state={},
-        files={},
-        random_state=None,
-        group=SoloGroup(),
-    )
+def test_blocks_are_kept(tmp_path):
+    path = save_fragments(tmp_path, [pieces(VALUES, SPEC, "weight", [])])
     assert '"blocks": [[[[0, 5], [0, 6]], [[0, 5], [0, 6]]]]' in (path / "index.json").read_text()

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from neox_core.checkpoint import Group, Reader, SoloGroup, save
+from neox_core.config import Topology
 from neox_core.parallel.shards import Fragment, ShardSpec
 
 SETTINGS = "num_layers: 2\n"
@@ -140,7 +141,34 @@ def fragments(iteration: int, rank: int = 0, world_size: int = 1) -> list[Fragme
     return mine
 
 
-def save_iteration(directory: Path, iteration: int, group: Group | None = None) -> Path:
+def save_fragments(
+    directory: Path,
+    of_ranks: Sequence[Sequence[Fragment]],
+    topology: Topology | None = None,
+    streams: Mapping[int, dict[str, Any]] | None = None,
+) -> Path:
+    """A checkpoint of what each rank passes; of its streams too, where it has some."""
+
+    def work(group: Group) -> Path:
+        return save(
+            directory,
+            iteration=1,
+            fragments=of_ranks[group.rank],
+            state={},
+            files={},
+            random_state=None,
+            stream_state=None if streams is None else streams.get(group.rank),
+            group=group,
+            topology=topology,
+        )
+
+    path: Path = in_threads(len(of_ranks), work)[0]
+    return path
+
+
+def save_iteration(
+    directory: Path, iteration: int, group: Group | None = None, topology: Topology | None = None
+) -> Path:
     group = group or SoloGroup()
     return save(
         directory,
@@ -151,6 +179,7 @@ def save_iteration(directory: Path, iteration: int, group: Group | None = None) 
         random_state={"iteration": iteration, "rank": group.rank},
         stream_state={"batch": iteration, "rank": group.rank},
         group=group,
+        topology=topology,
     )
 
 
