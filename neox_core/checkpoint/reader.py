@@ -18,7 +18,7 @@ from neox_core.checkpoint.layout import INDEX, STATE, random_state_name, stream_
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.search import require_complete
 from neox_core.config.presets import CHECKPOINT_SETTINGS
-from neox_core.config.topology import Topology
+from neox_core.config.topology import Place, Topology
 from neox_core.errors import UserError
 from neox_core.parallel.shards import Fragment, Range, ShardSpec
 
@@ -95,6 +95,12 @@ class Reader:
     def random_state(self, rank: int) -> dict[str, Any] | None:
         """The state of the random generators of `rank`, or None when none was saved for it."""
         return self._own_state(random_state_name(rank))
+
+    def random_state_at(self, place: Place) -> dict[str, Any] | None:
+        """The same of the rank that was at a place, or None also where there was none."""
+        if any(index >= size for index, size in zip(place, self.topology.shape, strict=True)):
+            return None
+        return self.random_state(self.topology.rank(place))
 
     def stream_state(self, rank: int) -> dict[str, Any] | None:
         """Where the streams of samples of `rank` are, or None when it had none."""

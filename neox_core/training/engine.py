@@ -197,7 +197,7 @@ class Engine:
         return {} if self._core.loss_scale is None else {LOSS_SCALE: self._core.loss_scale.state()}
 
     def load_fragments(self, reader: Reader) -> None:
-        """Take weights and optimizer state from a checkpoint, whatever number of ranks or ZeRO stage wrote it."""
+        """Take weights and optimizer state from a checkpoint, whatever topology or ZeRO stage wrote it."""
         # Before the first step that is applied an optimizer may have no state to save.
         begun = reader.state.get("applied", reader.manifest.iteration) > 0
         wanted = list(self._core.targets() if begun else self._core.weight_targets())
@@ -206,7 +206,7 @@ class Engine:
         own = list(self._core.rank_fragments())
         for fragment in own:
             fragment.tensor.zero_()
-        if reader.world_size == dist.get_world_size():
+        if reader.topology == self.mesh.topology:
             load_fragments(reader, (part for part in own if part.role in reader.roles(part.name)))
         self._core.refresh()
         if self._core.loss_scale is not None:

@@ -94,6 +94,7 @@ class Saver:
             files=self._files,
             random_state=capture(),
             group=self._group,
+            topology=engine.mesh.topology,
             stream_state=stream_state,
         )
         if self._group.rank == 0 and self._settings.keep_last_n_checkpoints is not None:

@@ -187,7 +187,7 @@ def train(
     if handover.prompt_tokens and SOFT_PROMPT not in loaded:
         engine.begin_prompt(handover.prompt_tokens)
     measures = Measures(resolved, [name for name, _ in engine.model.named_parameters()], engine.device)
-    progress = resume(engine, measures, batches, Path(handover.checkpoint), rank) if handover.checkpoint else Progress()
+    progress = resume(engine, measures, batches, Path(handover.checkpoint)) if handover.checkpoint else Progress()
     for name in selected_loggers(resolved, plugins):
         plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
     plugins.register(startup, "start-up times")
@@ -235,15 +235,15 @@ def begin_with(engine: Engine, path: Path, resolved: Resolved, rank: int) -> tup
     return report.loaded
 
 
-def resume(engine: Engine, measures: Measures, batches: Mapping[str, Batches], path: Path, rank: int) -> Progress:
+def resume(engine: Engine, measures: Measures, batches: Mapping[str, Batches], path: Path) -> Progress:
     """Weights, optimizer state, random states, averages of measures, places of streams and counts from a checkpoint."""
-    reader = Reader(path)
+    reader, mesh = Reader(path), engine.mesh
     engine.load_fragments(reader)
     measures.load(reader.state)
-    random_state = reader.random_state(rank)
+    random_state = reader.random_state_at(mesh.topology.place(mesh.rank))
     if random_state is not None:
         restore(random_state)
-    restore_streams(batches, reader, rank, dist.get_world_size())
+    restore_streams(batches, reader, mesh.data.rank, mesh.data.size)
     return Progress.from_dict(reader.state)
 
 

@@ -125,6 +125,7 @@ class Bench:
             files={"settings.yml": ""},
             random_state=None,
             group=TorchGroup(),
+            topology=self.engine.mesh.topology,
         )
 
     @property
