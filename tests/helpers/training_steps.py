@@ -129,6 +129,11 @@ def save_and_go_on(directory: Path, **changes: Any) -> dict[str, Any]:
     return {"path": path, "losses": [step.loss for step in bench.train(3)], "roles": roles}
 
 
+def save_at_the_beginning(directory: Path, **changes: Any) -> Path:
+    """A checkpoint of the first weights."""
+    return Bench(**changes).save(directory)
+
+
 def load_and_go_on(path: Path, **changes: Any) -> dict[str, Any]:
     """An engine that took other steps before, what is loaded into it, and three more steps."""
     bench = Bench(**changes)
