@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from cut_models import mesh_of
+from cut_models import joined, mesh_of
 from neox_attention import ring_blocks
 from random_mixers import mix
 from torch import Tensor, nn
-from training_models import context, plugins
+from training_models import SETTINGS, resolve
 
-from neox_core.config import Topology
-from neox_core.parallel import Mesh, SequenceLayout, generator
+from neox_core.config import ModelSettings, Topology
+from neox_core.model import LayerContext, make
+from neox_core.parallel import (
+    Mesh,
+    SequenceLayout,
+    TensorParallel,
+    generator,
+    local_part,
+    spec_of,
+    sum_partial_gradients,
+)
 
 Found = dict[str, Tensor]
 """By name: what a mixer gives, and gradients."""
 
 
-def context_mesh() -> Mesh:
-    """All ranks share the tokens of each sample."""
-    return mesh_of(Topology(context=dist.get_world_size()))
+def context_mesh(tensor: int = 1) -> Mesh:
+    """Of all ranks, `tensor` share the work on each layer, and the others the tokens of each sample."""
+    return mesh_of(Topology(context=dist.get_world_size() // tensor, tensor=tensor))
 
 
 @contextmanager
@@ -44,17 +53,22 @@ def random(*parts: Any, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def mixer_and_positions(name: str, mesh: Mesh, dtype: torch.dtype, **changes: Any) -> nn.ModuleDict:
-    """With random weights that depend on their names alone."""
-    settings = replace(context(1, attention_config=[[[name], "all"]], **changes), mesh=mesh)
-    made = nn.ModuleDict({"mixer": plugins().make("attention", name, settings), "positions": settings.positions})
-    for parameter_name, parameter in made.named_parameters():
-        parameter.data = 0.4 * random(parameter_name, tuple(parameter.shape))
+    """Those of the third layer, with random weights that depend on their names alone."""
+    resolved, manager = resolve(mesh.topology.tensor, attention_config=[[[name], "all"]], **changes)
+    positions = make("position", resolved[ModelSettings].pos_emb, manager, resolved[ModelSettings])
+    mixer = manager.make("attention", name, LayerContext(2, resolved, positions, manager, mesh))
+    made = nn.ModuleDict({"mixer": mixer, "positions": positions})
+    for full_name, parameter in made.named_parameters():
+        spec = spec_of(full_name, parameter, mesh.tensor)
+        parameter.data = 0.4 * local_part(random(full_name, spec.global_shape), spec)
+    sum_partial_gradients(made, mesh.tensor)
     return made.to(dtype)
 
 
 def results(made: nn.ModuleDict, x: Tensor, gradient: Tensor, positions: Tensor, documents: Tensor | None) -> Found:
     """What is mixed, and the gradients of inputs and weights."""
     x = x.clone().requires_grad_()
+    torch.manual_seed(1)
     mixed = mix(made["mixer"], x, documents, positions=positions)
     mixed.backward(gradient)
     assert x.grad is not None
@@ -62,31 +76,38 @@ def results(made: nn.ModuleDict, x: Tensor, gradient: Tensor, positions: Tensor,
     return {"mixed": mixed.detach(), "x": x.grad, **weights}
 
 
-def largest_differences(
-    name: str,
-    length: int,
-    documents: Tensor | None = None,
-    *,
-    dtype: torch.dtype = torch.float64,
-    wide: bool = False,
-    tile: int = 512,
-    **changes: Any,
-) -> dict[str, float]:
-    """How far what a mixer gives, and gradients, are from those of `global` on one rank, as a share of their size.
+@dataclass(frozen=True)
+class Case:
+    """What is compared.
 
     Args:
         name: of the mixer.
         length: tokens of a sample.
         documents: of the tokens, [batch, length], where there are several.
         dtype: of weights and inputs.
-        wide: whether `global` computes with the same numbers in float32.
         tile: tokens of a tile.
-        changes: settings.
+        tensor: ranks that share the work on a layer.
+        compiled: whether the cut mixer is.
     """
-    mesh = context_mesh()
-    batch = 2 if documents is None else len(documents)
-    given = (random(what, (batch, length, 16), dtype=dtype) for what in ("x", "gradient"))
-    expected, found = _both(name, mesh, tuple(given), documents, dtype=dtype, wide=wide, tile=tile, **changes)
+
+    name: str
+    length: int = 24
+    documents: Tensor | None = None
+    dtype: torch.dtype = torch.float64
+    tile: int = 3
+    tensor: int = 1
+    compiled: bool = False
+
+
+def largest_differences(case: Case, **changes: Any) -> dict[str, float]:
+    """How far what a mixer gives, and gradients, are from those of `global` on one rank, as a share of their size.
+
+    `global` computes with the same numbers in float64.
+    """
+    batch = 2 if case.documents is None else len(case.documents)
+    hidden = changes.get("hidden_size", SETTINGS["hidden_size"])
+    given = [random(what, (batch, case.length, hidden), dtype=case.dtype) for what in ("x", "gradient")]
+    expected, found = whole_row(case, given, **changes), cut_row(case, given, **changes)
     assert expected.keys() == found.keys()
     return {
         what: float((found[what] - value).abs().max() / value.abs().max().clamp(min=1e-30))
@@ -94,18 +115,32 @@ def largest_differences(
     }
 
 
-def _both(
-    name: str, mesh: Mesh, given: tuple[Tensor, ...], documents: Tensor | None, *, dtype, wide, tile, **changes: Any
-) -> tuple[Found, Found]:
-    layout, positions = SequenceLayout(mesh.context, given[0].shape[1]), places(given[0], documents)
-    whole = mixer_and_positions("global", Mesh.solo(), dtype, **changes)
-    other = (whole.float(), [part.float() for part in given]) if wide else (whole, given)
-    expected = results(other[0], *other[1], positions, documents)
-    own = [layout.part(part) for part in (*given, positions)]
-    with tiles_of(tile):
-        cut = mixer_and_positions(name, mesh, dtype, **changes)
-        found = results(cut, *own, None if documents is None else layout.part(documents))
-    return expected, {what: _of_all(what, value, layout) for what, value in found.items()}
+def whole_row(case: Case, given: list[Tensor], **changes: Any) -> Found:
+    """On one rank."""
+    made = mixer_and_positions("global", Mesh.solo(), case.dtype, **changes).double()
+    return results(made, *(part.double() for part in given), places(given[0], case.documents), case.documents)
+
+
+def cut_row(case: Case, given: list[Tensor], **changes: Any) -> Found:
+    """On all ranks."""
+    mesh = context_mesh(case.tensor)
+    layout, settings = SequenceLayout(mesh.context, case.length), {**changes, "model_parallel_size": case.tensor}
+    parallel = TensorParallel(mesh.tensor, bool(changes.get("sequence_parallel")))
+    made = mixer_and_positions(case.name, mesh, case.dtype, **settings)
+    if case.compiled:
+        made["mixer"].compile(backend="aot_eager")
+    rows = [parallel.own_tokens(layout.part(part)) for part in given]
+    documents = None if case.documents is None else layout.part(case.documents)
+    with tiles_of(case.tile):
+        found = results(made, *rows, layout.part(places(given[0], case.documents)), documents)
+    own = dict(made.named_parameters())
+    for what, value in found.items():
+        if what in own:
+            summed = mesh.context.sum(value.clone())
+            found[what] = joined(what, own[what], summed, mesh.tensor) if case.tensor > 1 else summed
+        else:
+            found[what] = layout.join(parallel.all_tokens(value))
+    return found
 
 
 def places(x: Tensor, documents: Tensor | None) -> Tensor:
@@ -116,10 +151,3 @@ def places(x: Tensor, documents: Tensor | None) -> Tensor:
     begins = torch.ones_like(documents, dtype=torch.bool)
     begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
     return counts - torch.where(begins, counts, 0).cummax(1).values
-
-
-def _of_all(what: str, value: Tensor, layout: SequenceLayout) -> Tensor:
-    """Of tokens those of all ranks; of weights the sum of the gradients."""
-    if what in ("mixed", "x"):
-        return layout.join(value)
-    return layout.axis.sum(value.clone())

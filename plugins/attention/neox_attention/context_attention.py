@@ -54,8 +54,7 @@ class ContextAttention(SoftmaxAttention):
             return super().attend(query, key, value, sight, softmax)
         part = RowPart(SequenceLayout.of_part(self.axis, query.shape[2]), sight, softmax)
         # Not in a graph, which could not hold communication; what comes before and after it is compiled.
-        apart = torch.compiler.disable(self.attend_together)  # type: ignore[no-untyped-call]
-        mixed: Tensor = apart(query, key, value, part)
+        mixed: Tensor = torch.compiler.disable(self.attend_together)(query, key, value, part)  # type: ignore[no-untyped-call]
         return mixed
 
     def attend_together(self, query: Tensor, key: Tensor, value: Tensor, part: RowPart) -> Tensor:

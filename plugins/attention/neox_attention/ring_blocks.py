@@ -1,8 +1,8 @@
 """Attention of some tokens of a row to others: what each block of them adds to a softmax over all, and its gradients.
 
-A block is a run of queries with a run of keys. Its softmax is over its own keys alone, and comes with the logarithm of the sum of
-exponentials (lse), by which blocks are joined to the softmax over all keys (Milakov and Gimelshein, "Online normalizer calculation
-for softmax", 2018). All of this is in float32 at least.
+A block is a run of queries with a run of keys. What it mixes is joined to what other blocks do by the largest scores and the sums of
+exponentials of their differences from those (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018). All of this
+is in float32 at least.
 """
 
 from __future__ import annotations
@@ -121,29 +121,33 @@ class Mixed(NamedTuple):
     """A softmax over keys, for some queries, to which blocks are added in place.
 
     Args:
-        out: what is mixed so far, [batch, heads, queries, head_dim] in float32 at least.
-        lse: over the keys so far, [batch, heads, queries].
+        out: sums of values by their exponentials, [batch, heads, queries, head_dim] in float32 at least.
+        most: the largest scores so far, [batch, heads, queries].
+        sum: of the exponentials of scores less the largest, of the same shape.
     """
 
     out: Tensor
-    lse: Tensor
+    most: Tensor
+    sum: Tensor
 
     @classmethod
     def of_no_keys(cls, query: Tensor) -> Mixed:
         """Before the first block."""
         out = torch.zeros_like(query, dtype=torch.promote_types(query.dtype, torch.float32))
-        return cls(out, out.new_full(query.shape[:-1], float("-inf")))
+        rows = query.shape[:-1]
+        return cls(out, out.new_full(rows, float("-inf")), out.new_zeros(rows))
 
     def rows(self, rows: slice) -> Mixed:
         """That of some of the queries."""
         return Mixed(*(part[:, :, rows] for part in self))
 
-    def add(self, out: Tensor, lse: Tensor) -> None:
+    def add(self, block: Mixed) -> None:
         """What a block mixes."""
-        joined = torch.logaddexp(self.lse, lse)
-        kept, added = (torch.exp(part - joined)[..., None] for part in (self.lse, lse))
-        self.out.mul_(kept).add_(out * added)
-        self.lse.copy_(joined)
+        most = torch.maximum(self.most, block.most)
+        kept, added = (torch.exp(part - most) for part in (self.most, block.most))
+        self.out.mul_(kept[..., None]).add_(block.out * added[..., None])
+        self.sum.mul_(kept).add_(block.sum * added)
+        self.most.copy_(most)
 
 
 class Queries(NamedTuple):
@@ -152,13 +156,15 @@ class Queries(NamedTuple):
     Args:
         query: [batch, heads, queries, head_dim].
         gradient: of what they mixed, of the same shape.
-        lse: over all keys, [batch, heads, queries].
-        products: of what they mixed and its gradient, of the same shape as `lse`.
+        most: their largest scores, [batch, heads, queries].
+        sum: of the exponentials of scores less the largest, of the same shape.
+        products: of what they mixed and its gradient, of the same shape.
     """
 
     query: Tensor
     gradient: Tensor
-    lse: Tensor
+    most: Tensor
+    sum: Tensor
     products: Tensor
 
     def rows(self, rows: slice) -> Queries:
@@ -192,9 +198,10 @@ def mix(mixed: Mixed, query: Tensor, pair: Tensor, block: Block, sight: RowSight
         rows, others = tile.within(block)
         own, key, value = (part.to(mixed.out.dtype) for part in (query[:, :, rows], *pair[..., others, :]))
         scores = sight.scores(own, key, tile)
-        lse = scores.logsumexp(-1)
-        weights = scores.sub_(lse[..., None]).exp_()
-        mixed.rows(rows).add(_unfolded(_folded(weights, value) @ value, weights), lse)
+        most = scores.amax(-1)
+        weights = scores.sub_(most[..., None]).exp_()
+        out = _unfolded(_folded(weights, value) @ value, weights)
+        mixed.rows(rows).add(Mixed(out, most, weights.sum(-1)))
 
 
 def unmix(into: Gradients, queries: Queries, pair: Tensor, block: Block, sight: RowSight) -> None:
@@ -214,7 +221,7 @@ def unmix(into: Gradients, queries: Queries, pair: Tensor, block: Block, sight: 
 
 def _unmix(into: Gradients, queries: Queries, pair: Tensor, tile: Block, sight: RowSight) -> None:
     query, gradient, key, value = (part.to(into.query.dtype) for part in (*queries[:2], *pair))
-    weights = sight.scores(query, key, tile).sub_(queries.lse[..., None]).exp_()
+    weights = sight.scores(query, key, tile).sub_(queries.most[..., None]).exp_().div_(queries.sum[..., None])
     gradient = _folded(gradient, value)
     into.pair[1].add_(_folded(weights, value).mT @ gradient)
     of_scores = _unfolded(gradient @ value.mT, weights).sub_(queries.products[..., None]).mul_(weights)

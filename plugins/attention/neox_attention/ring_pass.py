@@ -64,22 +64,22 @@ class _Ring(torch.autograd.Function):
         for held, blocks in _around(pair, layout):
             for rows, others, block in blocks:
                 mix(mixed.rows(rows), query[:, :, rows], held[..., others, :], block, sight)
-        out = mixed.out.to(query.dtype)
-        ctx.save_for_backward(query, pair, biases, out, mixed.lse)
+        out = (mixed.out / mixed.sum[..., None]).to(query.dtype)
+        ctx.save_for_backward(query, pair, biases, out, mixed.most, mixed.sum)
         ctx.row = row
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None]:
-        query, pair, biases, out, lse = ctx.saved_tensors
+        query, pair, biases, out, most, total = ctx.saved_tensors
         layout, sight = ctx.row
-        queries = Queries(query, gradient, lse, (gradient.to(lse.dtype) * out).sum(-1))
-        of_query = torch.zeros_like(query, dtype=lse.dtype)
+        queries = Queries(query, gradient, most, total, (gradient.to(most.dtype) * out).sum(-1))
+        of_query = torch.zeros_like(query, dtype=most.dtype)
         of_biases = torch.zeros_like(biases) if ctx.needs_input_grad[2] else None
         own, following = None, None
         for held, blocks in _around(pair, layout):
-            into = Gradients(of_query, torch.zeros_like(held, dtype=lse.dtype), of_biases)
+            into = Gradients(of_query, torch.zeros_like(held, dtype=most.dtype), of_biases)
             for rows, others, block in blocks:
                 unmix(into.part(rows, others), queries.rows(rows), held[..., others, :], block, sight)
             if own is None:
