@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from context_ranks import Case, largest_differences
+from context_ranks import Case, bytes_sent, largest_differences, largest_tensor, mixer_and_positions
 from hypothesis import given, settings, strategies as st
 from mup_models import base_shapes
+from neox_attention.ring_pass import ring_traffic
+from neox_attention.ulysses import repeats, ulysses_traffic
+from random_mixers import mix
+
+from neox_core.config import Topology
+from neox_core.errors import UserError
+from neox_core.parallel import Mesh
 
 MIXERS = ["ring", "ulysses"]
 ROW = torch.tensor([[0] * 5 + [1] * 7 + [2] * 12, [0] * 13 + [1] * 1 + [2] * 10])
@@ -105,3 +112,42 @@ def test_the_same_weights_are_dropped(workers):
         largest_differences, Case("ulysses"), attention_dropout=0.5, attention_implementation="eager"
     )[0]
     assert max(found.values()) < 1e-12, found
+
+
+def test_a_ring_never_has_the_scores_of_a_row(workers):
+    found = workers(2).run(largest_tensor, Case("ring", 512, tile=16), pos_emb="alibi", sliding_window_width=300)
+    assert max(found) < 512 * 512 / 8
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_a_ring_sends_what_the_formula_says(workers, ranks, dtype):
+    keys = 2 * 2 * 8 * 4  # batch, kv heads, tokens of a rank, width
+    found = workers(ranks).run(bytes_sent, Case("ring", 8 * ranks, dtype=dtype), num_kv_heads=2)
+    assert found == [list(ring_traffic(ranks, keys, dtype.itemsize))] * ranks
+
+
+@pytest.mark.parametrize(("kv_heads", "sent"), [(4, 4), (2, 2), (1, 2)])
+def test_ulysses_sends_what_the_formula_says(workers, kv_heads, sent):
+    assert kv_heads * repeats(kv_heads, 2) == sent
+    found = workers(2).run(bytes_sent, Case("ulysses", 16), num_kv_heads=kv_heads)
+    assert found == [[ulysses_traffic(2, 2 * 4 * 8 * 4, 2 * sent * 8 * 4, 8)] * 2] * 2
+
+
+def test_tokens_cannot_be_generated_one_by_one_on_several_ranks():
+    mesh = Mesh.without_groups(Topology(context=2), 0)
+    mixer = mixer_and_positions("ring", mesh, torch.float32)["mixer"]
+    with pytest.raises(UserError, match="context_parallel_size: 2 cuts samples"):
+        mixer.new_cache(1, 8)
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_shapes_are_known_without_ranks(name):
+    mesh = Mesh.without_groups(Topology(context=4), 1)
+    made = mixer_and_positions(name, mesh, torch.float32, pos_emb="rpe").to("meta")
+    with torch.device("meta"):
+        x = torch.zeros(2, 16, 16).requires_grad_()
+        mixed = mix(made["mixer"], x)
+        mixed.sum().backward()
+    assert mixed.shape == x.shape
+    assert x.grad is not None

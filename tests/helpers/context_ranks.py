@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.distributed as dist
@@ -13,6 +14,7 @@ from cut_models import joined, mesh_of
 from neox_attention import ring_blocks
 from random_mixers import mix
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from training_models import SETTINGS, resolve
 
 from neox_core.config import ModelSettings, Topology
@@ -151,3 +153,46 @@ def places(x: Tensor, documents: Tensor | None) -> Tensor:
     begins = torch.ones_like(documents, dtype=torch.bool)
     begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
     return counts - torch.where(begins, counts, 0).cummax(1).values
+
+
+class Largest(TorchDispatchMode):
+    """The number of elements of the largest tensor that is made."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, (tuple, list)) else (made,):
+            if isinstance(tensor, Tensor):
+                self.elements = max(self.elements, tensor.numel())
+        return made
+
+
+def largest_tensor(case: Case, **changes: Any) -> int:
+    """Elements of the largest tensor that is made for a cut row, forwards and backwards."""
+    given = [random(what, (1, case.length, 16)) for what in ("x", "gradient")]
+    with Largest() as largest:
+        cut_row(case, given, **changes)
+    return largest.elements
+
+
+def bytes_sent(case: Case, **changes: Any) -> list[int]:
+    """By this rank for a cut row: forwards, and backwards."""
+    mesh, sent = context_mesh(), [0]
+    shift, exchange = dist.batch_isend_irecv, dist.all_to_all_single
+
+    def counted_shift(operations):
+        sent[-1] += sum(each.tensor.nbytes for each in operations if each.op is dist.isend)
+        return shift(operations)
+
+    def counted_exchange(received, given, group):
+        sent[-1] += given.nbytes * (mesh.context.size - 1) // mesh.context.size
+        return exchange(received, given, group=group)
+
+    made = mixer_and_positions(case.name, mesh, case.dtype, **changes)
+    x = random("x", (2, case.length // mesh.context.size, 16), dtype=case.dtype).requires_grad_()
+    with patch.multiple(dist, batch_isend_irecv=counted_shift, all_to_all_single=counted_exchange):
+        mixed = mix(made["mixer"], x)
+        sent.append(0)
+        mixed.sum().backward()
+    return sent
