@@ -30,8 +30,8 @@ SOFTMAX_FEATURES = frozenset(
     }
 )
 """What all softmax attention does."""
-CONTEXT_FEATURES = SOFTMAX_FEATURES | {Feature.CP}
-"""What it does where the tokens of a sample are cut over ranks."""
+CONTEXT_FEATURES = SOFTMAX_FEATURES | {Feature.CP, Feature.SP, Feature.TP}
+"""What those do that share the tokens of a sample."""
 BLOCK_FEATURES = frozenset({Feature.COMPILE, Feature.DETERMINISTIC, Feature.KV_CACHE, Feature.VARLEN})
 """What all mixers do that take the place of a block."""
 
@@ -45,6 +45,7 @@ SPARSE = {
 """Block-sparse attention: summary and factory of each layout."""
 
 RULES = (
+    "neox_attention.context_rules:problems",
     "neox_attention.gmlp_rules:problems",
     "neox_attention.mamba_rules:problems",
     "neox_attention.softmax_rules:problems",
@@ -75,7 +76,7 @@ def neox_components() -> Iterable[Component]:
         summary="full causal attention with the tokens of a sample over several ranks: keys and values travel around them",
         factory="neox_attention.ring:RingAttention",
         settings=SOFTMAX_SETTINGS,
-        supports=CONTEXT_FEATURES - {Feature.DROPOUT},
+        supports=CONTEXT_FEATURES,
     )
     yield Attention(
         name="ulysses",
