@@ -22,7 +22,7 @@ from neox_core.errors import Notice, Problem
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
 
-ZERO_STAGES = (0, 1)
+ZERO_STAGES = (0, 1, 2, 3)
 """Those that this version has."""
 
 
@@ -43,9 +43,6 @@ def zero_has_a_stage(args: NeoXArgs, world: World) -> Iterator[Problem]:
         missing = "has no stage" if stage is None else f"stage {stage!r} is not one of the whole numbers 0, 1, 2, 3"
         remedy = "add a stage, such as stage: 1" if stage is None else "write one of them, without quotes"
         yield Problem(keys=keys, message=missing, remedy=remedy, path="stage")
-    elif stage not in ZERO_STAGES:
-        message = f"stage {stage}: this version has stages 0 and 1"
-        yield Problem(keys=keys, message=message, remedy="set stage: 1", limitation=True, path="stage")
 
 
 def dictionaries_hold_options(args: NeoXArgs, world: World) -> Iterator[Problem]:

@@ -20,7 +20,7 @@ CHUNK_BYTES = 256 * 2**20
 """Logits beyond this size are made in pieces, and made again in the backward pass instead of being kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: ZeRO 3 looks for parameters in the `vars` of what modules give
 class HeadOutput:
     """The model's output, of which only what is asked for is computed.
 
@@ -106,14 +106,19 @@ class Head(nn.Module):
         super().__init__()
         self.factor, self.tensor = factor, tensor or TensorParallel()
         self.weight: nn.Parameter | None = None
+        self.is_tied = kind != "reward" and not model.no_weight_tying
         if kind == "reward":
             self.weight = vocabulary_rows(model, 1, TensorParallel())
-        elif model.no_weight_tying:
+        elif not self.is_tied:
             self.weight = vocabulary_rows(model, vocabulary, self.tensor)
 
-    def forward(self, hidden: Tensor, aux: Tensor, tied_weight: Tensor | None = None) -> HeadOutput:
-        """[batch, seq, hidden] -> the output."""
+    def forward(self, hidden: Tensor, tied_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """[batch, seq, hidden] -> the same times the factor, and the weight: what a `HeadOutput` computes with.
+
+        ZeRO 3 has a module's weights in memory while the module computes: a view of the weight keeps them there, and as one of the
+        tensors that this module gives it has them gathered again for the backward pass.
+        """
         weight = self.weight if self.weight is not None else tied_weight
         if weight is None:
             raise ValueError("a head with tied weights must be called with the embedding's")
-        return HeadOutput(scaled(hidden, self.factor), weight, aux, self.training, self.tensor)
+        return scaled(hidden, self.factor), weight.view_as(weight)

@@ -164,8 +164,9 @@ class LanguageModel(nn.Module):
         if prompted and self.embedding.soft_prompt is not None:
             without = self.embedding.soft_prompt.remove(self.tensor.all_tokens(hidden), documents)
             hidden = self.tensor.own_tokens(without)
-        output: HeadOutput = self.head(hidden, aux, self.embedding.weight)
-        return output
+        # Looked at only where it is used: ZeRO 3 gathers a weight that is.
+        hidden, weight = self.head(hidden, self.embedding.weight if self.head.is_tied else None)
+        return HeadOutput(hidden, weight, aux, self.training, self.tensor)
 
     def _recomputed(self, carry: Carry) -> Carry:
         """All layers, which are computed again in the backward pass: with the random numbers of this place, wherever the engine is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
@@ -60,6 +61,9 @@ class EngineCore(Protocol):
 
     def optimized(self) -> Iterable[Tensor]:
         """What the optimizer moves: the parameters, or what stands for them."""
+
+    def gathered(self, *parameters: nn.Parameter) -> AbstractContextManager[None]:
+        """While it lasts, these are there as the model has them, to be read; every rank with the same weights has to enter it."""
 
 
 def held_on(mesh: Mesh, parameters: Parameters) -> list[Held]:

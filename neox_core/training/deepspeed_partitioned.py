@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neox_core.parallel import Fragment, Mesh, Range
 from neox_core.training.deepspeed_core import Observer, Parameters, held_on, take_step
@@ -120,6 +121,10 @@ class PartitionedCore:
         """The flat partitions."""
         partitions: list[Tensor] = self._zero.single_partition_of_fp32_groups
         return partitions
+
+    def gathered(self, *parameters: nn.Parameter) -> AbstractContextManager[None]:
+        """They are whole anyway."""
+        return nullcontext()
 
     def _pieces(self) -> Iterator[tuple[Held, Fragment, Any]]:
         """Each parameter that this rank's partitions have a part of, the float32 part, and where DeepSpeed has it."""

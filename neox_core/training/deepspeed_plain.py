@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -104,6 +105,10 @@ class PlainCore:
     def optimized(self) -> Iterable[nn.Parameter]:
         """The parameters."""
         return (held.parameter for held in self.held)
+
+    def gathered(self, *parameters: nn.Parameter) -> AbstractContextManager[None]:
+        """They are whole anyway."""
+        return nullcontext()
 
     def _state(self, held: Held) -> Iterator[Fragment]:
         for role, value in self._engine.optimizer.state.get(held.parameter, {}).items():

@@ -18,7 +18,7 @@ from neox_core.config.plain import shown
 from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective, WeighingObjective
 from neox_core.model.soft_prompt import SOFT_PROMPT
-from neox_core.parallel import Fragment, Mesh, SequenceLayout, global_shape, local_part
+from neox_core.parallel import Fragment, Mesh, SequenceLayout, local_part
 from neox_core.plugins import Optimizer, PluginManager
 from neox_core.training.deepspeed_core import Observer
 from neox_core.training.deepspeed_internals import float32_kept, import_deepspeed, make_core
@@ -214,17 +214,21 @@ class Engine:
 
     def update_from_checkpoint(self, reader: Reader, skip: Iterable[str]) -> WeightsReport:
         """Take weights alone from a checkpoint, of a model that may be another in part; see `update_from_checkpoint`."""
-        return update_from_checkpoint(self._core.weight_targets(), reader, skip)
+        report = update_from_checkpoint(self._core.weight_targets(), reader, skip)
+        self._core.refresh()
+        return report
 
     @torch.no_grad()
     def begin_prompt(self, tokens: Sequence[int]) -> None:
         """Let the soft prompt begin with the embeddings of tokens, repeated or cut to its length."""
         repeated = itertools.islice(itertools.cycle(tokens), self.model.prompt_length)
-        rows = self.model.embedding.look_up(torch.tensor(list(repeated), device=self.device)).reshape(-1)
+        with self._core.gathered(self.model.embedding.weight):
+            rows = self.model.embedding.look_up(torch.tensor(list(repeated), device=self.device)).reshape(-1)
         for fragment in self._core.weight_targets():
             if fragment.name == SOFT_PROMPT:
                 start, stop = fragment.range
                 fragment.tensor.copy_(rows[start:stop])
+        self._core.refresh()
 
     @torch.no_grad()
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
@@ -233,15 +237,16 @@ class Engine:
         Raises:
             UserError: one of the model's weights is not there, or has another shape.
         """
-        for name, parameter in self.model.named_parameters():
-            if name not in weights:
-                raise UserError(f"the model's weight '{name}' is not among those to load")
-            if tuple(weights[name].shape) != global_shape(parameter):
-                shapes = f"{tuple(weights[name].shape)}, in this model {global_shape(parameter)}"
-                raise UserError(f"the weight '{name}' to load has the shape {shapes}")
+        for held in self._core.held:
+            if held.name not in weights:
+                raise UserError(f"the model's weight '{held.name}' is not among those to load")
+            if weights[held.name].shape != held.spec.global_shape:
+                shapes = f"{tuple(weights[held.name].shape)}, in this model {held.spec.global_shape}"
+                raise UserError(f"the weight '{held.name}' to load has the shape {shapes}")
         for fragment in self._core.weight_targets():
             start, stop = fragment.range
             fragment.tensor.copy_(local_part(weights[fragment.name], fragment.spec).reshape(-1)[start:stop])
+        self._core.refresh()
 
     def _moved(self, batch: Batch) -> Batch:
         """On the device, with this rank's tokens of what has some for each token."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -32,14 +33,16 @@ def global_norm(parts: Sequence[Tensor], device: torch.device, copies: int = 1) 
 
 def within(tensors: Sequence[Tensor], runs: Sequence[Range]) -> Iterator[Tensor]:
     """Of tensors that follow each other in a flat one, the parts that lie in runs of its elements; the runs ascend."""
-    start = 0
+    start, ahead = 0, deque(runs)
     for tensor in tensors:
         stop = start + tensor.numel()
-        for first, last in runs:
-            if first <= start and stop <= last:
-                yield tensor
-            elif max(first, start) < min(last, stop):
-                yield tensor.flatten()[max(first, start) - start : min(last, stop) - start]
+        while ahead and ahead[0][0] < stop:
+            first, last = max(ahead[0][0], start), min(ahead[0][1], stop)
+            if first < last:
+                yield tensor if (first, last) == (start, stop) else tensor.flatten()[first - start : last - start]
+            if ahead[0][1] > stop:
+                break
+            ahead.popleft()
         start = stop
 
 

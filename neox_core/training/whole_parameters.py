@@ -71,13 +71,20 @@ class WholeParameters(torch.optim.Optimizer):
         self._groups: list[Group] = []
         self._ranks = Axis()
 
-    def bind(self, partitions: Sequence[Tensor], parts: Sequence[Sequence[Part]], ranks: Axis) -> None:
+    def bind(
+        self,
+        partitions: Sequence[Tensor],
+        parts: Sequence[Sequence[Part]],
+        ranks: Axis,
+        groups: Sequence[int] | None = None,
+    ) -> None:
         """Say where parameters lie. Every rank has to call it at once.
 
         Args:
-            partitions: of this rank, in the order of the groups, in float32.
-            parts: of this rank, by group.
+            partitions: of this rank, in float32.
+            parts: of this rank, by partition.
             ranks: those over which parameters are cut.
+            groups: of which of the optimizer's groups each partition is; None: one of each, in order.
         """
         self._ranks = ranks
         everyone: list[Any] = [[list(of_group) for of_group in parts]] * ranks.size
@@ -90,7 +97,8 @@ class WholeParameters(torch.optim.Optimizer):
                 if whole.owner == ranks.rank:
                     whole.parameter = _parameter(whole, partition)
             own = [(whole.name, whole.parameter) for whole in wholes if whole.parameter is not None]
-            options = {**self._inner.param_groups[index], "params": [p for _, p in own], "names": [n for n, _ in own]}
+            of_group = self._inner.param_groups[index if groups is None else groups[index]]
+            options = {**of_group, "params": [p for _, p in own], "names": [n for n, _ in own]}
             self._groups.append(Group(partition, wholes, options))
         self._inner.state.clear()
 
@@ -98,7 +106,9 @@ class WholeParameters(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Step the groups that `param_groups` lists, which may be some of them only."""
         for given in self.param_groups:
-            group = next(group for group in self._groups if group.partition is given["params"][0])
+            group = next((g for g in self._groups if any(g.partition is one for one in given["params"])), None)
+            if group is None:
+                continue
             group.options |= {key: value for key, value in given.items() if key not in ("params", "names")}
             if group.partition.grad is None:
                 continue
