@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from neox_core.parallel import Axis, cut_of, evenly
+from neox_core.parallel import Axis, evenly
 
 BLOCK_BYTES = {"cpu": 2**20}
 """Logits that are widened and worked on at a time: on CPUs as many as stay in a core's cache, elsewhere 256 MiB."""
@@ -32,10 +32,9 @@ class Vocabulary:
     axis: Axis = field(default_factory=Axis)
 
     @classmethod
-    def of(cls, weight: Tensor, axis: Axis) -> Vocabulary:
-        """That of the logits which a weight, [this rank's part of the vocabulary, hidden], gives."""
-        said = cut_of(weight)
-        return cls(len(weight)) if said is None else cls(said.size, said.pieces[0].start, axis)
+    def over(cls, axis: Axis, size: int) -> Vocabulary:
+        """This rank's, where ranks have an even share each."""
+        return cls(size, evenly(size, axis)[0].start, axis)
 
     def sizes(self) -> list[int]:
         """How many logits each rank has."""

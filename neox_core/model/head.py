@@ -30,6 +30,7 @@ class HeadOutput:
         aux: sum of the auxiliary losses of all layers, a scalar.
         training: whether the model is trained, rather than evaluated: what only regularises is left out of losses otherwise.
         tensor: the ranks over which the vocabulary is cut.
+        vocabulary: which logits this rank computes; None for all.
     """
 
     hidden: Tensor
@@ -37,16 +38,12 @@ class HeadOutput:
     aux: Tensor
     training: bool = False
     tensor: TensorParallel = field(default_factory=TensorParallel)
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Which logits this rank computes."""
-        return Vocabulary.of(self.weight, self.tensor.axis)
+    vocabulary: Vocabulary | None = None
 
     def logits(self) -> Tensor:
         """[batch, seq, padded vocabulary], on every rank."""
         own = functional.linear(self.tensor.enter(self.hidden), self.weight)
-        return self.tensor.join(own, -1, self.vocabulary.sizes())
+        return own if self.vocabulary is None else self.tensor.join(own, -1, self.vocabulary.sizes())
 
     def scores(self) -> Tensor:
         """Of a reward model, in float32: how good each sequence is up to each token, [batch, seq]."""
@@ -81,7 +78,7 @@ class HeadOutput:
 
 
 def _losses(
-    rows: Tensor, weight: Tensor, targets: Tensor, options: tuple[float, float, torch.dtype, Vocabulary]
+    rows: Tensor, weight: Tensor, targets: Tensor, options: tuple[float, float, torch.dtype, Vocabulary | None]
 ) -> Tensor:
     """Those of hidden states [tokens, hidden]: [tokens]."""
     smoothing, z_loss, dtype, vocabulary = options
@@ -106,6 +103,7 @@ class Head(nn.Module):
         super().__init__()
         self.factor, self.tensor = factor, tensor or TensorParallel()
         self.weight: nn.Parameter | None = None
+        self.vocabulary = Vocabulary.over(self.tensor.axis, vocabulary) if kind == "logits" else None
         self.is_tied = kind != "reward" and not model.no_weight_tying
         if kind == "reward":
             self.weight = vocabulary_rows(model, 1, TensorParallel())

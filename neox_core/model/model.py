@@ -166,7 +166,7 @@ class LanguageModel(nn.Module):
             hidden = self.tensor.own_tokens(without)
         # Looked at only where it is used: ZeRO 3 gathers a weight that is.
         hidden, weight = self.head(hidden, self.embedding.weight if self.head.is_tied else None)
-        return HeadOutput(hidden, weight, aux, self.training, self.tensor)
+        return HeadOutput(hidden, weight, aux, self.training, self.tensor, self.head.vocabulary)
 
     def _recomputed(self, carry: Carry) -> Carry:
         """All layers, which are computed again in the backward pass: with the random numbers of this place, wherever the engine is."""
