@@ -18,8 +18,10 @@ from neox_core.config.plain import shown
 from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective, WeighingObjective
 from neox_core.model.soft_prompt import SOFT_PROMPT
+from neox_core.model.stages import stage_of
 from neox_core.parallel import Fragment, Mesh, SequenceLayout, local_part
 from neox_core.plugins import Optimizer, PluginManager
+from neox_core.training.averages import Averages, MetricNames
 from neox_core.training.deepspeed_core import Observer
 from neox_core.training.deepspeed_internals import float32_kept, import_deepspeed, make_core
 from neox_core.training.deepspeed_mpu import ModelParallelUnit
@@ -27,6 +29,8 @@ from neox_core.training.initial_weights import WeightsReport, update_from_checkp
 from neox_core.training.loss_scale import LOSS_SCALE
 from neox_core.training.optimizer_resuming import check_same_state
 from neox_core.training.parameter_groups import groups_of
+from neox_core.training.passes import Passes, PlainPasses
+from neox_core.training.pipeline import PipelinePasses, StageModule, unused_parameter
 from neox_core.training.weights_of_use import moves_others, weights_of_use
 from neox_core.training.whole_parameters import WholeParameters
 
@@ -94,24 +98,33 @@ class Engine:
         self._weigh_part = weighing_parts(resolved, objective)
         self.mesh = Mesh.of(resolved.topology, resolved.world.device)
         mark("engine")
-        self.model = LanguageModel(resolved, plugins, self.mesh).to(self.device)
+        self.model = LanguageModel(resolved, plugins, self.mesh, stage_of(resolved, plugins, self.mesh)).to(self.device)
         mark("model")
         parameters = dict(self.model.named_parameters())
-        self._optimizer = make_optimizer(resolved, plugins, groups_of(self.model, resolved, plugins))
-        module = TrainingModule(self.model, objective)
+        module = TrainingModule(self.model, objective) if self.model.is_whole else StageModule(self.model, objective)
+        groups = groups_of(self.model, resolved, plugins) or unused_parameter(module)
+        self._optimizer = make_optimizer(resolved, plugins, groups)
         try:
             with float32_kept(deepspeed):
-                self._deepspeed, *_ = deepspeed.initialize(
-                    model=module,
-                    optimizer=self._optimizer,
-                    config=configuration(resolved),
-                    mpu=ModelParallelUnit(self.mesh),
-                )
+                self._deepspeed = self._started(deepspeed, module, configuration(resolved))
         except ValidationError as error:
             raise UserError(refusal(error, resolved.deepspeed)) from error
         clipping = resolved[OptimizerSettings].gradient_clipping
         self._core = make_core(self._deepspeed, parameters, clipping, self.mesh)
+        self._passes: Passes = PlainPasses(self._deepspeed, self.accumulation)
+        if not self.model.is_whole:
+            self._passes = PipelinePasses(self._deepspeed, self.mesh.pipe)
+        self._names = {kind: MetricNames(self.mesh.pipe, self.device) for kind in ("training", "evaluation")}
         mark("engine")
+
+    def _started(self, deepspeed: Any, module: nn.Module, config: dict[str, Any]) -> Any:
+        """DeepSpeed's engine."""
+        if self.model.is_whole:
+            mpu = ModelParallelUnit(self.mesh)
+            return deepspeed.initialize(model=module, optimizer=self._optimizer, config=config, mpu=mpu)[0]
+        from neox_core.training.deepspeed_pipeline import StageEngine
+
+        return StageEngine(self.mesh, module, self._optimizer, config)
 
     def train_step(
         self,
@@ -134,19 +147,15 @@ class Engine:
         self._deepspeed.train()
         for group in self._deepspeed.optimizer.param_groups:
             group["lr"] = learning_rate * group.get("lr_scale", 1.0)
-        sums = Averages(self.device)
-        norm, applied = 0.0, True
-        for micro_batch, (batch, share) in enumerate(self._shares(batches)):
+        sums = Averages(self.device, self._names["training"])
+
+        def begin(micro_batch: int) -> None:
             # Counted in the order of the samples, so that they meet the same dropout whatever the number of ranks.
             self.model.random.step = step
             self.model.random.micro_batch = micro_batch * self.mesh.data.size + self.mesh.data.rank
-            loss, output = self._deepspeed(batch, share)
-            self._deepspeed.backward(loss)
-            sums.add(output, share)
-            if micro_batch == self.accumulation - 1:
-                norm, applied = self._core.step(observe)
-            else:
-                self._deepspeed.step()
+
+        self._passes.train(self._shares(batches), begin, sums.add)
+        norm, applied = self._core.step(observe)
         means, loudest = sums.over_ranks(notice)
         scale = self._core.loss_scale
         factor = None if scale is None else scale.value
@@ -179,13 +188,22 @@ class Engine:
     def evaluate(self, batches: Iterator[Batch], count: int) -> dict[str, float]:
         """Mean `loss` and metrics over the next `count` batches of every rank, weighed as in training, without dropout."""
         self._deepspeed.eval()
-        sums = Averages(self.device)
+        sums = Averages(self.device, self._names["evaluation"])
+
+        def record(batch: Batch, output: LossOutput) -> None:
+            sums.add(output, self._share(batch) if self._weigh is None else output.weight)
+
         with weights_of_use(self._optimizer, self._core.optimized(), self._core.refresh):
-            for _ in range(count):
-                batch = self._moved(next(batches))
-                _, output = self._deepspeed.module(batch)
-                sums.add(output, self._share(batch) if self._weigh is None else output.weight)
+            self._passes.evaluate(map(self._moved, batches), count, record)
         return sums.over_ranks()[0]
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Those of a batch without dropout, [batch, seq, padded vocabulary]; of its own tokens where a rank has a part of them.
+
+        Stages of a pipeline, tensor-parallel and context-parallel ranks have to give the same batch.
+        """
+        self._deepspeed.eval()
+        return self._passes.logits(self._moved(batch))
 
     def fragments(self) -> Iterable[Fragment]:
         """What this rank has to save: authoritative weights ("weight") and optimizer state, by canonical name."""
@@ -222,8 +240,9 @@ class Engine:
     def begin_prompt(self, tokens: Sequence[int]) -> None:
         """Let the soft prompt begin with the embeddings of tokens, repeated or cut to its length."""
         repeated = itertools.islice(itertools.cycle(tokens), self.model.prompt_length)
-        with self._core.gathered(self.model.embedding.weight):
-            rows = self.model.embedding.look_up(torch.tensor(list(repeated), device=self.device)).reshape(-1)
+        if self.model.stage.is_first:
+            with self._core.gathered(self.model.embedding.weight):
+                rows = self.model.embedding.look_up(torch.tensor(list(repeated), device=self.device)).reshape(-1)
         for fragment in self._core.weight_targets():
             if fragment.name == SOFT_PROMPT:
                 start, stop = fragment.range
@@ -319,32 +338,6 @@ def _value_at(config: Mapping[str, Any], place: Sequence[str]) -> Any:
     for name in place:
         value = value.get(name, ...) if isinstance(value, Mapping) else ...
     return value
-
-
-class Averages:
-    """Means of the scalars that an objective gives over micro-batches and ranks, in one small collective."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._weight = torch.zeros((), dtype=torch.float64, device=device)
-        self._sums: dict[str, Tensor] = {}
-
-    def add(self, output: LossOutput, weight: Tensor | float) -> None:
-        """One more micro-batch, and what it counts."""
-        self._weight = self._weight + weight
-        for name, value in {"loss": output.loss, **output.metrics}.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value.detach().double() * weight
-
-    def over_ranks(self, notice: int = 0) -> tuple[dict[str, float], int]:
-        """The means over all ranks, and the largest notice of any rank."""
-        sums = torch.stack([self._weight, *(value.to(self._device) for value in self._sums.values())])
-        notices = torch.zeros(dist.get_world_size(), dtype=sums.dtype, device=self._device)
-        notices[dist.get_rank()] = notice
-        together = torch.cat([sums, notices])
-        dist.all_reduce(together)
-        weight, *numbers = together.tolist()
-        means = [number / (weight or 1.0) for number in numbers]
-        return dict(zip(self._sums, means, strict=False)), int(max(numbers[len(self._sums) :]))
 
 
 def make_optimizer(resolved: Resolved, plugins: PluginManager, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

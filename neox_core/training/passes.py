@@ -1,0 +1,77 @@
+"""The forward and backward passes of a step: by one rank for all layers, or by the stages of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from neox_core.model import Batch, LossOutput
+
+Share = Tensor | float
+"""What the objective's own loss of a micro-batch counts, where 1 is the mean of all micro-batches."""
+
+Record = Callable[[LossOutput, Share], None]
+"""Told what the objective gave for a micro-batch, and its share."""
+
+
+class Passes(Protocol):
+    """What depends on whether there is a pipeline.
+
+    Args:
+        engine: DeepSpeed's.
+    """
+
+    engine: Any
+
+    def train(self, micro_batches: Iterable[tuple[Batch, Share]], begin: Callable[[int], None], record: Record) -> None:
+        """All passes of a step, of which the gradients are left for the step to be taken.
+
+        Args:
+            micro_batches: of this rank, each with its share.
+            begin: told the number of a micro-batch before its forward pass, to seed dropout.
+            record: where the objective is computed, told what it gave.
+        """
+
+    def evaluate(self, batches: Iterable[Batch], count: int, record: Callable[[Batch, LossOutput], None]) -> None:
+        """Forward passes of `count` batches; where the objective is computed, `record` is told what it gave."""
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Those of a batch, [batch, seq, padded vocabulary], on every rank of the same replica."""
+
+
+class PlainPasses:
+    """One rank has all layers.
+
+    Args:
+        engine: DeepSpeed's, of a `TrainingModule`.
+        accumulation: micro-batches of a step.
+    """
+
+    def __init__(self, engine: Any, accumulation: int) -> None:
+        self.engine, self._accumulation = engine, accumulation
+
+    def train(self, micro_batches: Iterable[tuple[Batch, Share]], begin: Callable[[int], None], record: Record) -> None:
+        """Forward and backward, one micro-batch after the other."""
+        for number, (batch, share) in enumerate(micro_batches):
+            begin(number)
+            loss, output = self.engine(batch, share)
+            self.engine.backward(loss)
+            record(output, share)
+            if number < self._accumulation - 1:
+                self.engine.step()
+
+    def evaluate(self, batches: Iterable[Batch], count: int, record: Callable[[Batch, LossOutput], None]) -> None:
+        """One after the other."""
+        for _, batch in zip(range(count), batches, strict=False):
+            _, output = self.engine.module(batch)
+            record(batch, output)
+
+    @torch.no_grad()
+    def logits(self, batch: Batch) -> Tensor:
+        """What the model gives."""
+        head = self.engine.module.model(batch["tokens"], batch.get("positions"), batch.get("documents"))
+        logits: Tensor = head.logits()
+        return logits

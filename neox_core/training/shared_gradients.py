@@ -1,0 +1,62 @@
+"""Gradients of parameters that several stages of a pipeline hold: tied embeddings, tables of biases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from neox_core.parallel import Axis, Mesh, copies_of
+
+Gradients = Callable[[nn.Parameter], Tensor | None]
+"""Where the gradient of a parameter is kept; None where the stage has computed none."""
+
+
+class SharedGradients:
+    """Makes each copy's gradient the sum of those of all stages that hold one, so that the copies stay the same.
+
+    Args:
+        mesh: this rank's.
+        parameters: of this stage.
+    """
+
+    def __init__(self, mesh: Mesh, parameters: Iterable[nn.Parameter]) -> None:
+        self._mesh = mesh
+        self._copies = [
+            (parameter, copies.stages)
+            for parameter in parameters
+            if (copies := copies_of(parameter)) is not None and parameter.requires_grad
+        ]
+        self._among = cache(self._made)
+
+    @torch.no_grad()
+    def sum(self, gradient: Gradients, keep: Callable[[nn.Parameter, Tensor], None], *, local: bool = False) -> None:
+        """Every rank of the stages has to call it.
+
+        Args:
+            gradient: finds a parameter's.
+            keep: puts the sum in its place.
+            local: whether gradients are to stay different from replica to replica.
+        """
+        replicas = self._mesh.replicas.size
+        # Of two numbers the order does not matter. More replicas are averaged here, over all stages at once: adding in another order
+        # on each stage would let the copies drift apart. Averaging again what is equal changes nothing.
+        averages = replicas > 2 and not local
+        for parameter, stages in self._copies:
+            own = gradient(parameter)
+            own = torch.zeros_like(parameter) if own is None else own
+            summed = self._among(stages, averages).sum(own, wide=True)
+            keep(parameter, summed / replicas if averages else summed)
+
+    def _made(self, stages: tuple[int, ...], replicas: bool) -> Axis:
+        """The ranks of these stages that have the same part of a parameter as this one: of its pipeline, or of all."""
+        mesh, topology = self._mesh, self._mesh.topology
+        alike = topology.group(mesh.rank, "pipe", "data", "context") if replicas else mesh.pipe.ranks
+        ranks = tuple(rank for rank in alike if topology.place(rank).pipe in stages)
+        if ranks == mesh.pipe.ranks:
+            return mesh.pipe
+        group = dist.new_group([*ranks], use_local_synchronization=True)
+        return Axis(ranks.index(mesh.rank), len(ranks), group, ranks)
