@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -31,14 +32,27 @@ def whole_weights(bench: Bench) -> dict[str, Tensor]:
     return found
 
 
-def trained(steps: int = 4, **changes: Any) -> dict[str, Any]:
-    """Losses, norms and metrics of steps, an evaluation with logits, and the weights in the end."""
-    bench = Bench(**LAYERS | changes)
+def with_more(batches: Iterable[Any]) -> Iterator[Any]:
+    """Batches with a number for each sample, and two documents in each."""
+    for batch in batches:
+        first = (batch["tokens"][:, :1] % 8).clamp(min=1)
+        place = torch.arange(batch["tokens"].shape[1])[None]
+        documents = (place >= first).long()
+        marks = batch["tokens"].float().mean(1) / 30
+        yield {**batch, "marks": marks, "documents": documents, "positions": place - first * documents}
+
+
+def trained(steps: int = 4, *, more: bool = False, **changes: Any) -> dict[str, Any]:
+    """Losses, norms and metrics of steps, an evaluation, logits, and the weights in the end."""
+    bench = Bench(**LAYERS | changes, **({"train_impl": "marked"} if more else {}))
+    read = with_more if more else iter
+    bench.batches = read(bench.batches)
     results = bench.train(steps)
     assert all(result.applied for result in results)
-    held_out = Batches(Samples(64), bench.resolved, bench.engine.mesh.data.rank, ("labels", "loss_mask"), None)
-    evaluation = bench.engine.evaluate(held_out.seek(0), 4 // bench.engine.mesh.data.size)
-    logits = bench.engine.logits(next(iter(held_out.seek(0))))
+    data = bench.engine.mesh.data
+    held_out = Batches(Samples(64), bench.resolved, data.rank, ("labels", "loss_mask"), None)
+    evaluation = bench.engine.evaluate(read(held_out.seek(0)), 4 // data.size)
+    logits = bench.engine.logits(next(read(held_out.seek(0))))
     return {
         "loss": torch.tensor([result.loss for result in results]),
         "norm": torch.tensor([result.grad_norm for result in results]),

@@ -17,6 +17,7 @@ def neox_components() -> Iterable[Component]:
         Objective(name="poisoned", summary="not always finite", factory="training_plugin:poisoned"),
         Objective(name="graded", summary="reads rewards", factory="training_plugin:graded"),
         Optimizer(name="averaging", summary="of whole parameters", factory="training_plugin:averaging", whole=True),
+        Objective(name="marked", summary="reads marks", factory="training_plugin:marked"),
         Objective(name="rewarding", summary="high scores", factory="training_plugin:Rewarding", head="reward"),
     ]
 
@@ -55,6 +56,23 @@ def graded(resolved: Any) -> Any:
         batch_fields = (*NextToken.batch_fields, "rewards", "raw_rewards")
 
     return Graded(resolved)
+
+
+def marked(resolved: Any) -> Any:
+    from neox_objectives.next_token import NextToken
+
+    from neox_core.model import LossOutput
+
+    class Marked(NextToken):
+        """Each sample's loss counts as much as its mark, which comes with the batch."""
+
+        batch_fields = (*NextToken.batch_fields, "marks")
+
+        def loss(self, head: Any, batch: Any) -> LossOutput:
+            losses = head.token_losses(batch["labels"]).mean(1) * batch["marks"]
+            return LossOutput(losses.mean(), losses.new_tensor(len(losses)), {"mark": batch["marks"].mean()})
+
+    return Marked(resolved)
 
 
 def poisoned(resolved: Any) -> Any:
