@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ class Handover:
         switches: which plugins are let in.
         world: hosts, slots and device.
         vocabulary: number of token ids, where something says it.
+        padded_vocab_size: rows of the embedding, of which a checkpoint may have decided; None: as many as the settings make.
         epoch_samples: samples of the training data, where `train_epochs` says how long the run is.
         eod_token: id of the token that ends a document, where there is a tokenizer.
         prompt_tokens: tokens whose embeddings a soft prompt begins with, where it begins with a text.
@@ -61,6 +62,7 @@ class Handover:
     launched: float = 0.0
     prompt_tokens: tuple[int, ...] = ()
     epoch_samples: int | None = None
+    padded_vocab_size: int | None = None
 
     def to_json(self) -> str:
         """Plain text for the file and the store."""
@@ -78,6 +80,7 @@ class Handover:
             "launched": self.launched,
             "prompt_tokens": self.prompt_tokens,
             "epoch_samples": self.epoch_samples,
+            "padded_vocab_size": self.padded_vocab_size,
         }
         return json.dumps(data, indent=1)
 
@@ -100,12 +103,15 @@ class Handover:
             launched=data["launched"],
             prompt_tokens=tuple(data["prompt_tokens"]),
             epoch_samples=data["epoch_samples"],
+            padded_vocab_size=data["padded_vocab_size"],
         )
 
     def resolve(self) -> tuple[PluginManager, Resolved]:
         """The plugins and the settings, made again from what was handed over."""
         plugins = PluginManager(self.switches)
-        return plugins, NeoXArgs(self.entries, plugins).resolve(self.world, self.vocabulary, self.epoch_samples)
+        resolved = NeoXArgs(self.entries, plugins).resolve(self.world, self.vocabulary, self.epoch_samples)
+        rows = self.padded_vocab_size
+        return plugins, resolved if rows is None else replace(resolved, padded_vocab_size=rows)
 
 
 def receive(store: Store, place: Rendezvous, path: Path) -> Handover:

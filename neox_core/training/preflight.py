@@ -24,7 +24,7 @@ from neox_core.training.datasets import count_epoch_samples
 from neox_core.training.initial import initial_checkpoint
 from neox_core.training.mup import check_base_shapes
 from neox_core.training.optimizer_resuming import check_same_optimizer
-from neox_core.training.resuming import Tell, check_saving, checkpoint_to_resume
+from neox_core.training.resuming import Tell, check_saving, checkpoint_to_resume, with_saved_rows
 
 T = TypeVar("T")
 
@@ -98,15 +98,17 @@ def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, fo
         resolved = attempt(problems, "train_epochs", args, partial(with_epochs, args, resolved)) or resolved
     checkpoint = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice))
     initial = attempt(problems, "initial_ckpt_path", args, lambda: initial_checkpoint(resolved, checkpoint, notice))
+    begun_with = checkpoint or initial
+    settled = attempt(problems, "load", args, lambda: with_saved_rows(resolved, begun_with)) or resolved
     prompt_tokens = attempt(problems, "soft_prompt_tuning", args, lambda: soft_prompt_tokens(resolved, tokenizer))
     if not problems:
         if checkpoint is not None:
             attempt(problems, "optimizer", args, lambda: check_same_optimizer(checkpoint, resolved, plugins))
-        attempt(problems, "base_shapes_file", args, lambda: check_base_shapes(resolved, plugins))
+        attempt(problems, "base_shapes_file", args, lambda: check_base_shapes(settled, plugins))
         attempt(problems, "save", args, lambda: check_saving(resolved, checkpoint))
     if problems:
         raise SettingsError(problems)
-    return Checked(resolved, tokenizer, checkpoint, initial, prompt_tokens or ())
+    return Checked(settled, tokenizer, checkpoint, initial, prompt_tokens or ())
 
 
 def with_epochs(args: NeoXArgs, resolved: Resolved) -> Resolved:

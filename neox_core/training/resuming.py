@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from neox_core.checkpoint.layout import STATE
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.checkpoint.search import find, require_none_later
-from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, read_text
+from neox_core.config import CheckpointSettings, ModelSettings, Resolved, TokenizerSettings, read_text
 from neox_core.config.architecture import meaning
 from neox_core.config.plain import shown
 from neox_core.config.presets import CHECKPOINT_SETTINGS
@@ -101,14 +102,33 @@ def check_same_model(path: Path, resolved: Resolved) -> None:
     for name, difference in manifest.missing(path).items():
         raise UserError(f"{path / name}: {difference}; resume from another checkpoint with `iteration`")
     differences = list(model_differences(saved_settings(path, manifest), resolved))
-    saved_rows = saved_state(path, manifest).get("padded_vocab_size")
-    if saved_rows not in (None, resolved.padded_vocab_size):
-        differences.append(f"{saved_rows} rows of the embedding (now {resolved.padded_vocab_size})")
+    rows = with_saved_rows(resolved, path).padded_vocab_size
+    saved_rows = saved_state(path, manifest).get("padded_vocab_size", rows)
+    if saved_rows != rows:
+        differences.append(f"{saved_rows} rows of the embedding (now {rows})")
     differences += tokenizer_difference(path, manifest, resolved)
     if differences:
         raise UserError(
             f"{path} was saved with {', '.join(differences)}: use the same settings, or load from another directory"
         )
+
+
+def with_saved_rows(resolved: Resolved, path: Path | None) -> Resolved:
+    """Settings with as many rows of the embedding as a checkpoint has, where its run padded the same vocabulary in the same way.
+
+    The number of tensor-parallel ranks makes a difference to how many there are when a model is made, and none afterwards.
+    """
+    if path is None:
+        return resolved
+    manifest = Manifest.read(path)
+    state, key = saved_state(path, manifest), "make_vocab_size_divisible_by"
+    before = saved_settings(path, manifest).get(key, ModelSettings.model_fields[key].default)
+    alike = (state.get("vocabulary"), before) == (
+        resolved.vocabulary,
+        resolved[ModelSettings].make_vocab_size_divisible_by,
+    )
+    rows: int | None = state.get("padded_vocab_size")
+    return replace(resolved, padded_vocab_size=rows) if alike and rows is not None else resolved
 
 
 def tokenizer_difference(path: Path, manifest: Manifest, resolved: Resolved) -> Iterator[str]:

@@ -136,7 +136,8 @@ def prepare(
     resolved, tokenizer, checkpoint, initial, prompt_tokens = preflight.check(args, world, plugins, notice, machines)
     if checkpoint is not None and resolved[ScheduleSettings].use_checkpoint_lr_scheduler:
         args = with_saved_schedule(args, checkpoint, saved_settings(checkpoint, Manifest.read(checkpoint)))
-        resolved = args.resolve(world, resolved.vocabulary, resolved.epoch_samples)
+        rows = resolved.padded_vocab_size
+        resolved = replace(args.resolve(world, resolved.vocabulary, resolved.epoch_samples), padded_vocab_size=rows)
     name = run_name(resolved) or default_name
     run_dir = new_directory(Path(resolved[LoggingSettings].runs_dir).absolute() / name)
     handover = Handover(
@@ -146,6 +147,7 @@ def prepare(
         switches=plugins.switches,
         world=world,
         vocabulary=resolved.vocabulary,
+        padded_vocab_size=resolved.padded_vocab_size,
         eod_token=None if tokenizer is None else tokenizer.eod_id,
         checkpoint=None if checkpoint is None else str(checkpoint),
         initial=None if initial is None else str(initial),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -47,6 +47,7 @@ def load_trained(where: Path, switches: Switches, *, iteration: int | None = Non
     plugins = plugins_for(entries, switches)
     world = World.local(reader.world_size, device)
     resolved = NeoXArgs(entries.values(), plugins).resolve(world, reader.state["vocabulary"])
+    resolved = replace(resolved, padded_vocab_size=reader.state.get("padded_vocab_size", resolved.padded_vocab_size))
     model = LanguageModel(resolved, plugins)
     for name, parameter in model.named_parameters():
         spec = ShardSpec.complete(name, tuple(parameter.shape))

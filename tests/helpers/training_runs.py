@@ -20,6 +20,7 @@ from neox_core.plugins import PluginManager, Switches
 from neox_core.training import worker
 from neox_core.training.handover import Handover
 from neox_core.training.initial import initial_checkpoint
+from neox_core.training.resuming import with_saved_rows
 from neox_core.training.startup import Startup
 
 SETTINGS: dict[str, Any] = {**MODEL, **TRAINING, "split": "80, 10, 10", "loggers": [], "train_iters": 7}
@@ -99,6 +100,7 @@ def run(
         initial = initial_checkpoint(resolved, checkpoint, notices.append)
     except UserError as error:
         return SimpleNamespace(failure=str(error), notices=notices)
+    resolved = with_saved_rows(resolved, checkpoint or initial)
     handover = Handover(
         name="test",
         run_dir=str(directory / "run"),

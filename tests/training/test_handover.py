@@ -42,6 +42,7 @@ HANDOVERS = st.builds(
         st.sampled_from(["cpu", "cuda"]),
     ),
     vocabulary=st.none() | st.integers(1),
+    padded_vocab_size=st.none() | st.integers(1),
     eod_token=st.none() | st.integers(0),
     checkpoint=st.none() | st.text(),
 )

@@ -12,6 +12,7 @@ from plugin_runs import listing, write_config, write_data
 
 from neox_core.checkpoint import Reader, SoloGroup, save
 from neox_core.config import NeoXArgs, World, dump_yaml
+from neox_core.config.entries import entries_of
 from neox_core.config.loading import read_file
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
@@ -19,6 +20,7 @@ from neox_core.training.fragments import whole
 from neox_core.training.lock import DirectoryLock
 from neox_core.training.optimizer_resuming import check_same_optimizer, check_same_state
 from neox_core.training.resuming import check_saving, checkpoint_to_resume
+from neox_core.training.start import prepare
 
 
 @pytest.fixture
@@ -34,8 +36,8 @@ def resolve(tmp_path, monkeypatch):
     return resolved
 
 
-def write_checkpoint(resolved, directory, iteration=3, **files):
-    state = {"padded_vocab_size": resolved.padded_vocab_size}
+def write_checkpoint(resolved, directory, iteration=3, rows=None, **files):
+    state = {"vocabulary": resolved.vocabulary, "padded_vocab_size": rows or resolved.padded_vocab_size}
     save(
         directory,
         iteration=iteration,
@@ -82,6 +84,23 @@ def test_a_directory_that_cannot_be_written_to_is_found_before_the_run(resolve, 
 def test_a_checkpoint_of_another_model_is_refused(resolve, tmp_path, change, named):
     write_checkpoint(resolve(), tmp_path / "saved")
     with pytest.raises(UserError, match=named):
+        checkpoint_to_resume(resolve(load="saved", **change), print)
+
+
+def test_rows_of_the_embedding_are_those_of_the_checkpoint(resolve, tmp_path):
+    """As where there were three tensor-parallel ranks, and is one now; the parent and the ranks know it."""
+    write_checkpoint(resolve(), tmp_path / "saved", rows=72)
+    resolved = resolve(load="saved", save="saved", use_checkpoint_lr_scheduler=True)
+    assert resolved.padded_vocab_size == 64
+    prepared = prepare(entries_of(resolved.values, "settings"), PluginManager(), default_name="run")
+    assert prepared.resolved.padded_vocab_size == 72
+    assert prepared.handover.resolve()[1].padded_vocab_size == 72
+
+
+@pytest.mark.parametrize("change", [{"vocab_size": 65}, {"make_vocab_size_divisible_by": 4}])
+def test_rows_that_were_padded_otherwise_are_not_taken(resolve, tmp_path, change):
+    write_checkpoint(resolve(), tmp_path / "saved", rows=76)
+    with pytest.raises(UserError, match="was saved with 76 rows of the embedding"):
         checkpoint_to_resume(resolve(load="saved", **change), print)
 
 

@@ -8,6 +8,8 @@ import training_steps as steps
 
 from neox_core.checkpoint import Reader
 from neox_core.parallel import ShardSpec
+from neox_core.plugins import Switches
+from neox_core.training.trained import load_trained
 
 HEADS = {"num_kv_heads": 2, "intermediate_size": 37}
 """Four ranks share key/value heads, and no number of ranks divides the MLP."""
@@ -60,3 +62,23 @@ def test_first_weights_are_saved_alike_whatever_the_topology(workers, tmp_path):
         spec = ShardSpec.complete(name, Reader(one).shape(name))
         whole, joined = (reader.read(spec, "weight", (0, spec.local_size)) for reader in (Reader(one), four))
         assert torch.equal(whole, joined)
+
+
+def test_a_run_goes_on_with_the_rows_of_its_embedding_and_is_used_by_one_process(train, data):
+    """Two tensor-parallel ranks pad the vocabulary to more rows than one does."""
+    changes = {"make_vocab_size_divisible_by": 24, "eval_iters": 1}
+    cut = {"model_parallel_size": 2, **changes}
+    kept = {"save": str(data / "saved"), "load": str(data / "saved")}
+    whole = train(2, **cut)
+    part = train(2, exit_interval=3, **kept, **cut)
+    rest = train(1, **kept, **changes)
+    assert (part.start, rest.start, rest.code) == (0, 3, 0)
+    losses = [step.loss for step in part.steps + rest.steps]
+    assert losses == pytest.approx([step.loss for step in whole.steps], rel=1e-6)
+    for iteration in (3, 7):
+        trained = load_trained(data / "saved", Switches(), iteration=iteration)
+        reader = Reader(trained.path)
+        for name, parameter in trained.model.named_parameters():
+            spec = ShardSpec.complete(name, tuple(parameter.shape))
+            assert torch.equal(reader.read(spec, "weight", (0, spec.local_size)), parameter.flatten())
+        assert trained.model.embedding.weight.shape == (96, 16)
