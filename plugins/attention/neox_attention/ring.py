@@ -10,6 +10,7 @@ from torch import Tensor
 from neox_attention.context_attention import ContextAttention, RowPart
 from neox_attention.ring_blocks import RowSight
 from neox_attention.ring_pass import ring_attention
+from neox_attention.scores import eager
 
 
 class RingAttention(ContextAttention):
@@ -20,7 +21,8 @@ class RingAttention(ContextAttention):
 
     def attend_together(self, query: Tensor, key: Tensor, value: Tensor, part: RowPart) -> Tensor:
         """[batch, heads, tokens of this rank, head_dim] -> the same shape."""
-        sight = RowSight(_scale(query, part), part.documents, self.window, biases_by_distance(query, part))
+        biases, in_tiles = biases_by_distance(query, part), self.compute is eager
+        sight = RowSight(_scale(query, part), part.documents, self.window, biases, in_tiles)
         return ring_attention(query, key, value, part.layout, sight)
 
 

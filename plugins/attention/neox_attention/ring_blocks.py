@@ -36,6 +36,11 @@ class Block(NamedTuple):
         """The largest distance."""
         return self.queries[1] - 1 - self.keys[0]
 
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether queries and keys are of the same tokens."""
+        return self.queries == self.keys
+
     def tiles(self) -> Iterator[Block]:
         """Smaller blocks that make it up."""
         for queries in _cut(self.queries):
@@ -65,12 +70,14 @@ class RowSight:
         documents: of all tokens of the row, [batch, seq]; None for one document.
         window: tokens before its own that a token sees; None for all.
         biases: of each distance, [heads, seq] in float32 at least, added to scaled scores; None for none.
+        in_tiles: whether scores are computed step by step, even where a kernel would do.
     """
 
     scale: float
     documents: Tensor | None = None
     window: int | None = None
     biases: Tensor | None = None
+    in_tiles: bool = False
 
     def sees_nothing(self, block: Block) -> bool:
         """Whether all keys come after all queries, or before the window of each."""
@@ -155,13 +162,15 @@ class Queries(NamedTuple):
 
     Args:
         query: [batch, heads, queries, head_dim].
-        gradient: of what they mixed, of the same shape.
+        out: what they mixed, of the same shape.
+        gradient: of that.
         most: their largest scores, [batch, heads, queries].
         sum: of the exponentials of scores less the largest, of the same shape.
         products: of what they mixed and its gradient, of the same shape.
     """
 
     query: Tensor
+    out: Tensor
     gradient: Tensor
     most: Tensor
     sum: Tensor
@@ -184,7 +193,7 @@ class Gradients(NamedTuple):
         return Gradients(self.query[:, :, rows], self.pair[..., others, :], self.biases)
 
 
-def mix(mixed: Mixed, query: Tensor, pair: Tensor, block: Block, sight: RowSight) -> None:
+def mix_tiles(mixed: Mixed, query: Tensor, pair: Tensor, block: Block, sight: RowSight) -> None:
     """Add what the queries of a block mix of its keys and values, tile by tile.
 
     Args:
@@ -204,7 +213,7 @@ def mix(mixed: Mixed, query: Tensor, pair: Tensor, block: Block, sight: RowSight
         mixed.rows(rows).add(Mixed(out, most, weights.sum(-1)))
 
 
-def unmix(into: Gradients, queries: Queries, pair: Tensor, block: Block, sight: RowSight) -> None:
+def unmix_tiles(into: Gradients, queries: Queries, pair: Tensor, block: Block, sight: RowSight) -> None:
     """Add the gradients that come of a block, tile by tile (Dao et al., "FlashAttention", 2022, appendix B.2).
 
     Args:
@@ -220,7 +229,7 @@ def unmix(into: Gradients, queries: Queries, pair: Tensor, block: Block, sight: 
 
 
 def _unmix(into: Gradients, queries: Queries, pair: Tensor, tile: Block, sight: RowSight) -> None:
-    query, gradient, key, value = (part.to(into.query.dtype) for part in (*queries[:2], *pair))
+    query, gradient, key, value = (part.to(into.query.dtype) for part in (queries.query, queries.gradient, *pair))
     weights = sight.scores(query, key, tile).sub_(queries.most[..., None]).exp_().div_(queries.sum[..., None])
     gradient = _folded(gradient, value)
     into.pair[1].add_(_folded(weights, value).mT @ gradient)

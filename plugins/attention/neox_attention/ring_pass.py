@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from neox_attention.ring_blocks import Block, Gradients, Mixed, Queries, RowSight, mix, unmix
+from neox_attention.ring_blocks import Block, Gradients, Mixed, Queries, RowSight
+from neox_attention.ring_kernels import mix, unmix
 from neox_core.parallel import SequenceLayout
 
 
@@ -74,7 +75,8 @@ class _Ring(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None]:
         query, pair, biases, out, most, total = ctx.saved_tensors
         layout, sight = ctx.row
-        queries = Queries(query, gradient, most, total, (gradient.to(most.dtype) * out).sum(-1))
+        products = (gradient.to(most.dtype) * out).sum(-1)
+        queries = Queries(query, out, gradient.contiguous(), most, total, products)
         of_query = torch.zeros_like(query, dtype=most.dtype)
         of_biases = torch.zeros_like(biases) if ctx.needs_input_grad[2] else None
         own, following = None, None
