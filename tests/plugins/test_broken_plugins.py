@@ -67,9 +67,9 @@ def test_a_plugin_for_another_version_of_the_api_is_not_imported(plugins):
 
 def test_a_component_that_is_not_there_may_be_in_what_failed(plugins):
     with pytest.raises(ComponentError) as caught:
-        plugins.find("attention", "ring")
+        plugins.find("attention", "hyena")
     message = str(caught.value)
-    assert message.startswith("there is no attention 'ring'; ")
+    assert message.startswith("there is no attention 'hyena'; ")
     assert "plugins that could not be loaded may offer it" in message
     assert "broken-neox 0.3 (ModuleNotFoundError: No module named 'a_module_that_nobody_has')" in message
 
