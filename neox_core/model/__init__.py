@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from neox_core.model.activations import Gated as Gated
     from neox_core.model.block import Block as Block, Carry as Carry
     from neox_core.model.converter import WeightConverter as WeightConverter
-    from neox_core.model.dropout import drop_weights as drop_weights
+    from neox_core.model.dropout import drop_weights as drop_weights, dropped as dropped
     from neox_core.model.head import Head as Head, HeadOutput as HeadOutput
     from neox_core.model.init import (
         Initialiser as Initialiser,
@@ -40,7 +40,7 @@ __getattr__ = lazy_names(
         "activations": ("Gated",),
         "block": ("Block", "Carry"),
         "converter": ("WeightConverter",),
-        "dropout": ("drop_weights",),
+        "dropout": ("drop_weights", "dropped"),
         "head": ("Head", "HeadOutput"),
         "init": ("Initialiser", "initialise", "initialiser", "tag", "uniform"),
         "mixer": ("LayerCache", "LayerContext", "Mixer"),

@@ -13,10 +13,10 @@ from neox_core.model.activations import Activation, Gated, gelu
 from neox_core.model.dropout import HiddenDropout
 from neox_core.model.init import Role, begin, initialiser
 from neox_core.model.mup import MuP
-from neox_core.model.norms import Size, cut_norm
+from neox_core.model.norms import Size, cut_channels, cut_norm
 from neox_core.model.positions import Positions
 from neox_core.model.tables import make
-from neox_core.parallel import ColumnLinear, Mesh, Piece, RowLinear, TensorParallel, with_partial_gradient
+from neox_core.parallel import ColumnLinear, Mesh, Piece, RowLinear, TensorParallel, evenly, with_partial_gradient
 from neox_core.plugins import PluginManager
 
 LinearCut = Literal["columns", "rows"]
@@ -69,6 +69,7 @@ class LayerContext:
         parts: int = 1,
         cut: LinearCut | None = None,
         pieces: Sequence[Piece] | None = None,
+        inside: bool = False,
     ) -> nn.Linear:
         """A linear layer, initialised as the settings say for its role.
 
@@ -81,12 +82,14 @@ class LayerContext:
             cut: over the tensor-parallel ranks: by "columns", where each rank computes some outputs; by "rows", where each has some
                 inputs. None: every rank has all of it.
             pieces: which columns or rows are this rank's; None: an even share.
+            inside: of a layer that is cut and lies between others: columns of what has entered by `tensor.enter` or comes out of
+                such rows, or rows whose sums all ranks need, each to compute its own part with.
         """
         if cut is None or not self.tensor.is_on:
             layer = nn.Linear(inputs, outputs, bias=bias)
         else:
             kind = ColumnLinear if cut == "columns" else RowLinear
-            layer = kind(inputs, outputs, bias=bias, parallel=self.tensor, pieces=pieces)
+            layer = kind(inputs, outputs, bias=bias, parallel=self.tensor, pieces=pieces, inside=inside)
         return begin(layer, initialiser(self.model, role, parts))
 
     def attention_scale(self, head_size: int, base_head_size: int | None = None) -> float | None:
@@ -108,13 +111,23 @@ class LayerContext:
         activation: Activation | Gated = make("activation", name, self.plugins)
         return activation
 
-    def norm(self, size: Size) -> nn.Module:
-        """The normalisation that the settings name, of hidden states of this size between the parallel layers."""
-        norm: nn.Module = make("norm", self.model.norm, self.plugins, size, self.model)
+    def norm(self, size: Size, name: str | None = None) -> nn.Module:
+        """A normalisation of hidden states of this size between the parallel layers; the settings name it unless `name` does."""
+        norm: nn.Module = make("norm", name or self.model.norm, self.plugins, size, self.model)
         if self.tensor.cuts_tokens:
             for parameter in norm.parameters():
                 with_partial_gradient(parameter)
         return norm
+
+    def channel_norm(self, width: int) -> nn.Module:
+        """The same of hidden states within the parallel layers, [..., this rank's even share of `width` channels]."""
+        if not self.tensor.is_on:
+            return self.norm(width)
+        (own,) = evenly(width, self.tensor.axis)
+        norm: nn.Module = make("norm", self.model.norm, self.plugins, own.size, self.model)
+        if not isinstance(norm, nn.LayerNorm):
+            norm = make("norm", self.model.norm, self.plugins, width, self.model)
+        return cut_channels(norm, width, self.tensor)
 
     def head_norm(self, heads: int, head_dim: int, pieces: Sequence[Piece]) -> nn.Module:
         """The same for queries or keys, [..., this rank's heads, head_dim]; each head has weights of its own.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neox_core.config import ModelSettings
-from neox_core.parallel import Piece, TensorParallel, cut, with_partial_gradient
+from neox_core.parallel import Piece, TensorParallel, cut, evenly, shares, with_partial_gradient
 
 Size = int | tuple[int, ...]
 """The width of the residual stream, or the shape (heads, head_dim) of queries and keys."""
@@ -47,15 +47,22 @@ class ScaleNorm(nn.Module):
 
 
 class SharedLayerNorm(nn.Module):
-    """Layer normalisation over all heads, [..., heads, head_dim], of which each tensor-parallel rank has some."""
+    """Layer normalisation over dimensions of which each tensor-parallel rank has a part: all heads, or all channels.
+
+    Args:
+        norm: for this rank's part.
+        elements: of all ranks' parts together.
+        tensor: the ranks.
+    """
 
     def __init__(self, norm: nn.LayerNorm, elements: int, tensor: TensorParallel) -> None:
         super().__init__()
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
         self.elements, self.tensor = elements, tensor
+        self.dimensions = [-1 - dimension for dimension in range(len(norm.normalized_shape))]
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., this rank's heads, head_dim] -> the same shape and dtype; statistics are float32 at least."""
+        """[..., this rank's part] -> the same shape and dtype; statistics are float32 at least."""
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         mean = self._mean(wide)
         centred = wide - mean
@@ -63,8 +70,8 @@ class SharedLayerNorm(nn.Module):
         return scaled.to(x.dtype) if self.weight is None else (scaled * self.weight + self.bias).to(x.dtype)
 
     def _mean(self, x: Tensor) -> Tensor:
-        """Over the heads of all ranks; each rank goes on with it in its own way."""
-        return self.tensor.copy(self.tensor.sum(x.sum((-2, -1), keepdim=True))) / self.elements
+        """Over the parts of all ranks; each rank goes on with it in its own way."""
+        return self.tensor.copy(self.tensor.sum(x.sum(self.dimensions, keepdim=True))) / self.elements
 
 
 def cut_norm(norm: nn.Module, heads: int, pieces: Sequence[Piece], tensor: TensorParallel) -> nn.Module:
@@ -84,6 +91,29 @@ def cut_norm(norm: nn.Module, heads: int, pieces: Sequence[Piece], tensor: Tenso
             with_partial_gradient(parameter)
     if isinstance(norm, nn.LayerNorm):
         return SharedLayerNorm(norm, heads * norm.normalized_shape[-1], tensor)
+    return norm
+
+
+def cut_channels(norm: nn.Module, width: int, tensor: TensorParallel) -> nn.Module:
+    """A norm of hidden states as one of which each rank has an even share of the channels, [..., this rank's channels].
+
+    Layer norms share their statistics. Others are given the channels of all ranks.
+
+    Args:
+        norm: of this rank's channels, if it is a layer norm; else of all.
+        width: channels of all ranks.
+        tensor: the ranks.
+    """
+    pieces = evenly(width, tensor.axis)
+    if isinstance(norm, nn.LayerNorm):
+        for parameter in norm.parameters():
+            cut(parameter, 0, width, pieces)
+        return SharedLayerNorm(norm, width, tensor)
+    for parameter in norm.parameters():
+        with_partial_gradient(parameter)
+    sizes = shares(width, tensor.axis)
+    norm.register_forward_pre_hook(lambda _, inputs: (tensor.copy(tensor.join(inputs[0], -1, sizes)),))
+    norm.register_forward_hook(lambda _, inputs, whole: whole[..., pieces[0].start : pieces[0].stop])
     return norm
 
 

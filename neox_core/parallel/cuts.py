@@ -53,6 +53,11 @@ def evenly(size: int, axis: Axis) -> tuple[Piece, ...]:
     return (Piece(axis.rank * size // axis.size, (axis.rank + 1) * size // axis.size),)
 
 
+def shares(size: int, axis: Axis) -> list[int]:
+    """How many indices of such a dimension each rank has."""
+    return [(rank + 1) * size // axis.size - rank * size // axis.size for rank in range(axis.size)]
+
+
 def cut(parameter: nn.Parameter, dimension: int, size: int, pieces: Sequence[Piece]) -> nn.Parameter:
     """Say that a parameter is this rank's part of a global one.
 

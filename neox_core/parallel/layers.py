@@ -24,20 +24,28 @@ class ColumnLinear(nn.Linear):
         bias: whether there is one; it is cut too.
         parallel: the ranks.
         pieces: which outputs are this rank's; None: an even share.
+        inside: whether what it is given has entered the ranks' part of the work already, see `TensorParallel.enter`.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, bias: bool, parallel: TensorParallel, pieces: Sequence[Piece] | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool,
+        parallel: TensorParallel,
+        pieces: Sequence[Piece] | None = None,
+        inside: bool = False,
     ) -> None:
         pieces = evenly(outputs, parallel.axis) if pieces is None else pieces
         super().__init__(inputs, sum(piece.size for piece in pieces), bias=bias)
-        self.parallel = parallel
+        self.parallel, self.inside = parallel, inside
         for parameter in self.parameters():
             cut(parameter, 0, outputs, pieces)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, this rank's or all tokens, inputs] -> [batch, seq, this rank's outputs]."""
-        return columns(x, self)[0]
+        """[batch, this rank's or all tokens, inputs] -> [batch, seq, this rank's outputs]; inside, all tokens."""
+        return functional.linear(x, self.weight, self.bias) if self.inside else columns(x, self)[0]
 
 
 class RowLinear(nn.Linear):
@@ -51,21 +59,31 @@ class RowLinear(nn.Linear):
         bias: whether there is one; every rank has all of it.
         parallel: the ranks.
         pieces: which inputs are this rank's; None: an even share.
+        inside: whether each rank goes on with what it gives in its own way, on all tokens, before anything leaves.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, bias: bool, parallel: TensorParallel, pieces: Sequence[Piece] | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool,
+        parallel: TensorParallel,
+        pieces: Sequence[Piece] | None = None,
+        inside: bool = False,
     ) -> None:
         pieces = evenly(inputs, parallel.axis) if pieces is None else pieces
         super().__init__(sum(piece.size for piece in pieces), outputs, bias=bias)
-        self.parallel = parallel
+        self.parallel, self.inside = parallel, inside
         cut(cast("nn.Parameter", self.weight), 1, inputs, pieces)
-        if bias and parallel.cuts_tokens:
+        if bias and (parallel.cuts_tokens or inside):
             with_partial_gradient(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, seq, this rank's inputs] -> [batch, this rank's or all tokens, outputs]."""
-        return self.with_bias(self.parallel.leave(self.partly(x)))
+        """[batch, seq, this rank's inputs] -> [batch, this rank's or all tokens, outputs]; inside, all tokens."""
+        own = self.partly(x)
+        summed = self.parallel.copy(self.parallel.sum(own)) if self.inside else self.parallel.leave(own)
+        return self.with_bias(summed)
 
     def partly(self, x: Tensor) -> Tensor:
         """What this rank adds to the sum."""

@@ -12,7 +12,7 @@ from training_models import SEQ_LENGTH, VOCABULARY, resolve
 
 from neox_core.config import Topology
 from neox_core.model import LanguageModel
-from neox_core.parallel import Axis, Mesh, spec_of
+from neox_core.parallel import Axis, Mesh, generator, global_shape, local_part, spec_of
 
 
 @cache
@@ -58,13 +58,22 @@ def run(network: LanguageModel, train: bool, label_smoothing: float, z_loss: flo
     return {"losses": losses.detach(), "logits": output.logits().detach()}
 
 
+@torch.no_grad()
+def disturb(network: LanguageModel) -> LanguageModel:
+    """Move all weights a little, by their names, so that none is still zero or one."""
+    for name, parameter in network.named_parameters():
+        noise = torch.randn(global_shape(parameter), generator=generator(7, name), dtype=parameter.dtype)
+        parameter.add_(local_part(0.1 * noise, spec_of(name, parameter)))
+    return network
+
+
 def largest_differences(
     *, train: bool = False, label_smoothing: float = 0.0, z_loss: float = 0.0, **changes: Any
 ) -> dict[str, float]:
     """How far losses, logits and gradients of the cut model are from those of the whole one, as a share of their size; in float64."""
     mesh = tensor_mesh()
     resolved, plugins = resolve(mesh.topology.size, model_parallel_size=mesh.topology.size, **changes)
-    whole, cut = LanguageModel(resolved, plugins).double(), LanguageModel(resolved, plugins, mesh).double()
+    whole, cut = (disturb(LanguageModel(resolved, plugins, place).double()) for place in (None, mesh))
     one, other = (run(network, train, label_smoothing, z_loss) for network in (whole, cut))
     own = dict(cut.named_parameters())
     for name, parameter in whole.named_parameters():

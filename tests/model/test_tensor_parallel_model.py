@@ -34,6 +34,17 @@ CASES = {
         "attention_config": [[["sparse_variable"], "all"]],
         "sparsity_config": {"block": 4, "num_random_blocks": 1, "different_layout_per_head": True},
     },
+    "mamba": {"attention_config": ["mamba", "mamba"], "mamba_use_bias_in_linears": True},
+    "mamba, a width that no number of ranks divides": {
+        "attention_config": ["mamba", "global"],
+        "intermediate_size": 37,
+    },
+    "rwkv": {"attention_config": ["rwkv", "rwkv"], **DROPOUT},
+    "rwkv, samples mixed as in GPT-NeoX": {"attention_config": ["rwkv", "rwkv"], "compat": "gpt-neox", "dim_att": 24},
+    "gmlp": {"attention_config": ["gmlp", "gmlp"], **DROPOUT},
+    "gmlp, other norms": {"attention_config": ["gmlp", "gmlp"], "norm": "rmsnorm", "activation": "swiglu"},
+    "gmlp, norms of a single weight": {"attention_config": ["gmlp", "global"], "norm": "scalenorm"},
+    "amlp": {"attention_config": ["amlp", "amlp"], "gmlp_attn_dim": 8, **DROPOUT},
 }
 
 

@@ -13,14 +13,18 @@ from neox_attention.tiny_attention import TinyAttention
 from neox_attention.token_cache import TokenCache, Tokens
 from neox_attention.visibility import Visibility
 from neox_core.errors import UserError
-from neox_core.model import Gated, LayerContext, of_weights
+from neox_core.model import Gated, LayerContext, dropped, of_weights
+from neox_core.parallel import Piece, evenly, with_partial_gradient
 
 EXPANSION = 4
 """Width of value and gate as a multiple of hidden_size, whatever the MLPs of other layers have."""
 
 
 class GMLP(nn.Module):
-    """x + down(value * mixed(norm(gate))), where value and gate are the halves of activation(up(norm(x)))."""
+    """x + down(value * mixed(norm(gate))), where value and gate are the halves of activation(up(norm(x))).
+
+    Each tensor-parallel rank has some of the channels of either half, and all weights by position.
+    """
 
     attends = False
 
@@ -28,24 +32,30 @@ class GMLP(nn.Module):
         super().__init__()
         model, width = context.model, EXPANSION * context.model.hidden_size
         as_upstream = context.resolved.reproduces("gmlp-without-residual")
-        self.residual, self.dropout = not as_upstream, 0.0 if as_upstream else model.hidden_dropout
+        self.residual, self.rate = not as_upstream, 0.0 if as_upstream else model.hidden_dropout
+        self.dropout = context.dropout
         self.norm = context.norm(model.hidden_size)
-        self.up = context.linear(model.hidden_size, 2 * width, bias=False, role="input")
+        halves = _halves(width, context)
+        self.up = context.linear(model.hidden_size, 2 * width, bias=False, role="input", cut="columns", pieces=halves)
         self.activation = _activation(context)
-        self.gate_norm = context.norm(width)
+        self.gate_norm = context.channel_norm(width)
+        self.channels = halves[0].size
         self.spatial = SpatialMix(model.seq_length)
         dim = context.resolved[GMLPSettings].gmlp_attn_dim if self.attends else None
         rate = 0.0 if as_upstream else model.attention_dropout
-        self.attention = None if dim is None else TinyAttention(context, 2 * width, dim, width, rate)
-        self.down = context.linear(width, model.hidden_size, bias=False, role="output")
+        self.attention = (
+            None if dim is None else TinyAttention(context, 2 * width, dim, width, dropout=rate, pieces=halves)
+        )
+        self.down = context.linear(width, model.hidden_size, bias=False, role="output", cut="rows")
 
     def forward(self, x: Tensor, *, positions: Tensor, documents: Tensor | None, cache: TokenCache | None) -> Tensor:
-        """[batch, seq, hidden] -> the same shape.
+        """[batch, this rank's or all tokens, hidden] -> the same shape.
 
         Raises:
             UserError: it is longer than `seq_length`.
         """
-        self.spatial.check(x.shape[1])
+        self.spatial.check(positions.shape[1])
+        factors = self.dropout.draw(x, self.rate if self.training else 0.0)
         both = self.activation(self.up(self.norm(x)))
         value, gate = both.chunk(2, -1)
         gate = self.gate_norm(gate)
@@ -53,16 +63,18 @@ class GMLP(nn.Module):
         known = Tokens(vectors, positions, documents)
         if cache is not None:
             known = cache.append(known)
-        sight = Visibility(known.positions, known.documents, x.shape[1], heads=1)
+        sight = Visibility(known.positions, known.documents, positions.shape[1], heads=1)
         gate = self.spatial(known.vectors[0], sight)
         if self.attention is not None:
             gate = gate + self.attention(known.vectors[1], sight)
-        out: Tensor = functional.dropout(self.down(value * gate), self.dropout, self.training)
+        out = dropped(self.down(value * gate), factors)
         return x + out if self.residual else out
 
     def flops_per_token(self, length: int) -> float:
         """Operations of a forward and backward pass: a weight by position multiplies once a sequence, not once a token."""
-        width = self.down.in_features + 2 * (0 if self.attention is None else self.attention.output.in_features)
+        width = EXPANSION * self.down.out_features + 2 * (
+            0 if self.attention is None else self.attention.output.in_features
+        )
         return of_weights(self) - of_weights(self.spatial) + 6.0 * width * length
 
     def new_cache(self, batch: int, length: int) -> TokenCache:
@@ -72,7 +84,7 @@ class GMLP(nn.Module):
             UserError: they would be longer than `seq_length`.
         """
         self.spatial.check(length)
-        widths = [(self.down.in_features,)]
+        widths = [(self.channels,)]
         if self.attention is not None:
             widths.append((self.attention.query_key_value.out_features,))
         return TokenCache(batch, length, widths, self.down.weight)
@@ -94,8 +106,8 @@ class SpatialMix(nn.Module):
     def __init__(self, length: int) -> None:
         super().__init__()
         self.length = length
-        self.weight = nn.Parameter(torch.zeros(length, length))
-        self.bias = nn.Parameter(torch.ones(length))
+        self.weight = with_partial_gradient(nn.Parameter(torch.zeros(length, length)))
+        self.bias = with_partial_gradient(nn.Parameter(torch.ones(length)))
 
     def check(self, length: int) -> None:
         """Refuse what is longer than there are weights for."""
@@ -113,6 +125,12 @@ class SpatialMix(nn.Module):
         weights = weights.masked_fill(~sight.mask().view(-1, sight.queries, sight.keys), 0.0)
         mixed: Tensor = weights @ gates + self.bias[own][..., None]
         return mixed
+
+
+def _halves(width: int, context: LayerContext) -> tuple[Piece, Piece]:
+    """This tensor-parallel rank's channels of the value, and those of the gate, which come after all of the value's."""
+    (own,) = evenly(width, context.tensor.axis)
+    return own, Piece(width + own.start, width + own.stop)
 
 
 def _activation(context: LayerContext) -> Any:

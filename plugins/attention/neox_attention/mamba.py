@@ -14,6 +14,7 @@ from neox_attention.mamba_kernels import NO_KERNELS, Kernel, MambaKernels
 from neox_attention.mamba_scan import Tokens, causal_convolution, selective_scan
 from neox_attention.settings.mamba import MambaSettings
 from neox_core.model import LayerContext, of_weights, tag, uniform, without_decay
+from neox_core.parallel import columns, cut, evenly
 
 STATES, TAPS = 16, 4
 """States of each channel, and tokens that the convolution sees."""
@@ -26,6 +27,8 @@ class MambaBlock(nn.Module):
     """x + out(scan(silu(convolution(in(norm(x))))) * silu(gate(norm(x)))), the first block of Gu and Dao, "Mamba", 2023.
 
     Sizes and names are those of the paper's code; `in_proj`, which is one weight there, is kept apart as `in_proj` and `gate_proj`.
+    Each tensor-parallel rank has some of the channels; what `x_proj` makes of all of them is summed.
+
     The scan is computed in float32 at least. There is no dropout, as in GPT-NeoX, and `positions` are not asked for.
     """
 
@@ -35,29 +38,36 @@ class MambaBlock(nn.Module):
         hidden, bias = model.hidden_size, settings.mamba_use_bias_in_linears
         self.width = model.intermediate_size or int((model.expansion_factor or 2) * hidden)
         self.rank = math.ceil(hidden / 16)
+        pieces = evenly(self.width, context.tensor.axis)
+        self.channels = pieces[0].size
         self.norm = context.norm(hidden)
         self.in_proj, self.gate_proj = (
-            context.linear(hidden, self.width, bias=bias, role="input", parts=2) for _ in range(2)
+            context.linear(hidden, self.width, bias=bias, role="input", parts=2, cut="columns") for _ in range(2)
         )
-        self.conv1d = nn.Conv1d(self.width, self.width, TAPS, groups=self.width, bias=settings.mamba_use_bias_in_conv)
+        own = self.channels
+        self.conv1d = nn.Conv1d(own, own, TAPS, groups=own, bias=settings.mamba_use_bias_in_conv)
         for parameter in self.conv1d.parameters():
             tag(parameter, uniform(TAPS**-0.5))
-        self.x_proj = context.linear(self.width, self.rank + 2 * STATES, bias=bias, role="input")
-        self.dt_proj = nn.Linear(self.rank, self.width)
+        self.x_proj = context.linear(
+            self.width, self.rank + 2 * STATES, bias=bias, role="input", cut="rows", inside=True
+        )
+        self.dt_proj = nn.Linear(self.rank, own)
         tag(cast("nn.Parameter", self.dt_proj.weight), uniform(self.rank**-0.5), scaled=True)
         tag(self.dt_proj.bias, steps)
         # States begin to decay at the rates 1, 2, ... (S4D-Real of Gu et al., 2022).
-        self.A_log = nn.Parameter(torch.arange(1.0, STATES + 1).log().repeat(self.width, 1))
-        self.D = nn.Parameter(torch.ones(self.width))
+        self.A_log = nn.Parameter(torch.arange(1.0, STATES + 1).log().repeat(own, 1))
+        self.D = nn.Parameter(torch.ones(own))
         for parameter in (self.A_log, self.D):
             without_decay(parameter).keeps_float32 = settings.mamba_selective_fp32_params  # type: ignore[attr-defined]
-        self.out_proj = context.linear(self.width, hidden, bias=bias, role="output")
+        if context.tensor.is_on:
+            for parameter in (*self.conv1d.parameters(), *self.dt_proj.parameters(), self.A_log, self.D):
+                cut(parameter, 0, self.width, pieces)
+        self.out_proj = context.linear(self.width, hidden, bias=bias, role="output", cut="rows")
         self.kernels = MambaKernels.chosen(settings, context.resolved.world.device)
 
     def forward(self, x: Tensor, *, positions: Tensor, documents: Tensor | None, cache: MambaCache | None) -> Tensor:
-        """The residual stream, [batch, seq, hidden] -> the next one."""
-        normed = self.norm(x)
-        inner, gate = self.in_proj(normed), self.gate_proj(normed)
+        """The residual stream, [batch, this rank's or all tokens, hidden] -> the next one."""
+        inner, gate = columns(self.norm(x), self.in_proj, self.gate_proj)
         kernels = self.kernels if documents is None and cache is None else NO_KERNELS
         if kernels.inner is not None:
             return x + self._at_once(inner, gate, kernels.inner)
@@ -124,8 +134,8 @@ class MambaBlock(nn.Module):
     def new_cache(self, batch: int, length: int) -> MambaCache:
         """An empty cache; it is as large for any length."""
         weight = self.in_proj.weight
-        state = torch.zeros(batch, self.width, STATES, dtype=wide(weight[0]).dtype, device=weight.device)
-        return MambaCache(weight.new_zeros(batch, TAPS - 1, self.width), state)
+        state = torch.zeros(batch, self.channels, STATES, dtype=wide(weight[0]).dtype, device=weight.device)
+        return MambaCache(weight.new_zeros(batch, TAPS - 1, self.channels), state)
 
 
 def wide(tensor: Tensor) -> Tensor:

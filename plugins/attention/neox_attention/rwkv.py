@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from neox_attention.rwkv_channel_mix import ChannelMix
 from neox_attention.rwkv_time_mix import TimeMix
 from neox_core.errors import UserError
-from neox_core.model import LayerContext, make
+from neox_core.model import LayerContext, dropped
 
 
 @dataclass(slots=True)
@@ -43,31 +42,36 @@ class RWKV(nn.Module):
         model = context.model
         self.is_first = context.layer == 0
         self.mixes_samples = context.resolved.reproduces("rwkv-axis")
-        self.time_norm = make("norm", "layernorm", context.plugins, model.hidden_size, model)
+        self.time_norm = context.norm(model.hidden_size, "layernorm")
         self.time_mix = TimeMix(context)
-        self.channel_norm = make("norm", "layernorm", context.plugins, model.hidden_size, model)
+        self.channel_norm = context.norm(model.hidden_size, "layernorm")
         self.channel_mix = ChannelMix(context)
-        self.time_dropout, self.channel_dropout = model.attention_dropout, model.hidden_dropout
+        self.rates = (model.attention_dropout, model.hidden_dropout)
+        self.tensor, self.dropout = context.tensor, context.dropout
 
     def forward(self, x: Tensor, *, positions: Tensor, documents: Tensor | None, cache: RWKVState | None) -> Tensor:
-        """[batch, seq, hidden] -> the same shape."""
+        """[batch, this rank's or all tokens, hidden] -> the same shape."""
         if self.mixes_samples:
-            samples = x.transpose(0, 1)
-            return self._mix(samples, None, self._empty_state(len(samples))).transpose(0, 1)
+            return self._mix(x, None, self._empty_state(positions.shape[1]))
         state = self._empty_state(len(x)) if cache is None else cache
         return self._mix(x, _starts(documents, state, x), state)
 
     def _mix(self, x: Tensor, starts: Tensor | None, state: RWKVState) -> Tensor:
+        time, channel = (self.dropout.draw(x, rate if self.training else 0.0) for rate in self.rates)
         if self.is_first:
             x = self.time_norm(x)
-        normed = self.time_norm(x)
-        mixed, state.wkv = self.time_mix(normed, shifted(normed, state.time, starts), state.wkv, starts)
-        state.time = normed[:, -1]
-        x = x + functional.dropout(mixed, self.time_dropout, self.training)
-        normed = self.channel_norm(x)
-        mixed = self.channel_mix(normed, shifted(normed, state.channel, starts))
-        state.channel = normed[:, -1]
-        return x + functional.dropout(mixed, self.channel_dropout, self.training)
+        tokens = self._turned(self.tensor.enter(self.time_norm(x)))
+        mixed, state.wkv = self.time_mix(tokens, shifted(tokens, state.time, starts), state.wkv, starts)
+        state.time = tokens[:, -1]
+        x = x + dropped(self.time_mix.output(self._turned(mixed)), time)
+        tokens = self._turned(self.tensor.enter(self.channel_norm(x)))
+        mixed = self.channel_mix(self._turned(tokens), self._turned(shifted(tokens, state.channel, starts)))
+        state.channel = tokens[:, -1]
+        return x + dropped(mixed, channel)
+
+    def _turned(self, x: Tensor) -> Tensor:
+        """Samples in the place of tokens, or tokens back in theirs, where samples are what is mixed over."""
+        return x.transpose(0, 1) if self.mixes_samples else x
 
     def new_cache(self, batch: int, length: int) -> RWKVState:
         """An empty state for `batch` sequences, of whatever length.
