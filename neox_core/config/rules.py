@@ -198,17 +198,6 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield from _leaves(item)
 
 
-def parallelism_is_available(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """What this version can cut."""
-    if args.pipe_parallel_size > 1:
-        yield Problem(
-            keys=("pipe_parallel_size",),
-            message=f"{args.pipe_parallel_size}: this version has no pipelines",
-            remedy="set pipe_parallel_size: 1",
-            limitation=True,
-        )
-
-
 def tensor_ranks_share_heads(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """Each tensor-parallel rank has the same number of query heads, and key/value heads of its own or one with neighbours."""
     ranks, heads = args.model_parallel_size, args.num_attention_heads
@@ -301,7 +290,6 @@ RULES: tuple[Rule, ...] = (
     *SAMPLE_RULES,
     *MUP_RULES,
     ways_go_together,
-    parallelism_is_available,
     tensor_ranks_share_heads,
     tensor_ranks_share_tokens,
     context_ranks_share_tokens,

@@ -22,8 +22,10 @@ from neox_core.training.shared_gradients import SharedGradients
 from neox_core.training.stage_links import StageLink, needing_gradient
 
 Forward = Callable[[Carry | None], Any]
-"""Runs the stage's layers on the next micro-batch: on what came from the stage before, or, on the first, on the batch alone. On all but
-the last stage it gives a carry; on the last the loss, in training."""
+"""Runs the stage's layers on the next micro-batch: on what came from the stage before, or on the first stage on the batch alone.
+
+It gives a carry; on the last stage, in training, the loss.
+"""
 
 
 class Grid(ModelParallelUnit):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -31,6 +31,7 @@ from neox_core.training.optimizer_resuming import check_same_state
 from neox_core.training.parameter_groups import groups_of
 from neox_core.training.passes import Passes, PlainPasses
 from neox_core.training.pipeline import PipelinePasses, StageModule, unused_parameter
+from neox_core.training.stage_costs import measured_costs
 from neox_core.training.weights_of_use import moves_others, weights_of_use
 from neox_core.training.whole_parameters import WholeParameters
 
@@ -98,7 +99,9 @@ class Engine:
         self._weigh_part = weighing_parts(resolved, objective)
         self.mesh = Mesh.of(resolved.topology, resolved.world.device)
         mark("engine")
-        self.model = LanguageModel(resolved, plugins, self.mesh, stage_of(resolved, plugins, self.mesh)).to(self.device)
+        measure = partial(measured_costs, resolved, plugins, self.mesh, self.device)
+        stage = stage_of(resolved, plugins, self.mesh.pipe, measure)
+        self.model = LanguageModel(resolved, plugins, self.mesh, stage).to(self.device)
         mark("model")
         parameters = dict(self.model.named_parameters())
         module = TrainingModule(self.model, objective) if self.model.is_whole else StageModule(self.model, objective)

@@ -26,7 +26,7 @@ class StageModule(nn.Module):
         self.model, self._objective = model, objective
 
     def forward(self, batch: Batch, carry: Carry | None, share: Share = 1.0) -> Carry | tuple[Tensor, LossOutput]:
-        """From what the stage before made of a micro-batch to what the next takes; on the last, the loss, and all that the objective gave."""
+        """From what the stage before made of a micro-batch to what the next takes; on the last the loss, and the objective's."""
         made = self.reach(batch, carry)
         if not isinstance(made, HeadOutput):
             return made

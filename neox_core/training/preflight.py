@@ -104,6 +104,7 @@ def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, fo
     if not problems:
         if checkpoint is not None:
             attempt(problems, "optimizer", args, lambda: check_same_optimizer(checkpoint, resolved, plugins))
+        attempt(problems, "pipe_parallel_size", args, lambda: check_stages(settled, plugins))
         attempt(problems, "base_shapes_file", args, lambda: check_base_shapes(settled, plugins))
         attempt(problems, "save", args, lambda: check_saving(resolved, checkpoint))
     if problems:
@@ -127,6 +128,18 @@ def with_epochs(args: NeoXArgs, resolved: Resolved) -> Resolved:
             "give more data, or make the batch smaller"
         )
     return counted
+
+
+def check_stages(resolved: Resolved, plugins: PluginManager) -> None:
+    """See that each stage of a pipeline has something to do.
+
+    Raises:
+        UserError: one has not, or layers cannot be dealt as is asked.
+    """
+    if resolved.topology.pipe > 1:
+        from neox_core.model.stages import planned_stages
+
+        planned_stages(resolved, plugins)
 
 
 def soft_prompt_tokens(resolved: Resolved, tokenizer: Tokenizer | None) -> tuple[int, ...]:

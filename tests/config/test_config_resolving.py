@@ -443,8 +443,6 @@ def test_problems_of_all_rules_and_derivations_come_together():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pipe_parallel_size": 2}, "2: this version trains with data parallelism only (set pipe_parallel_size: 1)"),
-        ({"model_parallel_size": 2}, "2: this version trains with data parallelism only (set model_parallel_size: 1)"),
         ({"zero_optimization": {"stage": 3}}, "stage 3: this version has stages 0 and 1 (set stage: 1)"),
         (
             {"zero_optimization": {"stage": [0, 1]}, "autotuning": {"enabled": True}},

@@ -14,7 +14,12 @@ KINDS = {
     "plain": {},
     "tied": {"no_weight_tying": False},
     # Without rotation a bias of keys has no effect: its gradient is what rounding leaves, of which Adam makes full steps.
-    "relative biases": {"pos_emb": "rpe", "rpe_max_distance": 8, "rpe_num_buckets": 4, "use_bias_in_attn_linear": False},
+    "relative biases": {
+        "pos_emb": "rpe",
+        "rpe_max_distance": 8,
+        "rpe_num_buckets": 4,
+        "use_bias_in_attn_linear": False,
+    },
     "learned positions": {"pos_emb": "learned", "no_weight_tying": False, "use_bias_in_attn_linear": False},
     "dropout": DROPOUT,
     "recomputed": {**RECOMPUTED, **DROPOUT},
@@ -63,7 +68,8 @@ def test_two_stages_train_as_one_process(workers, alone, kind):
     ("ranks", "kind", "changes"),
     [
         (3, "tied", {"pipe_parallel_size": 3}),
-        (3, "soft prompt", {"pipe_parallel_size": 3}),
+        (3, "soft prompt", {"pipe_parallel_size": 3, "pipe_partition_method": "uniform"}),
+        (2, "tied", {"pipe_parallel_size": 2, "pipe_partition_method": "cost"}),
         (4, "tied", {"pipe_parallel_size": 2}),
         (4, "recomputed", {"pipe_parallel_size": 2, "model_parallel_size": 2}),
         (4, "relative biases", {"pipe_parallel_size": 2, "zero_optimization": {"stage": 1}}),

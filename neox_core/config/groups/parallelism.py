@@ -11,11 +11,10 @@ class ParallelismSettings(Settings, group="parallelism"):
     pipe_parallel_size: int = setting(0, "Pipeline stages; 0 and 1: none", origin="gpt-neox", changes="speed", ge=0)
     pipe_partition_method: str = setting(
         "type:transformer|mlp",
-        "Layers are dealt to stages by their number (`uniform`), their parameters (`parameters`), or the number of those "
-        "whose class matches (`type:REGEX`)",
+        "Layers are dealt to stages by their number (`uniform`), their parameters (`parameters`), the number of those "
+        "whose class in GPT-NeoX matches (`type:REGEX`), or the time that they take, which is measured (`cost`)",
         origin="gpt-neox",
         changes="speed",
-        pending=True,
     )
     model_parallel_size: int = setting(1, "Tensor-parallel ranks", origin="megatron", changes="speed", ge=0)
     context_parallel_size: int = setting(1, "Ranks over which the tokens of a sample are cut", changes="speed", gt=0)
