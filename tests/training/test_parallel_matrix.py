@@ -1,0 +1,89 @@
+"""However a run is cut over processes, it is the same run as a plain torch loop in one process; or it is refused beforehand."""
+
+from __future__ import annotations
+
+import os
+import random
+import zlib
+from functools import cache
+
+import parallel_ranks as ranks
+import pytest
+from covering import combinations, covering
+from parallel_cells import Cell, all_cells, computed, settings
+from parallel_reference import Curve, PlainLoop
+from training_models import resolve
+from whole_matrix import WHOLE
+
+from neox_core.errors import Problem, SettingsError
+from neox_core.training.components import component_problems
+
+# Of one run of the tests, which all its processes have to know: they collect the same cells.
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(random.random()))
+SEED = int(os.environ.get("NEOX_MATRIX_SEED", zlib.crc32(RUN.encode())))
+CELLS = all_cells()
+ACCEPTED = [cell for cell in CELLS if not cell.is_refused]
+REFUSED = [cell for cell in CELLS if cell.is_refused]
+
+
+def sample(cells: list[Cell]) -> list[Cell]:
+    """Every three-way combination, or the whole."""
+    return cells if WHOLE else covering(cells, 3, SEED)
+
+
+@cache
+def reference(cell: Cell) -> Curve:
+    return PlainLoop(**computed(cell)).run()
+
+
+def problems(cell: Cell) -> list[Problem]:
+    """What is said of a cell before anything is started."""
+    try:
+        resolved, plugins = resolve(cell.ranks, **settings(cell))
+    except SettingsError as error:
+        return list(error.problems)
+    return [*resolved.limitations, *component_problems(resolved, plugins)]
+
+
+def distances(found: Curve, expected: Curve) -> dict[str, float]:
+    """Of each weight how far it is from where it should be, as a share of the way that it went."""
+    return {
+        name: float((found.weights[name] - wanted).norm() / (wanted - expected.beginning[name]).norm())
+        for name, wanted in expected.weights.items()
+    }
+
+
+def check_same(found: Curve, expected: Curve, bf16: bool) -> None:
+    """Losses, norms and weights agree, and the weights begin alike to the bit."""
+    assert found.weights.keys() == expected.weights.keys()
+    assert all(found.beginning[name].equal(expected.beginning[name]) for name in expected.weights)
+    assert found.losses == pytest.approx(expected.losses, rel=2e-3 if bf16 else 1e-5)
+    assert found.norms == pytest.approx(expected.norms, rel=2e-2 if bf16 else 1e-5)
+    far = {name: share for name, share in distances(found, expected).items() if not share < (0.1 if bf16 else 5e-5)}
+    assert not far
+
+
+@pytest.mark.parametrize("cell", sample(ACCEPTED), ids=str)
+def test_it_trains_as_one_process_does(workers, cell):
+    print(f"NEOX_MATRIX_SEED={SEED}", settings(cell))
+    assert [*map(str, problems(cell))] == []
+    answers = workers(cell.ranks).run(ranks.train, **settings(cell))
+    check_same(ranks.curve(answers), reference(cell), cell.bf16)
+
+
+def test_what_is_left_out_is_refused_in_a_sentence_that_names_two_settings():
+    print(f"NEOX_MATRIX_SEED={SEED}")
+    for cell in sample(REFUSED):
+        found = problems(cell)
+        assert found, cell
+        for problem in found:
+            assert len(problem.keys) >= 2, (cell, str(problem))
+            assert all(key in str(problem) for key in problem.keys)
+            assert problem.remedy
+
+
+def test_a_sample_has_every_combination_of_three_axes():
+    taken = [ACCEPTED.index(cell) for cell in covering(ACCEPTED, 3, SEED)]
+    met, count = combinations(ACCEPTED, 3)
+    assert len(set(met[taken].flatten())) == count > 1000
+    assert len(taken) < 60
