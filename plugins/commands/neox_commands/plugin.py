@@ -11,6 +11,7 @@ def neox_commands(commands: Commands) -> None:
     """Add the verbs."""
     commands.add("data", "neox_commands.data:main", help="make token files from text")
     commands.add("mup", "neox_commands.mup:main", help="base shapes of muP, and its coordinate check")
+    commands.add("plan", "neox_commands.plan:main", help="what a run needs of each rank: memory, communication, work")
     commands.add("generate", "neox_commands.generate:main", help="let a trained model write")
 
 
