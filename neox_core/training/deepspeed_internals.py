@@ -10,16 +10,17 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from neox_core.config import Device
 from neox_core.parallel import Mesh
+from neox_core.training.deepspeed_adaptations import adapted, restore_linear
 from neox_core.training.deepspeed_core import EngineCore, Parameters
 from neox_core.training.deepspeed_partitioned import PartitionedCore
 from neox_core.training.deepspeed_plain import PlainCore
 from neox_core.training.deepspeed_sharded import ShardedCore
+
+__all__ = ["adapted", "import_deepspeed", "make_core"]
 
 
 def import_deepspeed(device: Device) -> Any:
@@ -43,6 +44,7 @@ def import_deepspeed(device: Device) -> Any:
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     if device == "cpu":  # DeepSpeed wants a processor with instructions for fp16; torch computes it on any
         deepspeed.accelerator.get_accelerator().is_fp16_supported = lambda: True
+    restore_linear(deepspeed)
     return deepspeed
 
 
@@ -56,28 +58,6 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not re.search(
         r"untested optimizer|^Config parameter \w+ is deprecated|unknown inputs or outputs type", message
     )
-
-
-@contextmanager
-def float32_kept(deepspeed: Any) -> Iterator[None]:
-    """While DeepSpeed makes an engine it casts every parameter; those that are marked `keeps_float32` come back as they were.
-
-    ZeRO flattens each group of parameters into one tensor, so `parameter_groups` has groups for them alone.
-    """
-    engine_class = deepspeed.DeepSpeedEngine
-    cast = engine_class._cast_module_mixed_precision
-
-    def cast_the_others(engine: Any, *args: Any, **kwargs: Any) -> None:
-        kept = [(p, p.data) for p in engine.module.parameters() if getattr(p, "keeps_float32", False)]
-        cast(engine, *args, **kwargs)
-        for parameter, values in kept:
-            parameter.data = values
-
-    engine_class._cast_module_mixed_precision = cast_the_others
-    try:
-        yield
-    finally:
-        engine_class._cast_module_mixed_precision = cast
 
 
 def make_core(engine: Any, parameters: Parameters, clipping: float, mesh: Mesh) -> EngineCore:

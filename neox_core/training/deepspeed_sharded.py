@@ -178,7 +178,7 @@ class ShardedCore:
 
     def gathered(self, *parameters: nn.Parameter) -> AbstractContextManager[None]:
         """While it lasts, these are whole, to be read."""
-        from deepspeed.zero import GatheredParameters
+        from deepspeed.runtime.zero import GatheredParameters
 
         gathered: AbstractContextManager[None] = GatheredParameters(list(parameters))
         return gathered

@@ -23,7 +23,7 @@ from neox_core.parallel import Fragment, Mesh, SequenceLayout, local_part
 from neox_core.plugins import Optimizer, PluginManager
 from neox_core.training.averages import Averages, MetricNames
 from neox_core.training.deepspeed_core import Observer
-from neox_core.training.deepspeed_internals import float32_kept, import_deepspeed, make_core
+from neox_core.training.deepspeed_internals import adapted, import_deepspeed, make_core
 from neox_core.training.deepspeed_mpu import ModelParallelUnit
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
 from neox_core.training.loss_scale import LOSS_SCALE
@@ -108,7 +108,7 @@ class Engine:
         groups = groups_of(self.model, resolved, plugins) or unused_parameter(module)
         self._optimizer = make_optimizer(resolved, plugins, groups)
         try:
-            with float32_kept(deepspeed):
+            with adapted(deepspeed):
                 self._deepspeed = self._started(deepspeed, module, configuration(resolved))
         except ValidationError as error:
             raise UserError(refusal(error, resolved.deepspeed)) from error

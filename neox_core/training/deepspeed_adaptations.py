@@ -1,0 +1,78 @@
+"""What DeepSpeed does otherwise while it makes an engine for neox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional
+
+_LINEAR = functional.linear
+
+
+def restore_linear(deepspeed: Any) -> None:
+    """ZeRO 3 puts a linear function that keeps no weights for the backward pass in the place of torch's, for all of the process.
+
+    An engine begins with torch's; and ZeRO 3's computes as torch's does, which rounds once where there is a bias.
+    """
+    functional.linear = _LINEAR
+    deepspeed.runtime.zero.linear.LinearFunctionForZeroStage3.forward = staticmethod(_linear)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return _LINEAR(x, weight, bias)
+
+
+@contextmanager
+def adapted(deepspeed: Any) -> Iterator[None]:
+    """While DeepSpeed makes an engine it casts every parameter; those that are marked `keeps_float32` come back as they were.
+
+    ZeRO flattens each group of parameters into one tensor, so `parameter_groups` has groups for them alone. ZeRO 3 has one tensor
+    of all groups, in whose place there is one for each number format. And where gradients are to be added up in float32, ZeRO 1 in
+    bfloat16 is the same optimizer as otherwise, instead of another kind that keeps its state elsewhere.
+    """
+    engine_class, stage3 = deepspeed.DeepSpeedEngine, deepspeed.runtime.zero.stage3
+    cast, choose, defragment = (
+        engine_class._cast_module_mixed_precision,
+        engine_class._do_optimizer_sanity_check,
+        stage3.defragment,
+    )
+
+    def cast_the_others(engine: Any, *args: Any, **kwargs: Any) -> None:
+        kept = [(p, p.data) for p in engine.module.parameters() if getattr(p, "keeps_float32", False)]
+        cast(engine, *args, **kwargs)
+        for parameter, values in kept:
+            parameter.data = values
+
+    def choose_zero(engine: Any, optimizer: Any) -> Any:
+        chosen = choose(engine, optimizer)
+        return deepspeed.runtime.engine.ZERO_OPTIMIZATION if engine.zero_optimization() else chosen
+
+    engine_class._cast_module_mixed_precision = cast_the_others
+    engine_class._do_optimizer_sanity_check = choose_zero
+    stage3.defragment = lambda tensors: Buffers(tensors, defragment)
+    try:
+        yield
+    finally:
+        engine_class._cast_module_mixed_precision = cast
+        engine_class._do_optimizer_sanity_check = choose
+        stage3.defragment = defragment
+
+
+class Buffers:
+    """What ZeRO 3 takes for one flat tensor, of which it uses `narrow` alone: one of each run of tensors of a number format."""
+
+    def __init__(self, tensors: Sequence[Tensor], flatten: Any) -> None:
+        self._flat = [flatten(list(run)) for _, run in groupby(tensors, lambda tensor: tensor.dtype)]
+
+    def narrow(self, dimension: int, start: int, length: int) -> Tensor:
+        """A part of the whole, all of one format."""
+        for flat in self._flat:
+            if start < flat.numel():
+                found: Tensor = flat.narrow(dimension, start, length)
+                return found
+            start -= flat.numel()
+        raise ValueError(f"there is nothing at {start} elements after the end")
