@@ -11,6 +11,7 @@ from typing import cast
 from neox_core.errors import UserError
 from neox_core.launch.job import Command
 from neox_core.launch.output import Log, Screen, Stream
+from neox_core.launch.verdict import ELSEWHERE
 
 _SIGNAL_NAMES = {int(number): number.name for number in signal.Signals}
 
@@ -27,6 +28,8 @@ class LocalProcess:
         self.command = command
         self.log = Log(command.log)
         self.code: int | None = None
+        self.stopped_by: int | None = None
+        """The signal that it was found stopped by when the run had failed."""
         environment = {**os.environ, **command.environment}
         if screen is not None and screen.columns is not None:
             environment["NEOX_TERMINAL"] = str(screen.columns)
@@ -49,6 +52,10 @@ class LocalProcess:
     @property
     def ending(self) -> str:
         """How it ended, to follow its title: `exited with code 3`, `was killed by signal 9 (SIGKILL)`."""
+        if self.stopped_by is not None:
+            return f"was stopped by signal {self.stopped_by} ({_SIGNAL_NAMES.get(self.stopped_by, 'real-time')}), and is killed"
+        if self.code == ELSEWHERE:
+            return "ended because another rank failed"
         if self.code is None or self.code >= 0:
             return f"exited with code {self.code}"
         return f"was killed by signal {-self.code} ({_SIGNAL_NAMES.get(-self.code, 'real-time')})"
@@ -64,6 +71,13 @@ class LocalProcess:
         for stream in self.streams:
             stream.drain()
         return True
+
+    def find_stopped(self) -> bool:
+        """Whether it was stopped by a signal, and not continued; `stopped_by` is that signal from now on."""
+        status = os.waitid(os.P_PID, self.group, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+        if status is not None and status.si_code == os.CLD_STOPPED:
+            self.stopped_by = status.si_status
+        return self.stopped_by is not None
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process alone: its own children are its own to end in order."""

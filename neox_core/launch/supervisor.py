@@ -12,6 +12,7 @@ from neox_core.launch.inbox import SignalInbox
 from neox_core.launch.job import Command, LaunchPlan
 from neox_core.launch.output import Screen
 from neox_core.launch.process import LocalProcess
+from neox_core.launch.verdict import ELSEWHERE
 
 FORWARDED = {SIGINT: SIGTERM, SIGTERM: SIGTERM, SIGHUP: SIGTERM, SIGUSR1: SIGUSR1}
 """What each signal to the launcher becomes for the ranks."""
@@ -21,11 +22,12 @@ def supervise(plan: LaunchPlan, *, grace: float = 5.0) -> int:
     """Run a plan's commands here until all have ended. Call it from the main thread.
 
     Output is copied to each command's log; that of rank 0 is shown as it comes. The first process that fails ends the run:
-    it is reported with its last lines, and the others have `grace` seconds from SIGTERM to SIGKILL. SIGINT, SIGTERM and
+    it is reported with its last lines, and the others have `grace` seconds from SIGTERM to SIGKILL. One that ends with `ELSEWHERE`
+    says that another failed: that one is waited for, reported, and killed at once where a signal has stopped it. SIGINT, SIGTERM and
     SIGHUP reach every rank as SIGTERM, SIGUSR1 as itself, and the ranks take the time they need to save; a second SIGINT
     kills them at once. Whatever happens, nothing in the ranks' process groups outlives this call, or this process.
 
-    Returns 0 when all end with 0; the code of the process that failed first, 128 + n when signal n killed it; 128 + n after
+    Returns 0 when all end with 0; the code of the process that failed first, 128 + n when signal n killed or stopped it; 128 + n after
     signal n to us when all ended in order, by 0, 128 + n or that signal. After SIGUSR1 alone, which a program may answer and
     go on, it is 0 when all end with 0. UserError: a command cannot be started.
     """
@@ -45,7 +47,9 @@ class _Supervision:
         self._processes: list[LocalProcess] = []
         self._selector = selectors.DefaultSelector()
         self._culprit: LocalProcess | None = None
+        self._victim: LocalProcess | None = None  # the first that has ended because of another, which may be elsewhere
         self._deadline: float | None = None  # on the monotonic clock: when those still running are killed
+        self._killed: list[LocalProcess] = []  # by us
         self._received: list[Signals] = []
         self._orderly = {0}  # codes that are no failure
 
@@ -99,31 +103,57 @@ class _Supervision:
             process.send(forwarded)
 
     def _ended(self, process: LocalProcess) -> None:
-        if self._culprit is not None or process.code in self._orderly:
+        if self._culprit is not None or process.code in self._orderly or process in self._killed:
             return
+        if process.code == ELSEWHERE:
+            self._victim = self._victim or process
+            stopped = [other for other in self._running() if other.find_stopped()]
+            if stopped:
+                self._blame(stopped[0])
+            for other in stopped:
+                other.kill()
+        else:
+            self._blame(process)
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._grace
+            self._orderly |= {128 + SIGTERM, -SIGTERM}
+            for other in self._running():
+                other.send(SIGTERM)
+
+    def _blame(self, process: LocalProcess) -> None:
         self._culprit = process
+        self._report(process)
+
+    def _report(self, process: LocalProcess) -> None:
         where = "" if process.log.path is None else f" (log: {process.log.path})"
         self._screen.say(f"{process.title} {process.ending}{where}".encode())
-        self._deadline = time.monotonic() + self._grace
-        for other in self._running():
-            other.send(SIGTERM)
 
     def _kill_all(self) -> None:
         self._deadline = None
-        for process in self._running():
+        self._killed = self._running()
+        for process in self._killed:
             process.kill()
 
     def _show_tail(self) -> None:
-        """Show the failed rank's last lines, after whatever the others had to say; rank 0's have been seen."""
-        culprit = self._culprit
-        if culprit is None or culprit.command.rank in (None, 0) or not culprit.log.tail:
+        """Show the last lines of the rank that failed, or that says which did, after whatever the others had to say.
+
+        Rank 0's have been seen.
+        """
+        speaker = self._culprit
+        if speaker is None and self._victim is not None:
+            self._report(self._victim)
+        if speaker is None or speaker.stopped_by is not None:
+            speaker = self._victim
+        if speaker is None or speaker.command.rank in (None, 0) or not speaker.log.tail:
             return
-        prefix = f"[rank {culprit.command.rank}] ".encode()
-        self._screen.say(*(prefix + line for line in culprit.log.tail))
+        prefix = f"[rank {speaker.command.rank}] ".encode()
+        self._screen.say(*(prefix + line for line in speaker.log.tail))
 
     def _exit_code(self) -> int:
-        if self._culprit is not None and self._culprit.code is not None:
-            return self._culprit.code if self._culprit.code > 0 else 128 - self._culprit.code
+        failed = self._culprit or self._victim
+        if failed is not None and failed.code is not None:
+            signal = failed.stopped_by or -failed.code
+            return 128 + signal if signal > 0 else failed.code
         if not self._received:
             return 0
         if set(self._received) == {SIGUSR1} and all(process.code == 0 for process in self._processes):

@@ -104,8 +104,14 @@ class StageEngine(PipelineEngine):  # type: ignore[misc]
         self._made: dict[int, Any] = {}
         self._gradients: dict[int, list[Tensor]] = {}
 
-    def train_on(self, forward: Forward) -> None:
-        """Forward and backward passes of all micro-batches of a step; gradients are whole then."""
+    def train_on(self, forward: Forward, before_backward: Callable[[int], None]) -> None:
+        """Forward and backward passes of all micro-batches of a step; gradients are whole then.
+
+        Args:
+            forward: a micro-batch's forward pass.
+            before_backward: told the number of a micro-batch before its backward pass.
+        """
+        self._before_backward, self._backwards = before_backward, 0
         self._carry_out(self._train_schedule(), forward)
 
     def evaluate_on(self, forward: Forward, count: int) -> None:
@@ -131,6 +137,8 @@ class StageEngine(PipelineEngine):  # type: ignore[misc]
         self._made[buffer_id] = self._forward(self._given.get(buffer_id))
 
     def _run_backward(self, buffer_id: int) -> None:
+        self._before_backward(self._backwards)
+        self._backwards += 1
         made = self._made.pop(buffer_id)
         if self.is_last_stage():
             DeepSpeedEngine.backward(self, made)

@@ -16,6 +16,7 @@ from neox_core.checkpoint import Reader, load_fragments
 from neox_core.config import LossSettings, OptimizerSettings, Resolved, TrainingSettings
 from neox_core.config.plain import shown
 from neox_core.errors import UserError
+from neox_core.launch import Breadcrumbs
 from neox_core.model import Batch, LanguageModel, LossOutput, Objective, WeighingObjective
 from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.model.stages import stage_of
@@ -29,7 +30,7 @@ from neox_core.training.initial_weights import WeightsReport, update_from_checkp
 from neox_core.training.loss_scale import LOSS_SCALE
 from neox_core.training.optimizer_resuming import check_same_state
 from neox_core.training.parameter_groups import groups_of
-from neox_core.training.passes import Passes, PlainPasses
+from neox_core.training.passes import Passes, Phase, PlainPasses
 from neox_core.training.pipeline import PipelinePasses, StageModule, unused_parameter
 from neox_core.training.stage_costs import measured_costs
 from neox_core.training.weights_of_use import moves_others, weights_of_use
@@ -82,7 +83,8 @@ class TrainingModule(nn.Module):
 class Engine:
     """Takes training steps and evaluates; knows where weights and optimizer state are.
 
-    The process group must exist. Every rank must be given the same settings. `mark` is told when a phase of the start is over.
+    The process group must exist. Every rank must be given the same settings. `mark` is told when a phase of the start is over,
+    `crumbs` what is being done.
     """
 
     def __init__(
@@ -91,7 +93,9 @@ class Engine:
         plugins: PluginManager,
         objective: Objective,
         mark: Callable[[str], None] = lambda phase: None,
+        crumbs: Breadcrumbs | None = None,
     ) -> None:
+        self.crumbs = crumbs or Breadcrumbs()
         deepspeed = import_deepspeed(resolved.world.device)
         self.device = torch.device(resolved.world.device)
         self.accumulation = resolved.batch.accumulation
@@ -152,13 +156,16 @@ class Engine:
             group["lr"] = learning_rate * group.get("lr_scale", 1.0)
         sums = Averages(self.device, self._names["training"])
 
-        def begin(micro_batch: int) -> None:
+        def begin(phase: Phase, micro_batch: int) -> None:
+            self.crumbs.at(phase, step + 1, micro_batch + 1)
             # Counted in the order of the samples, so that they meet the same dropout whatever the number of ranks.
             self.model.random.step = step
             self.model.random.micro_batch = micro_batch * self.mesh.data.size + self.mesh.data.rank
 
-        self._passes.train(self._shares(batches), begin, sums.add)
+        self._passes.train(self._shares(batches, step), begin, sums.add)
+        self.crumbs.at("the optimizer", step + 1)
         norm, applied = self._core.step(observe)
+        self.crumbs.at("the mean loss of all ranks", step + 1)
         means, loudest = sums.over_ranks(notice)
         scale = self._core.loss_scale
         factor = None if scale is None else scale.value
@@ -166,12 +173,13 @@ class Engine:
         reason = None if applied else f"the gradient is not finite{consequence}"
         return StepResult(means.pop("loss"), norm, applied, reason, means, loudest, factor)
 
-    def _shares(self, batches: Iterator[Batch]) -> Iterable[tuple[Batch, Tensor | float]]:
+    def _shares(self, batches: Iterator[Batch], step: int) -> Iterable[tuple[Batch, Tensor | float]]:
         """The next micro-batches, each with what its loss counts; 1 is the mean over those of all ranks."""
+        numbers = self.crumbs.through("data", range(self.accumulation), step + 1)
         if self._weigh is None:
-            one_by_one = (self._moved(next(batches)) for _ in range(self.accumulation))
+            one_by_one = (self._moved(next(batches)) for _ in numbers)
             return ((batch, self._share(batch)) for batch in one_by_one)
-        taken = [self._moved(next(batches)) for _ in range(self.accumulation)]
+        taken = [self._moved(next(batches)) for _ in numbers]
         weights = torch.stack([self._weigh(batch) for batch in taken]).double()
         total = self.mesh.replicas.sum(weights.sum())
         count = self.accumulation * self.mesh.replicas.size
@@ -197,7 +205,8 @@ class Engine:
             sums.add(output, self._share(batch) if self._weigh is None else output.weight)
 
         with weights_of_use(self._optimizer, self._core.optimized(), self._core.refresh):
-            self._passes.evaluate(map(self._moved, batches), count, record)
+            taken = (self._moved(next(batches)) for _ in self.crumbs.through("evaluation", itertools.count()))
+            self._passes.evaluate(taken, count, record)
         return sums.over_ranks()[0]
 
     def logits(self, batch: Batch) -> Tensor:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from neox_core.launch import Rendezvous
 
 FILE_NAME = "handover.json"
-WAIT = timedelta(seconds=300)
-"""How long a rank waits for another one at the rendezvous."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from neox_core.config import CheckpointSettings, ModelSettings, Resolved, TrainingSettings
 from neox_core.errors import UserError
+from neox_core.launch import LONG
 from neox_core.plugins import PluginManager
 from neox_core.training.batches import Batches
 from neox_core.training.engine import Engine, StepResult
@@ -68,6 +69,7 @@ class Training:
                 notice=self.stop.received,
                 observe=self.measures.observer(self.progress.iteration + 1),
             )
+            self.engine.crumbs.patience = 1
             self.ledger.record(self.progress.iteration + 1, self.progress.consumed_samples)
             self.progress = self.progress.after(result, batch.total)
             if result.applied:
@@ -75,8 +77,10 @@ class Training:
             seconds, iteration, signal = time.monotonic() - start, self.progress.iteration, result.notice
             last = iteration == self.resolved.train_iters or signal or is_multiple(iteration, settings.exit_interval)
 
+            self.engine.crumbs.at("measures", iteration)
             measures = self.measures.after(iteration, result.applied, self.engine.fragments)
             evaluations = [] if signal else self.evaluations_after(iteration)
+            self.engine.crumbs.at("hooks", iteration)
             self.notify("neox_step_end", step=self.step(result, rate, seconds, measures, evaluations))
             self.check_skipped()
 
@@ -91,7 +95,9 @@ class Training:
 
     def save(self) -> int:
         """Write a checkpoint of this moment; returns its iteration."""
+        self.engine.crumbs.at("saving", self.progress.iteration, patience=LONG)
         checkpoint = self.saver.save(self.engine, self.progress, self.measures, stream_states(self.batches))
+        self.engine.crumbs.at("hooks after saving", self.progress.iteration, patience=LONG)
         self.notify("neox_checkpoint_saved", checkpoint=checkpoint)
         return checkpoint.iteration
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +12,11 @@ from neox_core.model import Batch, LossOutput
 
 Share = Tensor | float
 """What the objective's own loss of a micro-batch counts, where 1 is the mean of all micro-batches."""
+
+Phase = Literal["forward", "backward"]
+
+Begin = Callable[[Phase, int], None]
+"""Told of each pass before it begins, and the number of its micro-batch: to seed dropout, and to say where a rank is."""
 
 Record = Callable[[LossOutput, Share], None]
 """Told what the objective gave for a micro-batch, and its share."""
@@ -26,12 +31,12 @@ class Passes(Protocol):
 
     engine: Any
 
-    def train(self, micro_batches: Iterable[tuple[Batch, Share]], begin: Callable[[int], None], record: Record) -> None:
+    def train(self, micro_batches: Iterable[tuple[Batch, Share]], begin: Begin, record: Record) -> None:
         """All passes of a step, of which the gradients are left for the step to be taken.
 
         Args:
             micro_batches: of this rank, each with its share.
-            begin: told the number of a micro-batch before its forward pass, to seed dropout.
+            begin: told of each pass.
             record: where the objective is computed, told what it gave.
         """
 
@@ -53,11 +58,12 @@ class PlainPasses:
     def __init__(self, engine: Any, accumulation: int) -> None:
         self.engine, self._accumulation = engine, accumulation
 
-    def train(self, micro_batches: Iterable[tuple[Batch, Share]], begin: Callable[[int], None], record: Record) -> None:
+    def train(self, micro_batches: Iterable[tuple[Batch, Share]], begin: Begin, record: Record) -> None:
         """Forward and backward, one micro-batch after the other."""
         for number, (batch, share) in enumerate(micro_batches):
-            begin(number)
+            begin("forward", number)
             loss, output = self.engine(batch, share)
+            begin("backward", number)
             self.engine.backward(loss)
             record(output, share)
             if number < self._accumulation - 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from neox_core.model import Batch, HeadOutput, LanguageModel, LossOutput, Objective
 from neox_core.model.block import Carry
 from neox_core.parallel import Axis
-from neox_core.training.passes import Record, Share
+from neox_core.training.passes import Begin, Record, Share
 
 if TYPE_CHECKING:
     from neox_core.training.deepspeed_pipeline import StageEngine
@@ -59,13 +60,13 @@ class PipelinePasses:
     def __init__(self, engine: StageEngine, pipe: Axis) -> None:
         self.engine, self._pipe = engine, pipe
 
-    def train(self, micro_batches: Iterable[tuple[Batch, Share]], begin: Callable[[int], None], record: Record) -> None:
+    def train(self, micro_batches: Iterable[tuple[Batch, Share]], begin: Begin, record: Record) -> None:
         """Every stage takes all micro-batches, of which the first needs the tokens and the last what the objective reads."""
         taken = enumerate(micro_batches)
 
         def forward(carry: Carry | None) -> Carry | Tensor:
             number, (batch, share) = next(taken)
-            begin(number)
+            begin("forward", number)
             made = self.engine(batch, carry, share)
             if not self._pipe.is_last:
                 return cast("Carry", made)
@@ -73,7 +74,7 @@ class PipelinePasses:
             record(output, share)
             return cast("Tensor", loss)
 
-        self.engine.train_on(forward)
+        self.engine.train_on(forward, partial(begin, "backward"))
 
     def evaluate(self, batches: Iterable[Batch], count: int, record: Callable[[Batch, LossOutput], None]) -> None:
         """As many at once as there are stages."""

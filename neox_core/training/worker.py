@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import logging
 import os
-import re
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from neox_core.checkpoint import Reader, TorchGroup, restore
 from neox_core.config import CheckpointSettings, DataSettings, ModelSettings, Resolved, TrainingSettings
-from neox_core.config.groups import OnlineSettings
 from neox_core.data.samples.building import Builder
 from neox_core.errors import UserError
-from neox_core.launch import Rendezvous
+from neox_core.launch import Rendezvous, Watch
 from neox_core.model import Objective
 from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.plugins import PluginManager
@@ -30,11 +24,12 @@ from neox_core.training.batches import Batches
 from neox_core.training.components import selected_loggers
 from neox_core.training.datasets import open_datasets
 from neox_core.training.engine import Engine
-from neox_core.training.handover import WAIT, Handover, agree, receive
+from neox_core.training.handover import Handover, agree, receive
 from neox_core.training.ledger import Ledger
 from neox_core.training.loop import Training
 from neox_core.training.measures import Measures
 from neox_core.training.progress import Progress
+from neox_core.training.rendezvous import hang_limit, lost_contact, process_group, rendezvous, telling
 from neox_core.training.run import Run
 from neox_core.training.saving import Saver
 from neox_core.training.schedule import make_schedule
@@ -44,15 +39,13 @@ from neox_core.training.streams import restore_streams
 
 logger = logging.getLogger("neox")
 
-COLLECTIVE = timedelta(minutes=30)
-"""How long ranks wait for each other when all have what they need."""
-
-FAREWELL = timedelta(seconds=2)
-"""How long rank 0 keeps the rendezvous up for those that have not left it yet."""
-
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one rank to its end; the exit code is 0, 128 + n after signal n, 2 for what a user can mend, 1 when a rank is gone."""
+    """Run one rank to its end.
+
+    Returns:
+        0; 128 + n after signal n; 2 for what a user can mend; 75 where another rank failed, 1 where it is not known which.
+    """
     arguments = sys.argv[1:] if argv is None else argv
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     logger.setLevel(logging.INFO)
@@ -67,21 +60,16 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code if isinstance(error, UserError) else 1
 
 
-def lost_contact(error: RuntimeError) -> str | None:
-    """What gloo says when a rank is gone, without the place in its sources and its advice; None for any other error."""
-    if "gloo" not in str(error):
-        return None
-    cause = re.sub(r"^\[[^]]*\] *", "", str(error)).partition(". ")[0]
-    return f"lost contact with another rank: {cause}"
-
-
 def work(handover_file: Path, stop: StopRequests) -> int:
     """Meet the other ranks, make sure that all are about to do the same, and train."""
     place = Rendezvous.from_environment(os.environ)
-    with rendezvous(place) as store:
+    with rendezvous(place, str(handover_file)) as (store, watch), telling(watch):
+        watch.crumbs.at("settings")
         handover = receive(store, place, handover_file)
+        watch.run_dir = Path(handover.run_dir)
         startup = Startup(handover.begun, handover.launched)
         plugins, resolved = handover.resolve()
+        watch.allow(hang_limit(resolved))
         statement = {
             "host": socket.gethostname(),
             "settings": resolved.fingerprint(),
@@ -90,57 +78,7 @@ def work(handover_file: Path, stop: StopRequests) -> int:
         }
         agree(store, place, statement)
         with process_group(store, place, resolved):
-            return train(handover, plugins, resolved, place, stop, startup=startup)
-
-
-@contextlib.contextmanager
-def rendezvous(place: Rendezvous, wait: timedelta = WAIT) -> Iterator[Store]:
-    """The store in which the ranks meet; rank 0 holds it, and leaves it last, so that each can still read why they part.
-
-    Raises:
-        UserError: they have not all come in time, or there is no way to rank 0.
-    """
-    try:
-        store = TCPStore(
-            place.master_addr, place.master_port, place.world_size, is_master=place.rank == 0, timeout=wait
-        )
-    except RuntimeError as error:
-        where, reason = f"{place.master_addr}:{place.master_port}", str(error).partition("\n")[0]
-        raise UserError(f"master_port: rank {place.rank} cannot meet the others at {where}: {reason}") from error
-    try:
-        yield store
-    finally:
-        with contextlib.suppress(RuntimeError):  # who is gone already needs no farewell
-            if place.rank == 0:
-                store.wait([f"left/{rank}" for rank in range(1, place.world_size)], FAREWELL)
-            else:
-                store.set(f"left/{place.rank}", "")
-
-
-def patience(resolved: Resolved) -> timedelta:
-    """How long a rank waits for the others: longer where one of them may be waiting for its server."""
-    online = resolved[DataSettings].dataset_impl == "online"
-    return COLLECTIVE + timedelta(seconds=resolved[OnlineSettings].online_dataserver_timeout if online else 0)
-
-
-@contextlib.contextmanager
-def process_group(store: Store, place: Rendezvous, resolved: Resolved) -> Iterator[None]:
-    """The default process group, destroyed at the end whatever happens: gloo may abort an interpreter that exits with one."""
-    on_gpu = resolved.world.device == "cuda"
-    if on_gpu:
-        torch.cuda.set_device(place.local_rank)
-    dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-        store=PrefixStore("training", store),
-        rank=place.rank,
-        world_size=place.world_size,
-        timeout=patience(resolved),
-    )
-    try:
-        yield
-    finally:
-        gc.collect()  # what still refers to the group must be gone before it is
-        dist.destroy_process_group()
+            return train(handover, plugins, resolved, place, stop, startup=startup, watch=watch)
 
 
 def index_builder(place: Rendezvous, resolved: Resolved) -> Builder:
@@ -174,15 +112,19 @@ def train(
     stop: StopRequests,
     *,
     startup: Startup,
+    watch: Watch | None = None,
 ) -> int:
     """Put a run together and carry it out; every rank does the same."""
-    rank, run_dir = place.rank, Path(handover.run_dir)
+    rank, run_dir, watch = place.rank, Path(handover.run_dir), watch or Watch.alone()
     startup.mark("rendezvous")
+    watch.crumbs.at("making samples ready")
     torch.manual_seed(resolved[TrainingSettings].seed)
     objective: Objective = plugins.make("objective", resolved[TrainingSettings].train_impl, resolved)
     batches = open_batches(resolved, objective, place, handover.eod_token)
     startup.mark("data")
-    engine = Engine(resolved, plugins, objective, startup.mark)
+    watch.crumbs.at("making the model and the engine")
+    engine = Engine(resolved, plugins, objective, startup.mark, watch.crumbs)
+    watch.crumbs.at("loading")
     loaded = begin_with(engine, Path(handover.initial), resolved, rank) if handover.initial else ()
     if handover.prompt_tokens and SOFT_PROMPT not in loaded:
         engine.begin_prompt(handover.prompt_tokens)
@@ -205,13 +147,14 @@ def train(
         progress=progress,
         stop=stop,
     )
-    return carry_out(training)
+    return carry_out(training, watch)
 
 
-def carry_out(training: Training) -> int:
-    """Run the loop, and tell the plugins how it ended."""
+def carry_out(training: Training, watch: Watch) -> int:
+    """Run the loop, and tell the other ranks and the plugins how it ended."""
     try:
-        signal = training.run()
+        with telling(watch):
+            signal = training.run()
     except BaseException as error:
         training.notify("neox_train_end", error=error)
         raise
@@ -219,6 +162,7 @@ def carry_out(training: Training) -> int:
         for batches in training.batches.values():
             batches.close()
     code = 128 + signal if signal else 0
+    watch.crumbs.at("the end of the run")
     training.notify("neox_train_end", error=SystemExit(code) if code else None)
     return code
 

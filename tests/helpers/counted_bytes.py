@@ -12,7 +12,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from training_models import Bench
 
 OPAQUE = (ModuleType, type, dist.ProcessGroup, str, bytes, int, float)
 
@@ -84,7 +83,7 @@ class Sent(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def _count(self, name: str, args: Any) -> None:
-        name = name.split(".")[0]
+        name = name.split(".", maxsplit=1)[0]
         kind = self.KINDS.get(name)
         if kind is None:
             self.unknown[name] += 1

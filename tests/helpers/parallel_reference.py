@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 from parallel_cells import STEPS
+from torch import Tensor, nn
 from training_models import VOCABULARY, resolve
 
 from neox_core.config import ModelSettings, OptimizerSettings, Resolved

@@ -35,6 +35,13 @@ class RunnerSettings(Settings, group="runner"):
     master_port: int = setting(
         29500, "Its port; 0: any free one", origin="deepspeed-launcher", changes="nothing", ge=0, le=65535
     )
+    hang_timeout: float = setting(
+        600.0,
+        "Seconds without progress on any rank after which the run ends and says which rank holds up the others; three times as "
+        "many until the first step is done; 0: never",
+        changes="nothing",
+        ge=0,
+    )
     device: Literal["cpu", "cuda"] | None = setting(
         None, "Kind of device; none: GPUs where there are some", changes="speed"
     )

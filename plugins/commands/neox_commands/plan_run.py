@@ -12,7 +12,6 @@ from neox_commands.plan_pieces import DTYPES, Need, Pieces
 from neox_commands.plan_states import States, Zero, bytes_of, groups_to_plan
 from neox_commands.plan_traffic import Traffic, times, together
 from neox_core.config import ActivationCheckpointingSettings, ModelSettings, NeoXArgs, Resolved
-from neox_core.config.groups import CompilationSettings
 from neox_core.config.topology import Place
 from neox_core.model import LanguageModel
 from neox_core.model.stages import stage_of
