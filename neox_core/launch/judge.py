@@ -61,7 +61,8 @@ class Judge:
         for rank in self._ages:
             self._ages[rank] += 1
         idle = min((self._ages[rank] for rank in self._present), default=0)
-        if self.limit is not None and idle >= self.limit * max(self.places[rank].patience for rank in self._present):
+        patience = max((self.places[rank].patience for rank in self._present), default=1)
+        if self.limit is not None and idle >= self.limit * patience:
             self._decide_hanging(idle)
         return self.verdict
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 from contextlib import suppress
@@ -120,7 +121,5 @@ def _listen(place: Rendezvous) -> socket.socket:
     try:
         return socket.create_server(("", place.master_port), family=family, dualstack_ipv6=both, backlog=1024)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"master_port: rank 0 cannot listen at {place.master_port} on {socket.gethostname()}: {reason}; {OTHER_PORT}"
-        ) from error
+        where, reason = f"{place.master_port} on {socket.gethostname()}", os.strerror(error.errno or 0)
+        raise UserError(f"master_port: rank 0 cannot listen at {where}: {reason}; {OTHER_PORT}") from error

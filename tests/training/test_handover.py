@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
-from torch._C._distributed_c10d import HashStore, TCPStore
+from torch._C._distributed_c10d import HashStore
 
 from neox_core.config import Entry, Host, World
 from neox_core.errors import Origin, UserError
-from neox_core.launch import Rendezvous, free_port
+from neox_core.launch import Rendezvous
 from neox_core.plugins import Switches
 from neox_core.training.handover import Handover, agree, receive
-from neox_core.training.worker import lost_contact, rendezvous
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -133,44 +130,3 @@ def test_a_rank_that_says_nothing_is_named():
     store.set_timeout(timedelta(seconds=0.2))
     with pytest.raises(UserError, match=r"rank 1 does not answer at the rendezvous \(.*\): .* see its log"):
         agree(store, place(0), {"host": "a"})
-
-
-@pytest.mark.parametrize("rank", [0, 1])
-def test_who_does_not_meet_the_others_gives_up_with_a_sentence(rank):
-    port = free_port()
-    expected = rf"master_port: rank {rank} cannot meet the others at 127\.0\.0\.1:{port}: "
-    with pytest.raises(UserError, match=expected), rendezvous(place(rank, 2, port), timedelta(seconds=1)):
-        pass
-
-
-def test_a_port_that_is_taken_is_named():
-    taken = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    expected = f"cannot meet the others at .*:{taken.port}"
-    with pytest.raises(UserError, match=expected), rendezvous(place(0, 1, taken.port), timedelta(seconds=1)):
-        pass
-
-
-def test_ranks_that_come_meet():
-    port = free_port()
-    found: dict[int, bytes] = {}
-
-    def come(rank: int) -> None:
-        with rendezvous(place(rank, 2, port), timedelta(seconds=10)) as store:
-            store.set(str(rank), "here")
-            if rank == 1:
-                time.sleep(0.2)  # rank 0 is done long before, and must not take the store away
-            found[rank] = store.get(str(1 - rank))
-
-    ranks = [threading.Thread(target=come, args=(rank,)) for rank in range(2)]
-    for thread in ranks:
-        thread.start()
-    for thread in ranks:
-        thread.join(15)
-    assert found == {0: b"here", 1: b"here"}
-
-
-def test_what_gloo_says_of_a_lost_rank_is_cut_to_its_cause():
-    said = "[/src/third_party/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:8. Check the other."
-    expected = "lost contact with another rank: Connection closed by peer [127.0.0.1]:8"
-    assert lost_contact(RuntimeError(said)) == expected
-    assert lost_contact(RuntimeError("shapes differ")) is None

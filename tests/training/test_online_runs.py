@@ -15,7 +15,7 @@ from training_commands import are_gone, train
 from neox_core.checkpoint import find
 from neox_core.cli.main import main
 from neox_core.config import NeoXArgs, World
-from neox_core.training.worker import patience
+from neox_core.training.rendezvous import collective_timeout
 
 PLAIN = ("tokens", "labels", "loss_mask")
 GRADED = (*PLAIN, "rewards", "raw_rewards")
@@ -129,7 +129,7 @@ def test_ranks_wait_for_one_that_waits_for_its_server(tmp_path):
     online, files = (
         NeoXArgs.from_dict({**given, **more}).resolve(World.local()) for more in (settings, {"data_path": "a"})
     )
-    assert patience(online).total_seconds() == 7200 + patience(files).total_seconds()
+    assert collective_timeout(online).total_seconds() == 7200 + collective_timeout(files).total_seconds()
 
 
 def configure(directory, **changes):
