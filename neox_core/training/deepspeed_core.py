@@ -31,7 +31,7 @@ class EngineCore(Protocol):
     loss_scale: LossScale | None
     held: list[Held]
 
-    def step(self, observe: Observer | None = None) -> tuple[float, bool]:
+    def step(self, observe: Observer | None = None, *, drop: bool = False) -> tuple[float, bool]:
         """Finish a step whose gradients are complete: (norm of the gradient before clipping, whether it was applied).
 
         All ranks of the run, of all stages too, have to call it, and get the same.
@@ -39,6 +39,7 @@ class EngineCore(Protocol):
         Args:
             observe: shown the averaged gradients before they are clipped, as fragments of the role "gradient" in float32, some at a
                 time. Each element of each parameter is in the fragments of one rank.
+            drop: forget the gradients, as if they were not finite.
         """
 
     def fragments(self) -> Iterator[Fragment]:

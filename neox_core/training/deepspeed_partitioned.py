@@ -31,7 +31,7 @@ class PartitionedCore:
         self._zero = engine.optimizer
         self._optimizer = self._zero.optimizer
         self._observe: Observer | None = None
-        self._norm = torch.zeros(())
+        self._norm, self._drop = torch.zeros(()), False
         if isinstance(self._optimizer, WholeParameters):
             self._optimizer.bind(self._zero.single_partition_of_fp32_groups, self._parts(), mesh.replicas)
         self._optimizer.register_step_pre_hook(self._show_gradients)
@@ -41,9 +41,9 @@ class PartitionedCore:
         self._zero.scaled_global_norm = self._scaled_norm
         self._zero.check_overflow = lambda *_, **__: None  # the norm tells
 
-    def step(self, observe: Observer | None = None) -> tuple[float, bool]:
+    def step(self, observe: Observer | None = None, *, drop: bool = False) -> tuple[float, bool]:
         """DeepSpeed asks for the norm, skips when it is not finite, and clips."""
-        self._observe = observe
+        self._observe, self._drop = observe, drop
         take_step(self._engine)
         self._observe = None
         return float(self._norm) / float(self._zero.loss_scale), not self._zero.overflow
@@ -55,7 +55,7 @@ class PartitionedCore:
             gradients = [partition.grad] if zero.cpu_offload else zero.averaged_gradients[index]
             parts += within(gradients, self._owned[index])
         self._norm = global_norm(parts, self._engine.device)
-        return self._norm
+        return torch.full_like(self._norm, torch.inf) if self._drop else self._norm
 
     def _owned_runs(self) -> list[list[Range]]:
         """What this rank answers for of its partition of each group."""

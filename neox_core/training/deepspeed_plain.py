@@ -42,14 +42,14 @@ class PlainCore:
         switch = f"pipeline_{switch}" if self._engine.pipeline_parallelism else switch
         setattr(self._engine, switch, self._replicas.size > 1 and not local)
 
-    def step(self, observe: Observer | None = None) -> tuple[float, bool]:
+    def step(self, observe: Observer | None = None, *, drop: bool = False) -> tuple[float, bool]:
         """Clip and step, or drop the gradients when they are not finite.
 
         Of gradients that stay on their ranks the norm is the root of the mean square over ranks (that of their average, which is no
         larger, is not known), and there are none to show.
         """
         norm = self._norm()
-        finite = bool(torch.isfinite(norm))
+        finite = bool(torch.isfinite(norm)) and not drop
         if not finite:
             self._engine.module.zero_grad(set_to_none=True)  # torch's optimizers leave alone what has no gradient
         elif observe is not None and not self._stay_local:

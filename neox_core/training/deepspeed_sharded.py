@@ -60,7 +60,7 @@ class ShardedCore:
         self._optimizer = self._zero.optimizer
         self._pieces = [piece for held in self.held if (piece := self._piece(held)) is not None]
         self._observe: Observer | None = None
-        self._norm = torch.zeros(())
+        self._norm, self._drop = torch.zeros(()), False
         if isinstance(self._optimizer, WholeParameters):
             groups = [self._zero.sub_group_to_group_id[index] for index in range(len(self._partitions))]
             self._optimizer.bind(self._partitions, self._parts(), mesh.replicas, groups)
@@ -89,9 +89,9 @@ class ShardedCore:
         group, place, _ = self._zero.grad_position[self._zero.get_param_id(held.parameter)]
         return Piece(held, covered, group, place)
 
-    def step(self, observe: Observer | None = None) -> tuple[float, bool]:
+    def step(self, observe: Observer | None = None, *, drop: bool = False) -> tuple[float, bool]:
         """DeepSpeed asks for the norm, skips when it is not finite, and clips."""
-        self._observe = observe
+        self._observe, self._drop = observe, drop
         take_step(self._engine)
         self._observe = None
         # A parameter that the next step does not use would have this step's gradient.
@@ -106,7 +106,7 @@ class ShardedCore:
             gradients: list[Tensor] = [partition.grad] if offloaded else self._zero.averaged_gradients[index]  # type: ignore[list-item]
             parts += within([gradient.flatten() for gradient in gradients], self._owned[index])
         self._norm = global_norm(parts, self._engine.device)
-        return self._norm
+        return torch.full_like(self._norm, torch.inf) if self._drop else self._norm
 
     def _owned_runs(self) -> list[list[Range]]:
         """What this rank answers for of its partition of each group."""

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -28,13 +28,16 @@ from neox_core.training.deepspeed_internals import adapted, import_deepspeed, ma
 from neox_core.training.deepspeed_mpu import ModelParallelUnit
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
 from neox_core.training.loss_scale import LOSS_SCALE
+from neox_core.training.non_finite import Search, described
 from neox_core.training.optimizer_resuming import check_same_state
 from neox_core.training.parameter_groups import groups_of
-from neox_core.training.passes import Passes, Phase, PlainPasses
+from neox_core.training.passes import Begin, Passes, Phase, PlainPasses, Share
 from neox_core.training.pipeline import PipelinePasses, StageModule, unused_parameter
 from neox_core.training.stage_costs import measured_costs
 from neox_core.training.weights_of_use import moves_others, weights_of_use
 from neox_core.training.whole_parameters import WholeParameters
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,8 @@ class Engine:
             self.model.random.step = step
             self.model.random.micro_batch = micro_batch * self.mesh.data.size + self.mesh.data.rank
 
-        self._passes.train(self._shares(batches, step), begin, sums.add)
+        taken: list[tuple[Batch, Share]] = []
+        self._passes.train(kept(self._shares(batches, step), taken), begin, sums.add)
         self.crumbs.at("the optimizer", step + 1)
         norm, applied = self._core.step(observe)
         self.crumbs.at("the mean loss of all ranks", step + 1)
@@ -170,8 +174,23 @@ class Engine:
         scale = self._core.loss_scale
         factor = None if scale is None else scale.value
         consequence = "" if scale is None else scale.after(overflow=not applied)
-        reason = None if applied else f"the gradient is not finite{consequence}"
+        reason = None
+        if not applied:
+            reason = self._culprit(taken, begin) if scale is None else f"the gradient is not finite{consequence}"
         return StepResult(means.pop("loss"), norm, applied, reason, means, loudest, factor)
+
+    def _culprit(self, taken: Sequence[tuple[Batch, Share]], begin: Begin) -> str:
+        """What was not finite, and where: the passes of a step that was not taken are done again."""
+        search = Search(self.model, self.mesh)
+
+        def begin_again(phase: Phase, micro_batch: int) -> None:
+            begin(phase, micro_batch)
+            search.begin(phase, micro_batch)
+
+        with search.looking():
+            self._passes.train(taken, begin_again, lambda output, share: None)
+        self._core.step(drop=True)
+        return described(search.first())
 
     def _shares(self, batches: Iterator[Batch], step: int) -> Iterable[tuple[Batch, Tensor | float]]:
         """The next micro-batches, each with what its loss counts; 1 is the mean over those of all ranks."""
@@ -285,6 +304,13 @@ class Engine:
         layout = SequenceLayout(self.mesh.context, length)
         moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         return {name: layout.part(value) if value.shape[1:2] == (length,) else value for name, value in moved.items()}
+
+
+def kept(items: Iterable[T], taken: list[T]) -> Iterator[T]:
+    """The same items, which are added to a list as they are taken."""
+    for item in items:
+        taken.append(item)
+        yield item
 
 
 def weighing(resolved: Resolved, objective: Objective) -> Callable[[Batch], Tensor] | None:
