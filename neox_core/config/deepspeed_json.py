@@ -49,6 +49,8 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision, optimizer
         **_given(args),
         **_precision(args, precision),
     }
+    if args.fp32_allreduce:
+        json.setdefault("communication_data_type", "fp32")
     if args.gradient_clipping == 1.0 and reproduces(args.compat, "clipping-left-out"):
         del json["gradient_clipping"]
     if args.scheduler is None and has_one_bit_schedule(optimizer.name, args.compat):

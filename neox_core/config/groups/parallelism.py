@@ -28,5 +28,5 @@ class ParallelismSettings(Settings, group="parallelism"):
         "nccl", "Backend of torch.distributed", origin="megatron", changes="speed", pending=True
     )
     fp32_allreduce: bool = setting(
-        False, "Sum gradients and tensor-parallel activations over ranks in fp32", origin="deepspeed", pending=True
+        False, "Sum gradients and tensor-parallel activations over ranks in fp32", origin="deepspeed"
     )
