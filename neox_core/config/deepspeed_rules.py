@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
 
 ZERO_STAGES = (0, 1, 2, 3)
-"""Those that this version has."""
+"""Those that there are."""
 
 
 def zero_has_a_stage(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -64,6 +64,34 @@ def autotuner_is_not_run(args: NeoXArgs, world: World) -> Iterator[Problem]:
     if (args.autotuning or {}).get("enabled") is True:
         message = "DeepSpeed's autotuner is not run by this version"
         yield Problem(keys=("autotuning",), message=message, remedy="remove it", limitation=True)
+
+
+def offload_stays_in_memory(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """What ZeRO moves to disks would be missing from checkpoints."""
+    for part in ("offload_optimizer", "offload_param"):
+        options = (args.zero_optimization or {}).get(part)
+        if isinstance(options, dict) and options.get("device") == "nvme":
+            yield Problem(
+                keys=("zero_optimization",),
+                message=f"{part}.device: 'nvme': this version cannot save what lies on disks",
+                remedy="write device: cpu",
+                limitation=True,
+                path=f"{part}.device",
+            )
+
+
+def zero_computes_the_same(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """Options by which ZeRO would train otherwise, or keep what is saved elsewhere."""
+    zero = args.zero_optimization or {}
+    quantized = ("zero_quantized_weights", "zero_quantized_gradients", "zero_quantized_nontrainable_weights")
+    asked = [name for name in quantized if zero.get(name, False) not in (False, 0, None)]
+    asked += ["zenflow"] if zero.get("zenflow") is not None else []
+    offload = zero.get("offload_optimizer")
+    if isinstance(offload, dict) and offload.get("super_offload", False) not in (False, 0, None):
+        asked.append("offload_optimizer.super_offload")
+    for name in asked:
+        message = f"{name}: this version does not have it"
+        yield Problem(keys=("zero_optimization",), message=message, remedy="leave it out", limitation=True, path=name)
 
 
 def precisions_are_switched(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -142,6 +170,8 @@ DEEPSPEED_RULES = (
     precisions_are_switched,
     fp16_is_fp16,
     overflow_is_checked,
+    offload_stays_in_memory,
+    zero_computes_the_same,
     dictionaries_hold_options,
     given_up_parts_are_not_asked_for,
     autotuner_is_not_run,

@@ -26,7 +26,7 @@ from neox_core.plugins import Feature, Logger, Objective, PluginManager, State
 from neox_core.training.gpt_neox_names import GPT_NEOX_NAMES, is_gpt_neox_name
 from neox_core.training.mup import optimizer_problems
 from neox_core.training.schedule import DECAYS, check_schedule, scheduler_problems
-from neox_core.training.zero_admission import admission_problems
+from neox_core.training.zero_admission import admission_problems, cutting_problems
 
 
 def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Problem]:
@@ -57,6 +57,7 @@ def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Probl
     if not any("optimizer" in problem.keys for problem in problems):
         problems += option_problems(resolved, plugins)
         problems += admission_problems(resolved, plugins)
+        problems += cutting_problems(resolved, plugins)
         problems += optimizer_problems(resolved, plugins)
     if not problems:
         problems += feature_problems(resolved, plugins)

@@ -1,4 +1,4 @@
-"""Which optimizers ZeRO may cut: those that were proved with it, and those that a run asks for all the same."""
+"""Which optimizers may be cut, by ZeRO: those that were proved with it, or that a run asks for all the same; and over other ranks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neox_core.plugins import Optimizer, PluginManager
 def admission_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
     """A problem when the optimizer was not proved at the run's stage of ZeRO and the run does not ask for it.
 
-    Stages that this version does not have, or leaves to DeepSpeed's autotuner, are told of where settings are resolved.
+    Stages that there are not, or that are left to DeepSpeed's autotuner, are told of where settings are resolved.
     """
     stage = resolved.deepspeed["zero_optimization"]["stage"]
     optimizer = plugins.find("optimizer", resolved.optimizer.name).component
@@ -42,3 +42,26 @@ def admission_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[P
         + (", or zero_optimization.stage: 0" if resolved.precision == "fp32" else ""),
         origin=resolved.origin("optimizer.type"),
     )
+
+
+def cutting_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    """A problem when the optimizer needs what ranks of the run's topology do not have."""
+    optimizer, topology = plugins.find("optimizer", resolved.optimizer.name).component, resolved.topology
+    if not isinstance(optimizer, Optimizer):
+        return
+    sizes = {"model_parallel_size": topology.tensor, "pipe_parallel_size": topology.pipe}
+    if optimizer.local:
+        reason = "averages over all ranks by itself, as if they had the same weights"
+    elif optimizer.whole:
+        sizes.pop("pipe_parallel_size")
+        reason = "has to see parameters as a whole, and tensor-parallel ranks have parts of them"
+    else:
+        return
+    for key, size in sizes.items():
+        if size > 1:
+            yield Problem(
+                keys=("optimizer", key),
+                message=f"{optimizer.name} with {key}: {size}: the optimizer {reason}",
+                remedy=f"set {key}: 1, or take another optimizer",
+                origin=resolved.origin("optimizer.type"),
+            )

@@ -443,7 +443,18 @@ def test_problems_of_all_rules_and_derivations_come_together():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"zero_optimization": {"stage": 3}}, "stage 3: this version has stages 0 and 1 (set stage: 1)"),
+        (
+            {"zero_optimization": {"stage": 3, "offload_param": {"device": "nvme", "nvme_path": "/tmp"}}},
+            "offload_param.device: 'nvme': this version cannot save what lies on disks (write device: cpu)",
+        ),
+        (
+            {"zero_optimization": {"stage": 2, "zenflow": {"topk_ratio": 0.1}}},
+            "zenflow: this version does not have it (leave it out)",
+        ),
+        (
+            {"zero_optimization": {"stage": 3, "zero_quantized_weights": True}},
+            "zero_quantized_weights: this version does not have it (leave it out)",
+        ),
         (
             {"zero_optimization": {"stage": [0, 1]}, "autotuning": {"enabled": True}},
             "stage [0, 1] is for DeepSpeed's autotuner, which this version does not run",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from small_settings import MODEL
 
-from neox_core.config import DeepSpeedSettings, NeoXArgs
+from neox_core.config import DeepSpeedSettings, NeoXArgs, World
 from neox_core.plugins import PluginManager, Switches
-from neox_core.training.zero_admission import admission_problems
+from neox_core.training.zero_admission import admission_problems, cutting_problems
 
 
 @pytest.fixture
@@ -57,3 +57,36 @@ def test_with_it_or_without_need_of_it_there_is_no_problem(plugins, given):
 def test_the_key_says_so():
     description = DeepSpeedSettings.model_fields["zero_allow_untested_optimizer"].description
     assert description.endswith("none: no")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "reason"),
+    [
+        (
+            "lamb",
+            {"model_parallel_size": 2},
+            "lamb with model_parallel_size: 2: the optimizer has to see parameters as a",
+        ),
+        (
+            "onebitadam",
+            {"model_parallel_size": 2},
+            "onebitadam with model_parallel_size: 2: the optimizer averages over",
+        ),
+        ("onebitadam", {"pipe_parallel_size": 2}, "(set pipe_parallel_size: 1, or take another optimizer)"),
+    ],
+)
+def test_an_optimizer_that_would_see_parts_is_refused(plugins, name, changes, reason):
+    assert reason in cut(plugins, name, **changes)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [("lamb", {}), ("lamb", {"pipe_parallel_size": 2}), ("adam", {"model_parallel_size": 2, "pipe_parallel_size": 2})],
+)
+def test_one_that_sees_what_it_needs_is_not(plugins, name, changes):
+    assert cut(plugins, name, **changes) == []
+
+
+def cut(plugins, name, **changes) -> list[str]:
+    args = NeoXArgs.from_dict({**MODEL, "optimizer": {"type": name}, **changes}, plugins=plugins)
+    return [str(problem) for problem in cutting_problems(args.resolve(World.local(4)), plugins)]
