@@ -42,9 +42,9 @@ class ShardedCore(FlatCore):
         size, rank = held.parameter.ds_tensor.ds_numel, self._replicas.rank  # type: ignore[attr-defined]
         return min(rank * size, held.spec.local_size), min((rank + 1) * size, held.spec.local_size)
 
-    def step(self, observe: Observer | None = None) -> tuple[float, bool]:
+    def step(self, observe: Observer | None = None, *, drop: bool = False) -> tuple[float, bool]:
         """As with other stages. A parameter that the next step does not use would have this step's gradient."""
-        norm, applied = super().step(observe)
+        norm, applied = super().step(observe, drop=drop)
         self._zero.grad_partitions_flat_buffer.zero_()
         return norm, applied
 
