@@ -151,8 +151,9 @@ class Mixer(Protocol):
       the next one: norms, residual connection and `hidden_dropout` are its affair too.
     - Weights made by `LayerContext.linear` and `LayerContext.norm`, or tagged by `neox_core.model.tag`, begin as functions of
       `seed` and their names; all others keep what the module gave them. Those with `no_weight_decay = True` do not decay;
-      those with `keeps_float32 = True` stay in float32 in a model of another number format. One with `row_parts = [sizes]` is several
-      matrices, whose rows take turns in pieces of these sizes; an optimizer for matrices takes them apart.
+      those with `keeps_float32 = True` stay in float32 in a model of another number format. One with `row_parts = [sizes]` is
+      several matrices, whose rows take turns in pieces of these sizes, whatever part of them a rank has; an optimizer for matrices
+      takes them apart.
     - muP scales weights by their shapes: a parameter that multiplies and is not a torch.nn.Linear's says by `tag` which dimension
       is summed over, and products of queries and keys are multiplied by `LayerContext.attention_scale`.
     - It may use `LayerContext.positions`, which it does not own: keep them where `torch.nn.Module` does not look, in a list.

@@ -113,6 +113,12 @@ def local_part(whole: Tensor, spec: ShardSpec) -> Tensor:
     return part
 
 
+def put_part(whole: Tensor, part: Tensor, spec: ShardSpec) -> None:
+    """Put what a rank holds to its place in a global tensor; the inverse of `local_part`."""
+    for block in spec.blocks:
+        whole[_slices(block.whole)] = part[_slices(block.local)]
+
+
 def _slices(box: Box) -> tuple[slice, ...]:
     return tuple(slice(start, stop) for start, stop in box)
 

@@ -10,6 +10,9 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from neox_core.config.topology import AXES, AxisName, Topology
 from neox_core.parallel.axis import Axis
 
+_REPLICAS: tuple[AxisName, ...] = ("data", "context")
+_STAGE: tuple[AxisName, ...] = ("data", "context", "tensor")
+
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
@@ -23,6 +26,7 @@ class Mesh:
         context: those that see other tokens of the same samples.
         tensor: those that have other parts of the same matrices.
         replicas: those that have the same weights, along data and context, over which gradients are averaged.
+        stage: those that have the same layers, or parts of them: along data, context and tensor.
     """
 
     topology: Topology
@@ -32,6 +36,7 @@ class Mesh:
     context: Axis
     tensor: Axis
     replicas: Axis
+    stage: Axis
 
     @classmethod
     def solo(cls) -> Mesh:
@@ -42,7 +47,8 @@ class Mesh:
     def without_groups(cls, topology: Topology, rank: int) -> Mesh:
         """That of a rank of a topology, which communicates with nobody: for sizes."""
         axes = {axis: _axis(topology, rank, (axis,), None) for axis in AXES}
-        return cls(topology, rank, **axes, replicas=_axis(topology, rank, ("data", "context"), None))
+        replicas, stage = (_axis(topology, rank, joined, None) for joined in (_REPLICAS, _STAGE))
+        return cls(topology, rank, **axes, replicas=replicas, stage=stage)
 
     @classmethod
     def of(cls, topology: Topology, device: str = "cpu") -> Mesh:
@@ -57,9 +63,10 @@ class Mesh:
         if topology.size == 1:
             return cls.without_groups(topology, rank)
         mesh = init_device_mesh(device, topology.shape, mesh_dim_names=AXES)
-        replicas = mesh["data", "context"]._flatten("replicas")
         axes = {axis: _axis(topology, rank, (axis,), mesh[axis]) for axis in AXES}
-        return cls(topology, rank, **axes, replicas=_axis(topology, rank, ("data", "context"), replicas))
+        replicas = _axis(topology, rank, _REPLICAS, mesh[_REPLICAS]._flatten("replicas"))
+        stage = _axis(topology, rank, _STAGE, mesh[_STAGE]._flatten("stage")) if topology.tensor > 1 else replicas
+        return cls(topology, rank, **axes, replicas=replicas, stage=stage)
 
 
 def _axis(topology: Topology, rank: int, axes: tuple[AxisName, ...], mesh: DeviceMesh | None) -> Axis:

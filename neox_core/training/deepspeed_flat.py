@@ -11,11 +11,12 @@ from torch import Tensor
 
 from neox_core.parallel import Fragment, Mesh, Range
 from neox_core.training.deepspeed_core import Observer, Parameters, held_on, take_step
-from neox_core.training.fragments import Held, state_fragment
+from neox_core.training.fragments import Held, answered_for, state_fragment
 from neox_core.training.gradient_norm import global_norm, joined, within
 from neox_core.training.loss_scale import LossScale
 from neox_core.training.weights_of_use import loaded, saved, weight_of_use
-from neox_core.training.whole_parameters import Part, WholeParameters
+from neox_core.training.whole_parameters import WholeParameters
+from neox_core.training.whole_parts import Part
 
 
 class Piece(NamedTuple):
@@ -71,7 +72,9 @@ class FlatCore(ABC):
         self._observe: Observer | None = None
         self._norm, self._drop = torch.zeros(()), False
         if isinstance(self._optimizer, WholeParameters):
-            self._optimizer.bind(self._partitions, self._parts(), mesh.replicas, self._groups())
+            self._optimizer.bind(
+                self._partitions, self._parts(), mesh.stage, columns=mesh.tensor.size, groups=self._groups()
+            )
         self._optimizer.register_step_pre_hook(self._show_gradients)
         self.loss_scale = LossScale(self._zero.loss_scaler) if engine.fp16_enabled() else None
         self._zero._update_scale = lambda has_overflow: None  # `loss_scale` says why
@@ -146,7 +149,7 @@ class FlatCore(ABC):
                 yield from piece.held.answered_for(kept)
             for state in self._state_of(piece):
                 yield from piece.held.answered_for(state)
-        yield from self._whole_state()
+        yield from answered_for(self.held, self._whole_state())
         for held, frozen in self._frozen():
             yield from held.answered_for(frozen)
 
@@ -174,8 +177,7 @@ class FlatCore(ABC):
         """What each partition consists of on this rank."""
         parts: list[list[Part]] = [[] for _ in self._partitions]
         for piece in self._pieces:
-            shape = piece.held.spec.local_shape
-            parts[piece.group].append(Part(piece.held.name, shape, piece.covered[0], piece.size, piece.place))
+            parts[piece.group].append(Part(piece.held.spec, piece.covered[0], piece.size, piece.place))
         return parts
 
     def _state_of(self, piece: Piece) -> Iterator[Fragment]:

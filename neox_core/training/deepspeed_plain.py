@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from neox_core.parallel import Fragment, Mesh
 from neox_core.training.deepspeed_core import Observer, Parameters, held_on, take_step
-from neox_core.training.fragments import Held, share, state_fragment, step_without_effect
+from neox_core.training.fragments import Held, answered_for, share, state_fragment, step_without_effect
 from neox_core.training.gradient_norm import global_norm, within
 from neox_core.training.loss_scale import LossScale
 from neox_core.training.weights_of_use import loaded, saved, weight_of_use
+from neox_core.training.whole_parameters import WholeParameters
+from neox_core.training.whole_parts import Part
 
 
 class PlainCore:
@@ -28,8 +30,18 @@ class PlainCore:
     def __init__(self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh) -> None:
         self._engine, self._clipping, self._replicas = engine, clipping, mesh.replicas
         self.held = held_on(mesh, parameters)
+        if isinstance(engine.optimizer, WholeParameters):
+            self._bind(engine.optimizer, mesh)
         engine.clip_fp32_gradients = lambda: None  # clipped in `step`, with the norm that is computed there anyway
         self._choose_reduction()
+
+    def _bind(self, optimizer: WholeParameters, mesh: Mesh) -> None:
+        """Each parameter is a storage of its own. Ranks that have the same ones update them alike."""
+        specs = {id(held.parameter): held.spec for held in self.held}
+        members = [(p, index) for index, group in enumerate(optimizer.param_groups) for p in group["params"]]
+        parts = [[Part(specs[id(p)], 0, p.numel(), 0)] for p, _ in members]
+        groups = [index for _, index in members]
+        optimizer.bind([p for p, _ in members], parts, mesh.tensor, columns=mesh.tensor.size, groups=groups)
 
     def _choose_reduction(self) -> None:
         """Whether DeepSpeed averages the gradients of the next step.
@@ -80,6 +92,8 @@ class PlainCore:
                 yield from held.answered_for(weight)
             for state in self._state(held):
                 yield from held.answered_for(state)
+        if self._replicas.is_first:
+            yield from answered_for(self.held, self._whole_state())
 
     def weight_targets(self) -> Iterator[Fragment]:
         """The parameters themselves."""
@@ -92,6 +106,7 @@ class PlainCore:
             weight = held.fragment()
             yield from loaded(weight, self._engine.optimizer) if held.parameter.requires_grad else (weight,)
             yield from self._state(held)
+        yield from self._whole_state()
 
     def rank_fragments(self) -> Iterable[Fragment]:
         """Of an optimizer that averages gradients itself."""
@@ -113,6 +128,10 @@ class PlainCore:
     def _state(self, held: Held) -> Iterator[Fragment]:
         for role, value in self._engine.optimizer.state.get(held.parameter, {}).items():
             yield state_fragment(held.spec, role, value, (0, held.spec.local_size))
+
+    def _whole_state(self) -> Iterator[Fragment]:
+        optimizer = self._engine.optimizer
+        return optimizer.fragments() if isinstance(optimizer, WholeParameters) else iter(())
 
     def _make_state(self) -> None:
         for held in self.held:

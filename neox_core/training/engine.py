@@ -379,16 +379,16 @@ def _value_at(config: Mapping[str, Any], place: Sequence[str]) -> Any:
 
 
 def make_optimizer(resolved: Resolved, plugins: PluginManager, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The optimizer that the settings name, over parameter groups; where ZeRO cuts them, one that lets it see them whole."""
+    """The optimizer that the settings name, over parameter groups; where parameters are cut, one that lets it see them whole."""
     name = resolved.optimizer.name
     optimizer = bare_optimizer(plugins, name, resolved.optimizer.params, groups)
     component = plugins.find("optimizer", name).component
-    cut = resolved.deepspeed["zero_optimization"]["stage"] > 0
+    cut = resolved.deepspeed["zero_optimization"]["stage"] > 0 or resolved.topology.tensor > 1
     whole = isinstance(component, Optimizer) and component.whole
     if cut and whole and moves_others(optimizer):
         raise UserError(
             f"optimizer: {name} needs whole parameters and moves other weights than are used, which does not go "
-            "together with ZeRO yet; set zero_optimization.stage: 0 and precision: fp32"
+            "together with ZeRO and model_parallel_size; set zero_optimization.stage: 0, precision: fp32 and model_parallel_size: 1"
         )
     return WholeParameters(optimizer) if cut and whole else optimizer
 

@@ -42,6 +42,12 @@ class Held(NamedTuple):
             yield replace(fragment, range=(start, stop), tensor=fragment.tensor[start - first : stop - first])
 
 
+def answered_for(held: Iterable[Held], whole: Iterable[Fragment]) -> Iterator[Fragment]:
+    """Of state that optimizers have of whole parameters, what this rank answers for; each is on one rank of those that share it."""
+    copies = {one.name for one in held if is_copy(one.parameter)}
+    return (one for one in whole if one.name not in copies and one.spec.blocks[0].replica == 0)
+
+
 def share(held: Iterable[Held], replicas: Axis) -> list[Held]:
     """Of what all ranks with the same weights hold alike, the part of this one: they take the parameters in turn."""
     return list(held)[replicas.rank :: replicas.size]

@@ -47,21 +47,13 @@ def admission_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[P
 def cutting_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
     """A problem when the optimizer needs what ranks of the run's topology do not have."""
     optimizer, topology = plugins.find("optimizer", resolved.optimizer.name).component, resolved.topology
-    if not isinstance(optimizer, Optimizer):
+    if not (isinstance(optimizer, Optimizer) and optimizer.local):
         return
-    sizes = {"model_parallel_size": topology.tensor, "pipe_parallel_size": topology.pipe}
-    if optimizer.local:
-        reason = "averages over all ranks by itself, as if they had the same weights"
-    elif optimizer.whole:
-        sizes.pop("pipe_parallel_size")
-        reason = "has to see parameters as a whole, and tensor-parallel ranks have parts of them"
-    else:
-        return
-    for key, size in sizes.items():
+    for size, key in ((topology.tensor, "model_parallel_size"), (topology.pipe, "pipe_parallel_size")):
         if size > 1:
             yield Problem(
                 keys=("optimizer", key),
-                message=f"{optimizer.name} with {key}: {size}: the optimizer {reason}",
-                remedy=f"set {key}: 1, or take another optimizer",
+                message=f"{optimizer.name} averages over all ranks by itself, and with {key} {size} they have different weights",
+                remedy=f"set {key}: 1, or take another optimizer, such as adam",
                 origin=resolved.origin("optimizer.type"),
             )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from training_models import SEQ_LENGTH, VOCABULARY, resolve
+from training_models import SEQ_LENGTH, VOCABULARY, Bench, resolve
 
 from neox_core.config import Topology
 from neox_core.model import LanguageModel
@@ -84,3 +84,19 @@ def largest_differences(
         name: float((value - other[name]).abs().max() / value.abs().max().clamp(min=1e-30))
         for name, value in one.items()
     }
+
+
+class Trained(NamedTuple):
+    """Losses of steps, and the global weights after them."""
+
+    losses: list[float]
+    weights: dict[str, Tensor]
+
+
+def trained(steps: int, **changes: Any) -> Trained:
+    bench = Bench(**changes)
+    losses = [result.loss for result in bench.train(steps)]
+    axis = bench.engine.mesh.tensor
+    with bench.engine._core.gathered(*bench.parameters.values()):
+        weights = {name: joined(name, p, p.detach(), axis) for name, p in bench.parameters.items()}
+    return Trained(losses, weights)

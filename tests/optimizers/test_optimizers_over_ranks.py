@@ -6,10 +6,11 @@ import pytest
 import torch
 import training_steps as steps
 from neox_optimizers.params import AdamParams
-from training_models import plugins
+from training_models import plugins, resolve
 from whole_matrix import in_whole
 
 from neox_core.plugins import State
+from neox_core.training.zero_admission import admission_problems
 
 RATES = {"lion": 0.001, "sgd": 0.1, "sm3": 0.1}
 OPTIONS = {"sgd": {"momentum": 0.9}, "sm3": {"momentum": 0.9}}
@@ -51,6 +52,50 @@ def test_they_train_as_in_one_process(workers, name, ranks, stage):
     curves = workers(ranks).run(steps.curve, 6, **settings(name, stage), **batch)
     assert all(curve == curves[0] for curve in curves), "ranks must report the same"
     assert [loss for loss, _ in curves[0]] == pytest.approx([loss for loss, _ in expected], rel=1e-5)
+
+
+WHOLE_ONES = [name for name in NAMES if plugins().find("optimizer", name).component.whole]
+CUTTABLE = [name for name in NAMES if not plugins().find("optimizer", name).component.local]
+TENSOR = {"model_parallel_size": 2, "num_kv_heads": 1, "use_bias_in_attn_linear": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "ranks", "stage"),
+    [
+        *((name, 2, 0) for name in WHOLE_ONES),
+        ("muon", 4, 1),
+        *(in_whole(name, 2, 0) for name in CUTTABLE if name not in WHOLE_ONES),
+        *(in_whole(name, 2, 1) for name in CUTTABLE),
+        *(in_whole(name, 4, stage) for name in WHOLE_ONES for stage in (0, 1, 2, 3) if (name, stage) != ("muon", 1)),
+    ],
+)
+def test_on_parameters_that_are_cut_they_train_as_on_whole_ones(workers, name, ranks, stage):
+    changes = {**settings(name), **TENSOR}
+    (alone,) = workers(1).run("cut_models:trained", 4, **{**changes, "model_parallel_size": 1})
+    found = workers(ranks).run("cut_models:trained", 4, **{**changes, "zero_optimization": {"stage": stage}})
+    for of_rank in found:
+        assert of_rank.losses == pytest.approx(alone.losses, rel=1e-5)
+        for weight, values in alone.weights.items():
+            error = (of_rank.weights[weight] - values).norm() / values.norm().clamp(min=1e-3)
+            assert error < 1e-4, f"{weight} is off by {error:.2g} of its size"
+
+
+@pytest.mark.parametrize("name", ["sm3", *map(in_whole, (name for name in WHOLE_ONES if name != "sm3"))])
+def test_what_they_know_of_cut_parameters_comes_back_on_any_number_of_ranks(workers, tmp_path, name):
+    changes = {**settings(name), **TENSOR}
+    saved = workers(2).run(steps.save_and_go_on, tmp_path, **changes)[0]
+    again = workers(2).run(steps.load_and_go_on, saved["path"], **changes)[0]
+    assert again["losses"] == saved["losses"], "to the bit"
+    alone = workers(1).run(steps.load_and_go_on, saved["path"], **{**changes, "model_parallel_size": 1})[0]
+    assert alone["losses"] == pytest.approx(saved["losses"], rel=1e-5)
+
+
+def test_one_that_averages_by_itself_is_refused_where_weights_differ():
+    for key in ("model_parallel_size", "pipe_parallel_size"):
+        resolved, manager = resolve(2, **settings("onebitadam"), **{key: 2})
+        (problem,) = [one for one in admission_problems(resolved, manager) if key in one.keys]
+        assert "optimizer" in problem.keys
+        assert f"set {key}: 1, or take another optimizer" in str(problem)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class SoftmaxAttention(nn.Module):
         self.query_key_value = context.linear(
             model.hidden_size, rows, bias=bias, role="input", cut="columns", pieces=share.row_pieces()
         )
-        sizes = [share.group * self.head_dim, self.head_dim, self.head_dim]
+        sizes = [all_heads // share.shared * self.head_dim, self.head_dim, self.head_dim]
         self.query_key_value.weight.row_parts = sizes  # type: ignore[attr-defined]
         self.norm = None
         if model.use_qk_layernorm:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neox_core.parallel import global_shape
 from neox_optimizers.grouped import GroupedOptimizer, State, column, decay
 from neox_optimizers.moments import adam_directions, no_moments
 from neox_optimizers.newton_schulz import orthogonalised
@@ -91,7 +92,8 @@ def is_matrix_of_a_layer(name: str, parameter: Tensor) -> bool:
 
     An embedding and a head map to and from single tokens; a convolution's and other tables of numbers are no such maps either.
     """
-    return name.startswith("layers.") and name.endswith(".weight") and parameter.dim() == 2 and min(parameter.shape) > 1
+    is_weight = name.startswith("layers.") and name.endswith(".weight")
+    return is_weight and parameter.dim() == 2 and min(global_shape(parameter)) > 1
 
 
 def build(groups: list[dict[str, Any]], params: MuonParams) -> Muon:
