@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from neox_core.model.dropout import dropped
 from neox_core.model.mixer import LayerCache, LayerContext, Mixer
 from neox_core.model.mlp import MLP
+from neox_core.parallel import RowLinear
 from neox_core.plugins import Attention
 
 Carry = tuple[Tensor, Tensor, Tensor | None, Tensor]
@@ -44,6 +45,19 @@ class Block(nn.Module):
         self.mlp = MLP(context) if mixture is None else context.plugins.make("moe", mixture, context)
         self.is_mixture = mixture is not None
         self._set_dropout(context)
+        self.tensor, self.leaves_once = context.tensor, self._leave_once()
+
+    def _leave_once(self) -> bool:
+        """Whether what attention and MLP write is added up before tensor-parallel ranks are: one collective in place of two."""
+        lasts = [
+            last for part in (self.attention, self.mlp) if isinstance(last := getattr(part, "last", None), RowLinear)
+        ]
+        dropped_apart = self.attention_dropout > 0 or self.mlp_dropout > 0 or self.drops_attention
+        if not self.parallel or dropped_apart or len(lasts) < 2:
+            return False
+        for last in lasts:
+            last.defer()
+        return True
 
     def _set_dropout(self, context: LayerContext) -> None:
         model, reproduces = context.model, context.resolved.reproduces
@@ -74,6 +88,8 @@ class Block(nn.Module):
         if self.is_mixture:
             out, layer_aux = out
             aux = aux + layer_aux.float()
+        if self.leaves_once:
+            return x + self.tensor.leave(mixed + out), positions, documents, aux
         x = x + dropped(out, mlp_factors)
         return (x + mixed if self.parallel and not self.drops_attention else x), positions, documents, aux
 

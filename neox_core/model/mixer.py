@@ -158,6 +158,13 @@ class Mixer(Protocol):
       is summed over, and products of queries and keys are multiplied by `LayerContext.attention_scale`.
     - It may use `LayerContext.positions`, which it does not own: keep them where `torch.nn.Module` does not look, in a list.
     - Random numbers are torch's own, so that a layer can be computed again.
+    - Where `supports` has TP, it has a part of the heads or channels on each tensor-parallel rank: `LayerContext.linear` cuts
+      matrices, `neox_core.parallel.cut` says it of other weights, `with_partial_gradient` of those that are not cut and meet what
+      differs from rank to rank. With SP too, `x` and what it gives are this rank's tokens; `positions` and `documents` are those
+      of all tokens, which layers cut by columns, or `LayerContext.tensor.enter`, gather. `LayerContext.dropout` drops the
+      same units of hidden states on any number of ranks.
+    - A property `last`, the layer cut by rows that makes what it gives, lets a block with `gpt_j_residual` add up that and the
+      MLP's before ranks communicate.
     - What it computes counts as 6 operations a token for each of its weights, forwards and backwards, unless it has a method
       `flops_per_token(length) -> float` that says better; see `neox_core.model.flops_per_token`.
 

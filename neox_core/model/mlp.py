@@ -9,22 +9,35 @@ from torch import Tensor, nn
 
 from neox_core.model.activations import Gated
 from neox_core.model.mixer import LayerContext
-from neox_core.parallel import columns
+from neox_core.parallel import RowLinear, columns
 
 
 class MLP(nn.Module):
-    """down(activation(up(x))); with a gated activation, down(up(x) * function(gate(x)))."""
+    """down(activation(up(x))); with a gated activation, down(up(x) * function(gate(x))).
 
-    def __init__(self, context: LayerContext) -> None:
+    Args:
+        context: of the layer.
+        inside: for tensor-parallel ranks: whether what it is given has entered their part of the work already, and what it gives is
+            yet to leave it, as where several MLPs share the communication.
+    """
+
+    def __init__(self, context: LayerContext, *, inside: bool = False) -> None:
         super().__init__()
         model, width = context.model, context.resolved.mlp_width
         bias = model.use_bias_in_mlp
         self.activation: Any = context.activation()
         gated = isinstance(self.activation, Gated)
         into = partial(context.linear, model.hidden_size, width, bias=bias, role="input", parts=2 if gated else 1)
-        self.up = into(cut="columns")
-        self.gate = into(cut="columns") if gated else None
+        self.up = into(cut="columns", inside=inside)
+        self.gate = into(cut="columns", inside=inside) if gated else None
         self.down = context.linear(width, model.hidden_size, bias=bias, role="output", cut="rows")
+        if inside and isinstance(self.down, RowLinear):
+            self.down.defer()
+
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that writes to the residual stream."""
+        return self.down
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, seq, hidden] -> the same shape."""

@@ -74,16 +74,27 @@ class RowLinear(nn.Linear):
     ) -> None:
         pieces = evenly(inputs, parallel.axis) if pieces is None else pieces
         super().__init__(sum(piece.size for piece in pieces), outputs, bias=bias)
-        self.parallel, self.inside = parallel, inside
+        self.parallel, self.inside, self.is_deferred = parallel, inside, False
         cut(cast("nn.Parameter", self.weight), 1, inputs, pieces)
         if bias and (parallel.cuts_tokens or inside):
             with_partial_gradient(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, seq, this rank's inputs] -> [batch, this rank's or all tokens, outputs]; inside, all tokens."""
+        """[batch, seq, this rank's inputs] -> [batch, this rank's or all tokens, outputs]; inside or deferred, all tokens."""
         own = self.partly(x)
+        if self.is_deferred:
+            return own if self.bias is None else own + self.bias * float(self.parallel.axis.is_first)
         summed = self.parallel.copy(self.parallel.sum(own)) if self.inside else self.parallel.leave(own)
         return self.with_bias(summed)
+
+    def defer(self) -> None:
+        """Leave the sum to somebody else, who adds up several layers first: from now on it gives what this rank adds.
+
+        The bias is the first rank's to add.
+        """
+        self.is_deferred = True
+        if self.bias is not None:
+            with_partial_gradient(self.bias)
 
     def partly(self, x: Tensor) -> Tensor:
         """What this rank adds to the sum."""
@@ -99,10 +110,10 @@ def columns(x: Tensor, *layers: nn.Linear) -> list[Tensor]:
 
     Args:
         x: [batch, seq, inputs].
-        layers: all of them `ColumnLinear` of the same ranks, or all not cut.
+        layers: all of them `ColumnLinear` of the same ranks, or all not cut, or all of them inside.
     """
     first = layers[0]
-    if not isinstance(first, ColumnLinear) or not first.parallel.is_on:
+    if not isinstance(first, ColumnLinear) or not first.parallel.is_on or first.inside:
         return [functional.linear(x, layer.weight, layer.bias) for layer in layers]
     parameters = (*(layer.weight for layer in layers), *(layer.bias for layer in layers))
     return list(_Columns.apply(x, first.parallel, *parameters))  # type: ignore[no-untyped-call]

@@ -29,7 +29,8 @@ CASES = {
     "smoothed labels and z-loss": {"label_smoothing": 0.1, "z_loss": 0.01},
     "dropout": DROPOUT,
     "dropout computed again": {**DROPOUT, "checkpoint_activations": True},
-    "a mixture": {"moe_num_experts": 2, "moe_type": "torch"},
+    "a mixture": {"moe_num_experts": 3, "moe_type": "torch", "moe_top_k": 2, "moe_router_type": "topk"},
+    "parallel residual with dropout": {"gpt_j_residual": True, **DROPOUT},
     "sparse attention by head": {
         "attention_config": [[["sparse_variable"], "all"]],
         "sparsity_config": {"block": 4, "num_random_blocks": 1, "different_layout_per_head": True},
@@ -55,7 +56,7 @@ def test_a_cut_model_computes_what_the_whole_one_does(case, ranks, workers):
         assert max(differences.values()) < 1e-9, differences
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case != "a mixture"])
+@pytest.mark.parametrize("case", CASES)
 def test_so_does_one_that_cuts_tokens_too(case, workers):
     for differences in workers(2).run("cut_models:largest_differences", sequence_parallel=True, **CASES[case]):
         assert max(differences.values()) < 1e-9, differences

@@ -75,6 +75,11 @@ class SoftmaxAttention(nn.Module):
         out: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return out
 
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that writes to the residual stream."""
+        return self.output
+
     def _bias(self, heads: Tensor, distances: Tensor) -> Tensor:
         """What positions add, of heads by their numbers on this rank."""
         return self.positions[0].bias(heads + self.share.first_query, distances)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from neox_core.config import MixtureSettings
 from neox_core.model import MLP, LayerContext, of_weights
+from neox_core.parallel import with_partial_gradient
 from neox_moe.settings import MoESettings
 
 
@@ -15,6 +18,8 @@ class TorchMixture(nn.Module):
 
     The auxiliary loss is E * sum over experts of (share of tokens) * (mean probability), which is 1 when balanced (Fedus et al.,
     "Switch Transformers", 2021), times `moe_loss_coeff`. With one expert this is the dense MLP.
+
+    Tensor-parallel ranks have parts of every expert. All of them route all tokens, and what experts give is added up before ranks are.
     """
 
     def __init__(self, context: LayerContext) -> None:
@@ -23,19 +28,23 @@ class TorchMixture(nn.Module):
         self.num_experts, self.top_k = context.resolved[MixtureSettings].moe_num_experts, settings.moe_top_k
         self.coefficient = settings.moe_loss_coeff
         self.router = context.linear(context.model.hidden_size, self.num_experts, bias=False, role="input")
-        self.experts = nn.ModuleList(MLP(context) for _ in range(self.num_experts))
+        self.tensor = context.tensor
+        if self.tensor.cuts_tokens:
+            with_partial_gradient(cast("nn.Parameter", self.router.weight))
+        self.experts = nn.ModuleList(MLP(context, inside=True) for _ in range(self.num_experts))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[batch, seq, hidden] -> (the same shape, auxiliary loss)."""
-        tokens = x.flatten(0, 1)
-        probabilities = self.router(tokens).float().softmax(-1)  # [tokens, experts]
+        """[batch, this rank's or all tokens, hidden] -> (the same shape, auxiliary loss)."""
+        probabilities = self.tensor.all_tokens(self.router(x).float().softmax(-1)).flatten(0, 1)  # [tokens, experts]
         weights, chosen = probabilities.topk(self.top_k, dim=-1)  # [tokens, top_k]
-        weights = (weights / weights.sum(-1, keepdim=True)).to(x.dtype)
+        weights = self.tensor.copy((weights / weights.sum(-1, keepdim=True)).to(x.dtype))
+        entered = self.tensor.enter(x)
+        tokens = entered.flatten(0, 1)
         out = torch.zeros_like(tokens)
         for index, expert in enumerate(self.experts):
             rows, slots = (chosen == index).nonzero(as_tuple=True)
             out = out.index_add(0, rows, expert(tokens[rows]) * weights[rows, slots, None])
-        return out.view_as(x), self._balance(probabilities, chosen)
+        return self.tensor.leave(out.view_as(entered)), self._balance(probabilities, chosen)
 
     def flops_per_token(self, length: int) -> float:
         """Operations of a forward and backward pass: a token meets `moe_top_k` of the experts."""
