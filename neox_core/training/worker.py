@@ -67,6 +67,7 @@ def work(handover_file: Path, stop: StopRequests) -> int:
         watch.crumbs.at("settings")
         handover = receive(store, place, handover_file)
         watch.run_dir = Path(handover.run_dir)
+        check_world(place, handover)
         startup = Startup(handover.begun, handover.launched)
         plugins, resolved = handover.resolve()
         watch.allow(hang_limit(resolved))
@@ -79,6 +80,16 @@ def work(handover_file: Path, stop: StopRequests) -> int:
         agree(store, place, statement)
         with process_group(store, place, resolved):
             return train(handover, plugins, resolved, place, stop, startup=startup, watch=watch)
+
+
+def check_world(place: Rendezvous, handover: Handover) -> None:
+    """Raises `UserError` when the launcher has started another number of ranks than the run was planned for."""
+    planned = handover.world.size
+    if place.world_size != planned:
+        raise UserError(
+            f"WORLD_SIZE: {place.world_size} ranks were started for a run of {planned}; let the launcher start {planned}, or set "
+            "hostfile, num_nodes and num_gpus to what it starts"
+        )
 
 
 def index_builder(place: Rendezvous, resolved: Resolved) -> Builder:

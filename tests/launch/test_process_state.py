@@ -14,7 +14,12 @@ from neox_core.launch.process_state import ProcessId
 
 def test_a_process_runs_is_stopped_goes_on_and_is_gone():
     child = subprocess.Popen(
-        [sys.executable, "-S", "-c", "from neox_core.launch.process_state import ProcessId; print(*ProcessId.own()); input()"],
+        [
+            sys.executable,
+            "-S",
+            "-c",
+            "from neox_core.launch.process_state import ProcessId; print(*ProcessId.own()); input()",
+        ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
