@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from types import FunctionType, MethodType, ModuleType
@@ -12,6 +13,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from training_models import SETTINGS, Bench, plugins
+
+from neox_core.config import NeoXArgs, World
+from neox_core.parallel import Mesh
 
 OPAQUE = (ModuleType, type, dist.ProcessGroup, str, bytes, int, float)
 
@@ -83,12 +88,122 @@ class Sent(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def _count(self, name: str, args: Any) -> None:
-        name = name.split(".", maxsplit=1)[0]
+        name = name.split(".")[0]
         kind = self.KINDS.get(name)
         if kind is None:
             self.unknown[name] += 1
             return
         group = next(dist.ProcessGroup.unbox(arg) for arg in args if isinstance(arg, torch.ScriptObject) and "ProcessGroup" in str(arg._type()))
+        if any(isinstance(leaf, Tensor) and leaf.dtype == torch.uint8 for leaf in torch.utils._pytree.tree_leaves(args)):
+            return  # pickled objects
         lists = [torch.utils._pytree.tree_leaves(arg) for arg in args]
         sizes = [sum(leaf.numel() * leaf.itemsize for leaf in leaves if isinstance(leaf, Tensor)) for leaves in lists]
         self.bytes[kind, tuple(dist.get_process_group_ranks(group))] += max(sizes)
+
+
+class Saved:
+    """Follows what autograd keeps for backward passes within the block: the most bytes at once, without parameters and batches."""
+
+    def __init__(self, parameters: list[Tensor]) -> None:
+        self._parameters = parameters
+        self._holders: Counter[int] = Counter()
+        self.live = self.most = 0
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda held: held.tensor)
+
+    def __enter__(self) -> Saved:
+        self._hooks.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._hooks.__exit__(*error)
+
+    def _pack(self, tensor: Tensor) -> Any:
+        held = _Held(tensor)
+        # Where they are: ZeRO 3 gathers them anew.
+        if tensor.is_floating_point() and key(tensor) not in {key(parameter) for parameter in self._parameters}:
+            self.hold(tensor, held)
+        return held
+
+    def hold(self, tensor: Tensor, holder: Any) -> None:
+        """Count a tensor for as long as something is alive."""
+        address, size = key(tensor), tensor.untyped_storage().nbytes()
+        self._holders[address] += 1
+        if self._holders[address] == 1:
+            self.live += size
+            self.most = max(self.most, self.live)
+        weakref.finalize(holder, self._drop, address, size)
+
+    def _drop(self, address: int, size: int) -> None:
+        self._holders[address] -= 1
+        if not self._holders[address]:
+            self.live -= size
+
+
+class _Held:
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def counted(**changes: Any) -> dict[str, Any]:
+    """What a rank holds after two steps, and what it keeps and sends in the third."""
+    bench = Bench(**changes)
+    bench.train(2)
+    engine = bench.engine
+    gc.collect()
+    weights = list(engine.model.parameters())
+    found: dict[str, Any] = {"weights": size_of(weights), "lasting": size_of(reachable(engine)), "gradients": 0}
+    hooks = [weight.register_post_accumulate_grad_hook(lambda _: _note(found, weights)) for weight in weights]
+    step = engine._core.step
+
+    def held_before(*args: Any, **kwargs: Any) -> Any:
+        gc.collect()
+        found["before"] = size_of(reachable(engine))
+        return step(*args, **kwargs)
+
+    engine._core.step = held_before
+    with Sent() as sent, Saved(weights) as saved:
+        run = engine.model.run
+        engine.model.run = lambda carry: _held(saved, run(carry))
+        bench.step()
+        del engine.model.run
+    for hook in hooks:
+        hook.remove()
+    engine._core.step = step
+    return found | {"activations": saved.most, "sent": dict(sent.bytes), "unknown": dict(sent.unknown)}
+
+
+def _held(saved: Saved, carry: Any) -> Any:
+    """What a stage of a pipeline gives is kept until its backward pass, though autograd does not need it."""
+    saved.hold(carry[0], carry[0])
+    return carry
+
+
+def _note(found: dict[str, Any], weights: list[Tensor]) -> None:
+    """Gradients that are there now, where they are more than before."""
+    places = (getattr(weight, place, None) for weight in weights for place in ("grad", "grad_accum"))
+    found["gradients"] = max(found["gradients"], size_of(part for part in places if part is not None))
+
+
+def planned(**changes: Any) -> dict[str, Any]:
+    """The same from a plan of this rank."""
+    from neox_commands.plan_run import plan_run
+
+    ranks = dist.get_world_size()
+    args = NeoXArgs.from_dict({**SETTINGS, **changes}, plugins=plugins())
+    resolved = args.resolve(World.local(ranks))
+    plan, mesh = plan_run(args, resolved, plugins()), Mesh.without_groups(resolved.topology, dist.get_rank())
+    stage = plan.stages[mesh.pipe.rank]
+    states = stage.states
+    axes = {"tensor": mesh.tensor, "context": mesh.context, "pipe": mesh.pipe, "replicas": mesh.replicas}
+    return {
+        "weights": states.weights,
+        "gradients": states.gradients,
+        "lasting": states.weights + states.master + states.optimizer,
+        "buffers": states.buffers,
+        "activations": stage.activations,
+        "sent": {(kind, axes[axis].ranks): size for axis, kinds in stage.traffic.items() for kind, size in kinds.items()},
+    }
+
+
+def both(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return planned(**changes), counted(**changes)

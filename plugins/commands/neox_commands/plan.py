@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from neox_commands.json_text import json_text
@@ -12,7 +12,7 @@ from neox_commands.plan_machines import Gpu, gpu, torn_groups, world_of
 from neox_core.cli.config.subject import FILES, read
 from neox_core.cli.report import print_notes
 from neox_core.cli.words import positive
-from neox_core.config import NeoXArgs, World
+from neox_core.config import NeoXArgs, ParallelismSettings, World
 from neox_core.config.command_line import Parser
 from neox_core.errors import Notice, Problem, SettingsError, UserError
 from neox_core.plugins import CommandContext
@@ -93,18 +93,20 @@ def resolve(args: NeoXArgs, world: World) -> Resolved:
 
     assert args.plugins is not None
     tokenizer = open_tokenizer(args) if args.vocab_size is None else None
-    resolved = args.resolve(world, None if tokenizer is None else tokenizer.vocab_size)
+    try:
+        resolved = args.resolve(world, None if tokenizer is None else tokenizer.vocab_size)
+    except SettingsError as error:
+        raise SettingsError(_mistakes(error.problems)) from error
     problems = [*resolved.limitations, *component_problems(resolved, args.plugins)]
-    if mistakes := [problem for problem in problems if not problem.limitation or _is_about_cutting(problem)]:
+    if mistakes := _mistakes(problems):
         raise SettingsError(mistakes)
     return resolved
 
 
-def _is_about_cutting(problem: Problem) -> bool:
-    """Whether a limitation is about how the run is cut, on whatever machine."""
-    from neox_core.config import ParallelismSettings
-
-    return bool({*problem.keys} & {*ParallelismSettings.model_fields, "zero_optimization"})
+def _mistakes(problems: Iterable[Problem]) -> list[Problem]:
+    """Without limitations, unless they are about how the run is cut, on whatever machine."""
+    cutting = {*ParallelismSettings.model_fields, "zero_optimization"}
+    return [problem for problem in problems if not problem.limitation or cutting & {*problem.keys}]
 
 
 def remarks(resolved: Resolved) -> list[Notice]:

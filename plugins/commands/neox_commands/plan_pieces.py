@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from neox_commands.plan_shapes import without_numbers
 from neox_commands.plan_storages import LiveStorages
 from neox_commands.plan_traffic import Traffic, counted, taken
-from neox_core.config import DataSettings, ModelSettings, Resolved, TrainingSettings
+from neox_core.config import (
+    DataSettings,
+    ModelSettings,
+    ParallelismSettings,
+    Resolved,
+    SoftPromptOptions,
+    TrainingSettings,
+)
 from neox_core.errors import UserError
 from neox_core.model import Batch, LanguageModel, Objective
 from neox_core.model.block import Carry
@@ -41,6 +48,20 @@ class Need:
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
 
 
+class Part(NamedTuple):
+    """What is run.
+
+    Args:
+        model: the part of it.
+        given: tensors that go in.
+        forward: gives the results from which a backward pass begins.
+    """
+
+    model: LanguageModel
+    given: tuple[Tensor | None, ...]
+    forward: Callable[[], list[Tensor]]
+
+
 class Pieces:
     """Parts of a model on one rank, which are run once each.
 
@@ -60,23 +81,22 @@ class Pieces:
     def begin(self) -> Need:
         """The embedding."""
 
-        def run() -> tuple[Any, Any]:
-            model = self._model(Stage(range(0), 0, 3))
-            return model, lambda: [part for part in model.begin(*self._batch()) if part is not None and part.requires_grad]
+        def part() -> Part:
+            model, batch = self._model(Stage(range(0), 0, 3)), self._batch()
+            return Part(model, batch, lambda: _differentiable(model.begin(*batch)))
 
-        return self._need("begin", run)
+        return self._need("begin", part)
 
     def layers(self, group: range) -> Need:
         """Layers that are run together, of which one is like another where settings have the same parts for them."""
         resolved = self._resolved
         kind = tuple((resolved.layers[layer], resolved.mixtures[layer]) for layer in group)
 
-        def run() -> tuple[Any, Any]:
-            model = self._model(Stage(group, 1, 3))
-            carry = self.carry()
-            return model, lambda: [part for part in model.run(carry) if part is not None and part.requires_grad]
+        def part() -> Part:
+            model, carry = self._model(Stage(group, 1, 3)), self.carry()
+            return Part(model, carry, lambda: _differentiable(model.run(carry)))
 
-        return self._need(kind, run)
+        return self._need(kind, part)
 
     def end(self) -> Need:
         """The last norm, the head and the loss."""
@@ -86,7 +106,7 @@ class Pieces:
         if lacking := sorted(set(objective.batch_fields) - {"tokens", *LABELS}):
             raise UserError(f"train_impl: '{name}' reads '{lacking[0]}', of which a plan does not know how large it is")
 
-        def run() -> tuple[Any, Any]:
+        def part() -> Part:
             model = self._model(Stage(range(last, last), 2, 3))
             carry, batch = self.carry(), self._labels()
 
@@ -94,9 +114,9 @@ class Pieces:
                 head = model.end(carry)
                 return [objective.loss(head, batch).loss + head.aux]
 
-            return model, loss
+            return Part(model, (*carry, *batch.values()), loss)
 
-        return self._need("end", run)
+        return self._need("end", part)
 
     def carry(self) -> Carry:
         """What comes to a layer."""
@@ -121,14 +141,10 @@ class Pieces:
 
     @property
     def _cuts_tokens(self) -> bool:
-        from neox_core.config import ParallelismSettings
-
         return self._resolved[ParallelismSettings].sequence_parallel
 
     @property
     def _prompt(self) -> int:
-        from neox_core.config import SoftPromptOptions
-
         prompt = SoftPromptOptions.of(self._resolved[ModelSettings].soft_prompt_tuning)
         return 0 if prompt is None else prompt.num_tokens
 
@@ -152,24 +168,27 @@ class Pieces:
                 parameter.grad = torch.empty_like(parameter)
         return model.train()
 
-    def _need(self, kind: Any, make: Callable[[], tuple[Any, Callable[[], list[Tensor]]]]) -> Need:
-        """That of a part, from a function that makes its model and what runs it forwards."""
+    def _need(self, kind: Any, make: Callable[[], Part]) -> Need:
+        """That of a part of a kind, which is made where nothing like it was run before."""
         if kind not in self._found:
             with without_numbers(self._resolved.world.device):
-                model, forward = make()
-                self._found[kind] = self._measure(model, forward)
+                self._found[kind] = self._measure(make())
         return self._found[kind]
 
-    def _measure(self, model: LanguageModel, forward: Callable[[], list[Tensor]]) -> Need:
-        there = [*model.parameters(), *model.buffers()]
+    def _measure(self, part: Part) -> Need:
+        parameters = [*part.model.parameters()]
+        there = [*parameters, *part.model.buffers(), *part.given, *(parameter.grad for parameter in parameters)]
         taken(self._mesh)
-        with LiveStorages([*there, *(p.grad for p in there if p.grad is not None)]) as storages:
-            outputs = forward()
+        with LiveStorages(tensor for tensor in there if tensor is not None) as storages:
+            outputs = part.forward()
             kept, forwards = storages.live, storages.most
-            if outputs:
-                torch.autograd.backward(outputs, [torch.empty_like(output) for output in outputs])
+            torch.autograd.backward(outputs, [torch.empty_like(output) for output in outputs])
             backwards = storages.most
         return Need(kept, max(forwards, backwards) - kept, taken(self._mesh))
+
+
+def _differentiable(carry: Carry) -> list[Tensor]:
+    return [part for part in carry if part is not None and part.requires_grad]
 
 
 def cast(model: nn.Module, dtype: torch.dtype) -> None:
