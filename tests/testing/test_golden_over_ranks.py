@@ -1,0 +1,31 @@
+"""What GPT-NeoX recorded in one process is reproduced by several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from whole_matrix import in_whole
+
+from neox_core.config import Topology
+from neox_core.testing import golden
+
+FIXTURES = Path(__file__).parents[1] / "golden"
+
+CUTS = {
+    "tp 2": Topology(tensor=2),
+    "pp 2": Topology(pipe=2),
+    "tp 2 x pp 2": Topology(tensor=2, pipe=2),
+    "dp 2": Topology(data=2),
+}
+NAMES = ("pythia", "llama", "gqa", "tied", "alibi", "rpe")
+CASES = [(name, cut) for name in NAMES for cut in ("tp 2", "pp 2", "tp 2 x pp 2")]
+CASES += [("gas2", "dp 2"), ("pythia", "dp 2"), ("eod_mask", "dp 2"), ("zero1", "dp 2")]
+
+
+@pytest.mark.parametrize(("name", "cut"), CASES)
+def test_recorded_runs_are_reproduced_over_ranks(workers, name, cut):
+    topology = CUTS[cut]
+    for checks in workers(topology.size).run(golden.compare, FIXTURES / f"{name}.json", topology):
+        assert len(checks) == 9 - (name == "zero1")
+        assert [check for check in checks if not check.passed] == []
