@@ -61,12 +61,11 @@ class WholeParameters(torch.optim.Optimizer):
             store = Store(storage, divide([of_rank[index] for of_rank in everyone], load, columns))
             store.own(ranks.rank)
             of_group = self._inner.param_groups[index if groups is None else groups[index]]
-            names, parameters = ([item[place] for item in store.owned] for place in range(2))
             self._stores[id(storage)] = store
             self._options[id(storage)] = {
                 **of_group,
-                "params": parameters,
-                "names": [whole.name for whole in names],
+                "params": [parameter for _, parameter in store.owned],
+                "names": [whole.name for whole, _ in store.owned],
             }
         self._inner.state.clear()
 

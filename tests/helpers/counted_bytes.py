@@ -88,7 +88,7 @@ class Sent(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def _count(self, name: str, args: Any) -> None:
-        name = name.split(".")[0]
+        name = name.split(".", maxsplit=1)[0]
         kind = self.KINDS.get(name)
         if kind is None:
             self.unknown[name] += 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from whole_matrix import in_whole
 
 from neox_core.config import Topology
 from neox_core.testing import golden
