@@ -102,6 +102,7 @@ class LanguageModel(nn.Module):
             resolved[ActivationCheckpointingSettings],
             attention_drops=model.attention_dropout > 0,
             compiled=resolved[CompilationSettings].torch_compile,
+            tensor=self.tensor,
         )
         for block in self.layers:
             compile_layer(block, resolved, self.recompute)

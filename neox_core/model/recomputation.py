@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.autograd.graph import save_on_cpu
+from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
 from torch.utils.checkpoint import (
     CheckpointPolicy,
     checkpoint,
@@ -21,6 +21,8 @@ from torch.utils.checkpoint import (
 from neox_core.config import ActivationCheckpointingSettings
 from neox_core.model.block import Carry
 from neox_core.model.mixer import LayerCache
+from neox_core.parallel import TensorParallel
+from neox_core.parallel.regions import SEQUENCE
 
 _aten = torch.ops.aten
 PRODUCTS = {_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.baddbmm.default}
@@ -41,14 +43,23 @@ class Recomputation:
         attention_drops: whether attention draws random numbers. A kernel that is not run again would not move the generator on, so
             that what is dropped after it would be other units than in the forward pass; it is run again then.
         compiled: whether layers are compiled.
+        tensor: the ranks over which what is kept may be cut.
     """
 
     def __init__(
-        self, settings: ActivationCheckpointingSettings, *, attention_drops: bool, compiled: bool = False
+        self,
+        settings: ActivationCheckpointingSettings,
+        *,
+        attention_drops: bool,
+        compiled: bool = False,
+        tensor: TensorParallel | None = None,
     ) -> None:
         self.enabled = settings.checkpoint_activations
         self._group, self._selective = settings.checkpoint_num_layers, settings.checkpoint_policy == "selective"
         self._in_cpu, self._synchronize = settings.checkpoint_in_cpu, settings.synchronize_each_layer
+        self._tensor = tensor or TensorParallel()
+        # With sequence parallelism each rank has its own tokens anyway.
+        self._cuts = settings.partition_activations and self._tensor.is_on and not self._tensor.sequence
         self._kept = PRODUCTS if attention_drops else PRODUCTS | ATTENTION
         self._within_layers = self.enabled and self._selective and compiled
 
@@ -63,8 +74,27 @@ class Recomputation:
             with self._synchronized(carry[0].is_cuda):
                 return group(carry)
 
-        with save_on_cpu(pin_memory=carry[0].is_cuda) if self._in_cpu else contextlib.nullcontext():
+        with self._placed(carry[0].is_cuda), self._cut_over_ranks(carry[0].shape):
             return run(*carry) if self._within_layers else self._checkpointed(run, carry)
+
+    def _placed(self, on_gpu: bool) -> contextlib.AbstractContextManager[Any]:
+        return save_on_cpu(pin_memory=on_gpu) if self._in_cpu else contextlib.nullcontext()
+
+    def _cut_over_ranks(self, shape: torch.Size) -> contextlib.AbstractContextManager[Any]:
+        """While what is kept of this shape, hidden states that all tensor-parallel ranks have alike, is cut over them by tokens."""
+        axis = self._tensor.axis
+        if not self._cuts or shape[SEQUENCE] % axis.size:
+            return contextlib.nullcontext()
+
+        def pack(kept: torch.Tensor) -> tuple[bool, torch.Tensor]:
+            alike = kept.shape == shape and kept.is_floating_point()
+            return alike, axis.piece(kept, SEQUENCE) if alike else kept
+
+        def unpack(packed: tuple[bool, torch.Tensor]) -> torch.Tensor:
+            alike, kept = packed
+            return axis.gather(kept, SEQUENCE) if alike else kept
+
+        return saved_tensors_hooks(pack, unpack)
 
     def put_into(self, layer: nn.Module) -> None:
         """Make recomputation a part of a layer that will be compiled, where it is selective.

@@ -188,7 +188,7 @@ class Engine:
             search.begin(phase, micro_batch)
 
         with search.looking():
-            self._passes.train(taken, begin_again, lambda output, share: None)
+            self._passes.train(taken, begin_again, search.look_at_loss)
         self._core.step(drop=True)
         return described(search.first())
 

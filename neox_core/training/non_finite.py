@@ -9,8 +9,12 @@ from typing import Any, NamedTuple
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from neox_core.model import LanguageModel
+from neox_core.model import LanguageModel, LossOutput
 from neox_core.parallel import Mesh
+
+
+AFTER_ALL = 2**31
+"""Places before the loss, at most."""
 
 
 class Finding(NamedTuple):
@@ -88,14 +92,21 @@ class Search:
     def _of_gradient(self, name: str) -> Callable[[Tensor], None]:
         return lambda gradient: self._look(gradient, f"the gradient of {name}", phase=1)
 
-    def _look(self, tensor: Tensor, what: str, *, phase: int = 0, micro_batch: int | None = None) -> None:
+    def look_at_loss(self, output: LossOutput, share: object) -> None:
+        """What the objective gave for a micro-batch; after its forward pass, perhaps also after its backward pass."""
+        self._look(output.loss, "the objective's loss", order=AFTER_ALL)
+
+    def _look(
+        self, tensor: Tensor, what: str, *, phase: int = 0, micro_batch: int | None = None, order: int | None = None
+    ) -> None:
         self._order += 1
-        if self.finding is not None or not tensor.is_floating_point() or bool(tensor.isfinite().all()):
+        if not tensor.is_floating_point() or bool(tensor.isfinite().all()):
             return
         pipe = self._mesh.pipe
         passed = pipe.size - 1 - pipe.rank if phase else pipe.rank
         batch = self._micro_batch[phase] if micro_batch is None else micro_batch
-        self.finding = Finding(batch, phase, passed, self._order, self._mesh.rank, what)
+        found = Finding(batch, phase, passed, order or self._order, self._mesh.rank, what)
+        self.finding = found if self.finding is None else min(self.finding, found)
 
     def first(self) -> Finding | None:
         """The first of all ranks; None where the second time everything is finite. Every rank has to call it."""

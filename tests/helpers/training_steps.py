@@ -48,7 +48,8 @@ def skipped(value: float, *, bad_rank: int, bad_micro_batch: int = 0, **changes:
     def poison(gradient: torch.Tensor) -> torch.Tensor:
         nonlocal passes
         passes += 1
-        bad = dist.get_rank() == bad_rank and passes - 1 == bad_micro_batch
+        # Micro-batches are computed again to see where it begins.
+        bad = dist.get_rank() == bad_rank and (passes - 1) % bench.engine.accumulation == bad_micro_batch
         return torch.full_like(gradient, value) if bad else gradient
 
     hook = bench.parameters["layers.1.mlp.up.bias"].register_hook(poison)

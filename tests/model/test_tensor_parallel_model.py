@@ -29,6 +29,13 @@ CASES = {
     "smoothed labels and z-loss": {"label_smoothing": 0.1, "z_loss": 0.01},
     "dropout": DROPOUT,
     "dropout computed again": {**DROPOUT, "checkpoint_activations": True},
+    "what is kept cut over ranks": {**DROPOUT, "checkpoint_activations": True, "partition_activations": True},
+    "what is kept of selective recomputation cut": {
+        "checkpoint_activations": True,
+        "checkpoint_policy": "selective",
+        "partition_activations": True,
+        "train": True,
+    },
     "a mixture": {"moe_num_experts": 3, "moe_type": "torch", "moe_top_k": 2, "moe_router_type": "topk"},
     "parallel residual with dropout": {"gpt_j_residual": True, **DROPOUT},
     "sparse attention by head": {

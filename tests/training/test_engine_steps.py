@@ -37,7 +37,9 @@ def test_clipping_at_one_is_not_taken_for_none(workers, ranks, stage):
 def test_a_gradient_that_is_not_finite_on_one_rank_is_skipped_on_all(workers, ranks, stage, value):
     for answer in workers(ranks).run(steps.skipped, value, bad_rank=ranks - 1, **zero(stage)):
         assert not answer["result"].applied
-        assert answer["result"].skip_reason == "the gradient is not finite"
+        assert answer["result"].skip_reason == (
+            f"the gradient is not finite: it begins with the gradient of layers.1.mlp.up.bias, on rank {ranks - 1} in micro-batch 1"
+        )
         assert not math.isfinite(answer["result"].grad_norm)
         assert answer["untouched"], "weights and optimizer state must be as they were, bit for bit"
         assert all(applied for applied, _ in answer["after"])

@@ -18,7 +18,7 @@ class ActivationCheckpointingSettings(Settings, group="activation_checkpointing"
         changes="speed",
     )
     partition_activations: bool = setting(
-        False, "Cut what is kept over tensor-parallel ranks", origin="megatron", changes="speed", pending=True
+        False, "Cut what is kept over tensor-parallel ranks", origin="megatron", changes="speed"
     )
     checkpoint_in_cpu: bool = setting(False, "Keep it in the host's memory", origin="megatron", changes="speed")
     contiguous_checkpointing: bool = setting(
