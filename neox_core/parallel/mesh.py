@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch.distributed as dist
@@ -9,6 +10,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from neox_core.config.topology import AXES, AxisName, Topology
 from neox_core.parallel.axis import Axis
+from neox_core.parallel.kept import kept
 
 _REPLICAS: tuple[AxisName, ...] = ("data", "context")
 _STAGE: tuple[AxisName, ...] = ("data", "context", "tensor")
@@ -59,17 +61,29 @@ class Mesh:
         """
         if topology.size != dist.get_world_size():
             raise ValueError(f"{topology} is not the {dist.get_world_size()} ranks that there are")
-        rank = dist.get_rank()
         if topology.size == 1:
-            return cls.without_groups(topology, rank)
-        mesh = init_device_mesh(device, topology.shape, mesh_dim_names=AXES)
-        axes = {axis: _axis(topology, rank, (axis,), mesh[axis]) for axis in AXES}
-        replicas = _axis(topology, rank, _REPLICAS, mesh[_REPLICAS]._flatten("replicas"))
-        stage = _axis(topology, rank, _STAGE, mesh[_STAGE]._flatten("stage")) if topology.tensor > 1 else replicas
+            return cls.without_groups(topology, dist.get_rank())
+        return kept((topology, device), lambda: cls._made(topology, device))
+
+    @classmethod
+    def _made(cls, topology: Topology, device: str) -> Mesh:
+        rank, cut = dist.get_rank(), _cut(topology, AXES)
+        sizes = [size for size in topology.shape if size > 1]
+        mesh = init_device_mesh(device, tuple(sizes), mesh_dim_names=cut)
+        axes = {axis: _axis(topology, rank, (axis,), mesh) for axis in AXES}
+        replicas, stage = (_axis(topology, rank, joined, mesh) for joined in (_REPLICAS, _STAGE))
         return cls(topology, rank, **axes, replicas=replicas, stage=stage)
 
 
-def _axis(topology: Topology, rank: int, axes: tuple[AxisName, ...], mesh: DeviceMesh | None) -> Axis:
-    ranks = topology.group(rank, *axes)
-    group = mesh.get_group() if mesh is not None and len(ranks) > 1 else None
-    return Axis(ranks.index(rank), len(ranks), group, ranks)
+def _cut(topology: Topology, axes: Sequence[AxisName]) -> tuple[AxisName, ...]:
+    """Those axes along which there are several ranks."""
+    sizes = dict(zip(AXES, topology.shape, strict=True))
+    return tuple(axis for axis in axes if sizes[axis] > 1)
+
+
+def _axis(topology: Topology, rank: int, axes: Sequence[AxisName], mesh: DeviceMesh | None) -> Axis:
+    ranks, cut = topology.group(rank, *axes), _cut(topology, axes)
+    if mesh is None or not cut:
+        return Axis(ranks.index(rank), len(ranks), None, ranks)
+    along = mesh[cut] if len(cut) == 1 else mesh[cut]._flatten("_".join(cut))
+    return Axis(ranks.index(rank), len(ranks), along.get_group(), ranks)

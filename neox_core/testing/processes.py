@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import torch.distributed as dist
 from torch._C._distributed_c10d import HashStore
 
+from neox_core.parallel.kept import forget
+
 
 @contextlib.contextmanager
 def solo_process_group() -> Iterator[None]:
@@ -20,5 +22,6 @@ def solo_process_group() -> Iterator[None]:
     try:
         yield
     finally:
+        forget()
         gc.collect()
         dist.destroy_process_group()

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import TCPStore
 
+from neox_core.parallel.kept import forget
 from neox_core.plugins import resolve
 
 
@@ -33,6 +34,8 @@ def serve(connection: Connection, port: int, rank: int, world_size: int) -> None
     while task := _next_task(connection):
         connection.send_bytes(_outcome(task))
         gc.collect()
+    forget()
+    gc.collect()
     dist.destroy_process_group()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch.distributed as dist
 
 from neox_core.parallel import Axis, Mesh
+from neox_core.parallel.kept import group_of
 
 
 class ModelParallelUnit:
@@ -65,6 +66,4 @@ def _group(axis: Axis) -> Any:
     """The group of an axis, where DeepSpeed needs one also for a rank that is alone."""
     if axis.group is not None:
         return axis.group
-    if dist.get_world_size() == 1:
-        return dist.group.WORLD
-    return dist.new_group([dist.get_rank()], use_local_synchronization=True)
+    return group_of((dist.get_rank(),))

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from neox_core.model import LanguageModel, LossOutput
 from neox_core.parallel import Mesh
 
-
 AFTER_ALL = 2**31
 """Places before the loss, at most."""
 

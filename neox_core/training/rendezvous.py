@@ -17,6 +17,7 @@ from neox_core.config import DataSettings, Resolved, RunnerSettings
 from neox_core.config.groups import OnlineSettings
 from neox_core.errors import UserError, shortened
 from neox_core.launch import FailedElsewhere, Meeting, Patience, Rendezvous, Watch, go_to_rank_0, receive_ranks
+from neox_core.parallel.kept import forget
 
 COLLECTIVE = timedelta(minutes=30)
 """How long ranks wait for each other when all have what they need."""
@@ -147,5 +148,6 @@ def process_group(store: Store, place: Rendezvous, resolved: Resolved) -> Iterat
     try:
         yield
     finally:
+        forget()
         gc.collect()  # what still refers to the group must be gone before it is
         dist.destroy_process_group()

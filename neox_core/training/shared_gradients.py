@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from neox_core.parallel import Axis, Mesh, copies_of
+from neox_core.parallel.kept import group_of
 
 Gradients = Callable[[nn.Parameter], Tensor | None]
 """Where the gradient of a parameter is kept; None where the stage has computed none."""
@@ -58,5 +58,4 @@ class SharedGradients:
         ranks = tuple(rank for rank in alike if topology.place(rank).pipe in stages)
         if ranks == mesh.pipe.ranks:
             return mesh.pipe
-        group = dist.new_group([*ranks], use_local_synchronization=True)
-        return Axis(ranks.index(mesh.rank), len(ranks), group, ranks)
+        return Axis(ranks.index(mesh.rank), len(ranks), group_of(ranks), ranks)
