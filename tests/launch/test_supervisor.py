@@ -117,6 +117,34 @@ def test_only_the_first_failure_counts(tmp_path):
     assert "rank 1" not in err
 
 
+def test_a_rank_that_ends_because_of_another_is_not_the_one_that_failed(tmp_path):
+    failing = "while not Path('ready-0').exists(): time.sleep(0.01)\ntime.sleep(0.3)\nsys.exit(4)"
+    code, _, err = launch(
+        tmp_path, "ready(); sys.exit(75)", f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{failing}"
+    ).end()
+    assert code == 4
+    assert err.startswith("rank 1 on localhost exited with code 4")
+
+
+def test_where_the_rank_that_failed_is_elsewhere_one_that_says_so_is_shown(tmp_path):
+    code, _, err = launch(tmp_path, "wait()", "print('error: rank 7 is gone'); sys.exit(75)").end()
+    assert code == 75
+    assert err.startswith("rank 1 on localhost ended because another rank failed (log: logs/rank-1.log)")
+    assert err.endswith("[rank 1] error: rank 7 is gone\n")
+
+
+def test_a_stopped_rank_that_another_one_waited_for_is_named_and_killed(tmp_path):
+    stopped = "ready(); os.kill(os.getpid(), signal.SIGSTOP); wait()"
+    waiting = "while not Path('ready-0').exists(): time.sleep(0.01)\ntime.sleep(0.5)\nprint('rank 0 is stopped'); sys.exit(75)"
+    launched = launch(tmp_path, stopped, waiting, grace=60.0)
+    code, _, err = launched.end()
+    assert code == 128 + signal.SIGSTOP
+    assert err.startswith(
+        "rank 0 on localhost was stopped by signal 19 (SIGSTOP), and is killed (log: logs/rank-0.log)"
+    )
+    assert err.endswith("[rank 1] rank 0 is stopped\n")
+
+
 def test_a_rank_that_ignores_sigterm_is_killed_with_its_children_after_the_grace(tmp_path):
     failing = "while not Path('ready-0').exists(): time.sleep(0.01)\nsys.exit(3)"
     launched = launch(tmp_path, STUBBORN, failing, grace=0.5)
