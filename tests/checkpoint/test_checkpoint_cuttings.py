@@ -28,10 +28,11 @@ places = st.lists(st.integers(0, 343), max_size=4)
 
 @st.composite
 def saved_and_wanted(draw):
-    """A tensor, what each rank saves of it, and what one rank wants of it then."""
+    """A tensor, what each rank saves of it, cut in one way or in two, and what one rank wants of it then."""
     shape = draw(shapes)
     whole = values(shape, draw(st.sampled_from(cut_tensors.DTYPES)))
-    saved = [flat_pieces(whole, spec, draw(places)) for spec in draw(cuttings(shape))]
+    specs = [spec for _ in range(draw(st.integers(1, 2))) for spec in draw(cuttings(shape))]
+    saved = [flat_pieces(whole, spec, draw(places)) for spec in specs]
     spec = draw(st.sampled_from(draw(cuttings(shape))))
     size = spec.local_size
     start, stop = sorted((draw(st.integers(0, size)), draw(st.integers(0, size))))
@@ -42,7 +43,9 @@ def copied(fragments, spec, wanted):
     """What an index says is to be copied, done in memory; zeros elsewhere."""
     index = Index({str(number): [Piece.of(fragment)] for number, fragment in enumerate(fragments)})
     read = torch.zeros(wanted[1] - wanted[0], dtype=fragments[0].tensor.dtype)
-    for copy in index.copies(spec, "weight", wanted):
+    copies = index.copies(spec, "weight", wanted)
+    assert sum(torch.Size(copy.shape).numel() for copy in copies) == len(read), "each element once"
+    for copy in copies:
         held = fragments[int(copy.stored.shard)].tensor
         assert 0 <= copy.span[0] < copy.span[1] <= len(held)
         copy.target.of(read, copy.shape).copy_(copy.source.of(held, copy.shape))
