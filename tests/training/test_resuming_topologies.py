@@ -14,6 +14,8 @@ from neox_core.training.trained import load_trained
 HEADS = {"num_kv_heads": 2, "intermediate_size": 37}
 """Four ranks share key/value heads, and no number of ranks divides the MLP."""
 
+RING = {"attention_config": [[["ring"], "all"]]}
+
 
 def tensor(ranks, stage=0, **changes):
     return {"model_parallel_size": ranks, "zero_optimization": {"stage": stage}, **HEADS, **changes}
@@ -25,7 +27,8 @@ def tensor(ranks, stage=0, **changes):
         (2, tensor(2)),
         (2, tensor(2, 1, precision="bfloat16", pos_emb="rpe")),
         (4, tensor(2, 1, sequence_parallel=True, no_weight_tying=False)),
-        (4, tensor(4, 1)),
+        (4, tensor(2, 3)),
+        (4, tensor(2, pipe_parallel_size=2)),
     ],
 )
 def test_the_same_topology_goes_on_bit_for_bit(workers, tmp_path, ranks, changes):
@@ -42,8 +45,9 @@ def test_the_same_topology_goes_on_bit_for_bit(workers, tmp_path, ranks, changes
         ((2, tensor(2)), (1, tensor(1))),
         ((2, tensor(2, 1)), (2, tensor(1, 1))),
         ((1, tensor(1)), (4, tensor(4, sequence_parallel=True))),
-        ((4, tensor(2, 1)), (4, tensor(4))),
-        ((4, tensor(4, 1)), (4, tensor(2, 1))),
+        ((4, tensor(2, 3)), (4, tensor(4))),
+        ((4, tensor(2, 1, pipe_parallel_size=2)), (2, tensor(1, 3))),
+        ((4, tensor(2, 1, context_parallel_size=2, **RING)), (2, tensor(1, pipe_parallel_size=2))),
     ],
 )
 def test_another_topology_goes_on_with_the_same_losses(workers, tmp_path, before, after):
