@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from neox_core.checkpoint import Reader, load_fragments
-from neox_core.config import LossSettings, OptimizerSettings, Resolved, TrainingSettings
+from neox_core.config import LossSettings, ModelSettings, OptimizerSettings, Resolved, TrainingSettings
 from neox_core.config.plain import shown
 from neox_core.errors import UserError
 from neox_core.launch import Breadcrumbs
@@ -35,6 +35,7 @@ from neox_core.training.passes import Begin, Passes, Phase, PlainPasses, Share
 from neox_core.training.pipeline import PipelinePasses, StageModule, unused_parameter
 from neox_core.training.stage_costs import measured_costs
 from neox_core.training.weights_of_use import moves_others, weights_of_use
+from neox_core.training.whole_model import WholeModel
 from neox_core.training.whole_parameters import WholeParameters
 
 T = TypeVar("T")
@@ -109,6 +110,7 @@ class Engine:
         measure = partial(measured_costs, resolved, plugins, self.mesh, self.device)
         stage = stage_of(resolved, plugins, self.mesh.pipe, measure)
         self.model = LanguageModel(resolved, plugins, self.mesh, stage).to(self.device)
+        self.whole = WholeModel.of(self.model, self.mesh.pipe, resolved[ModelSettings].seq_length)
         mark("model")
         parameters = dict(self.model.named_parameters())
         module = TrainingModule(self.model, objective) if self.model.is_whole else StageModule(self.model, objective)
@@ -263,7 +265,7 @@ class Engine:
 
     def update_from_checkpoint(self, reader: Reader, skip: Iterable[str]) -> WeightsReport:
         """Take weights alone from a checkpoint, of a model that may be another in part; see `update_from_checkpoint`."""
-        report = update_from_checkpoint(self._core.weight_targets(), reader, skip)
+        report = update_from_checkpoint(self._core.weight_targets(), reader, skip, self.whole.shapes)
         self._core.refresh()
         return report
 

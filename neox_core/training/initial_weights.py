@@ -86,10 +86,22 @@ def update_model_from_checkpoint(model: nn.Module, path: str | Path, skip: Itera
     return report
 
 
-def update_from_checkpoint(targets: Iterable[Fragment], reader: Reader, skip: Iterable[str] = ()) -> WeightsReport:
-    """The same for the places where an engine keeps its weights; nothing is logged."""
+def update_from_checkpoint(
+    targets: Iterable[Fragment],
+    reader: Reader,
+    skip: Iterable[str] = (),
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> WeightsReport:
+    """The same for the places where an engine keeps its weights; nothing is logged.
+
+    Args:
+        targets: the places.
+        reader: the checkpoint.
+        skip: prefixes of the names of weights that are left as they are.
+        shapes: of all weights of the model by name, where `targets` are those of a stage: so that stages say the same of it.
+    """
     targets, skip = list(targets), tuple(skip)
-    shapes = {target.name: target.spec.global_shape for target in targets}
+    shapes = shapes or {target.name: target.spec.global_shape for target in targets}
     wanted = {name: shape for name, shape in shapes.items() if not name.startswith(skip)}
     problems = [*_missing(wanted, reader), *_reshaped(wanted, reader)]
     if problems:
@@ -120,13 +132,13 @@ def _has(reader: Reader, name: str) -> bool:
     return "weight" in reader.roles(name)
 
 
-def _missing(wanted: dict[str, tuple[int, ...]], reader: Reader) -> Iterator[str]:
+def _missing(wanted: Mapping[str, tuple[int, ...]], reader: Reader) -> Iterator[str]:
     missing = [name for name in wanted if not _has(reader, name)]
     if missing:
         yield f"it has no {some(missing)}"
 
 
-def _reshaped(wanted: dict[str, tuple[int, ...]], reader: Reader) -> Iterator[str]:
+def _reshaped(wanted: Mapping[str, tuple[int, ...]], reader: Reader) -> Iterator[str]:
     saved = {name: reader.shape(name) for name in wanted if _has(reader, name)}
     different = [
         f"{name} {list(shape)} (here {list(wanted[name])})" for name, shape in saved.items() if shape != wanted[name]

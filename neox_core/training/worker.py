@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from neox_core.checkpoint import Reader, TorchGroup, restore
-from neox_core.config import CheckpointSettings, DataSettings, ModelSettings, Resolved, TrainingSettings
+from neox_core.config import CheckpointSettings, DataSettings, Resolved, TrainingSettings
 from neox_core.data.samples.building import Builder
 from neox_core.errors import UserError
 from neox_core.launch import Rendezvous, Watch
@@ -139,7 +139,7 @@ def train(
     loaded = begin_with(engine, Path(handover.initial), resolved, rank) if handover.initial else ()
     if handover.prompt_tokens and SOFT_PROMPT not in loaded:
         engine.begin_prompt(handover.prompt_tokens)
-    measures = Measures(resolved, [name for name, _ in engine.model.named_parameters()], engine.device)
+    measures = Measures(resolved, [*engine.whole.shapes], engine.device)
     progress = resume(engine, measures, batches, Path(handover.checkpoint)) if handover.checkpoint else Progress()
     for name in selected_loggers(resolved, plugins):
         plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
@@ -212,8 +212,8 @@ def describe(handover: Handover, resolved: Resolved, engine: Engine, progress: P
         world_size=dist.get_world_size(),
         start_iteration=progress.iteration,
         train_iters=resolved.train_iters,
-        parameters=engine.model.num_parameters(),
-        flops_per_token=engine.model.flops_per_token(resolved[ModelSettings].seq_length),
+        parameters=engine.whole.parameters,
+        flops_per_token=engine.whole.flops_per_token,
         resumed_from=Path(handover.checkpoint) if handover.checkpoint else None,
     )
 

@@ -138,6 +138,7 @@ def run(
         error=repr(recorder.error),
         resumed_from=recorder.run and recorder.run.resumed_from,
         start=recorder.run and recorder.run.start_iteration,
+        model=recorder.run and (recorder.run.parameters, recorder.run.flops_per_token),
         is_main=recorder.run and recorder.run.is_main,
         notices=notices,
         log=log.lines,
