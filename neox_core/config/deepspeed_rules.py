@@ -165,6 +165,13 @@ def one_bit_adam_has_its_schedule(args: NeoXArgs, world: World) -> Iterator[Noti
         yield Notice(keys=("lr_decay_style",), message=message)
 
 
+def pipelines_have_no_options(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """What DeepSpeed's dictionary of pipelines is about follows from other settings."""
+    if args.pipeline:
+        message = "has no effect: stages, recomputation and what stages exchange follow from the other settings"
+        yield Notice(keys=("pipeline",), message=message)
+
+
 DEEPSPEED_RULES = (
     zero_has_a_stage,
     precisions_are_switched,
@@ -182,5 +189,6 @@ DEEPSPEED_NOTICES = (
     reduced_precision_needs_zero,
     fp16_is_slow_on_cpus,
     one_bit_adam_has_its_schedule,
+    pipelines_have_no_options,
     *EXTRA_NOTICES,
 )

@@ -71,6 +71,16 @@ class StageModule(PipelineModule):  # type: ignore[misc]
         return self.stage(*args)
 
 
+def of_stages(config: Mapping[str, Any]) -> dict[str, Any]:
+    """DeepSpeed's configuration for a stage.
+
+    Its options of pipelines are about layers, recomputation and exchanges that are ours here. Gradients are reduced when all backward
+    passes are over; told to overlap the two, ZeRO 1 would not reduce them at all.
+    """
+    zero = {**config.get("zero_optimization", {}), "overlap_comm": False}
+    return {key: value for key, value in config.items() if key != "pipeline"} | {"zero_optimization": zero}
+
+
 class StageEngine(PipelineEngine):  # type: ignore[misc]
     """DeepSpeed's engine of a pipeline, which carries out its schedules with what a stage does here.
 
@@ -83,9 +93,11 @@ class StageEngine(PipelineEngine):  # type: ignore[misc]
         config: DeepSpeed's configuration.
     """
 
-    def __init__(self, mesh: Mesh, module: nn.Module, optimizer: torch.optim.Optimizer, config: dict[str, Any]) -> None:
+    def __init__(
+        self, mesh: Mesh, module: nn.Module, optimizer: torch.optim.Optimizer, config: Mapping[str, Any]
+    ) -> None:
         deepspeed.comm.init_distributed(dist_backend=get_accelerator().communication_backend_name())
-        stage = StageModule(mesh, module)
+        stage, config = StageModule(mesh, module), of_stages(config)
         super().__init__(
             args=None,
             model=stage,
@@ -166,12 +178,11 @@ class StageEngine(PipelineEngine):  # type: ignore[misc]
         self._gradients[buffer_id] = self._after.receive_gradients(self._made[buffer_id])
 
     def _sum_shared_gradients(self) -> None:
-        place = "grad_accum" if getattr(self.optimizer, "use_grad_accum_attribute", False) else "grad"
-        self._shared.sum(
-            lambda parameter: getattr(parameter, place, None),
-            lambda parameter, gradient: setattr(parameter, place, gradient),
-            local=getattr(self.optimizer, "gradients_stay_local", False),
-        )
+        local = bool(getattr(self.optimizer, "gradients_stay_local", False))
+        if getattr(self.optimizer, "use_grad_accum_attribute", False):
+            self._shared.sum("grad_accum", self.optimizer.gradient_accumulation_dtype, local=local)
+        else:
+            self._shared.sum(local=local)
 
     def _do_nothing(self, **_: Any) -> None:
         """The batch is taken with the forward pass, and the step when all is over."""

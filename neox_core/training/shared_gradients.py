@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from neox_core.parallel import Axis, Mesh, copies_of
 from neox_core.parallel.kept import group_of
-
-Gradients = Callable[[nn.Parameter], Tensor | None]
-"""Where the gradient of a parameter is kept; None where the stage has computed none."""
 
 
 class SharedGradients:
@@ -33,12 +30,12 @@ class SharedGradients:
         self._among = cache(self._made)
 
     @torch.no_grad()
-    def sum(self, gradient: Gradients, keep: Callable[[nn.Parameter, Tensor], None], *, local: bool = False) -> None:
-        """Every rank of the stages has to call it.
+    def sum(self, place: str = "grad", dtype: torch.dtype | None = None, *, local: bool = False) -> None:
+        """Put the sums in the place of the parts; every rank of the stages has to call it.
 
         Args:
-            gradient: finds a parameter's.
-            keep: puts the sum in its place.
+            place: the attribute that a parameter's gradient is kept as; None, or nothing, where the stage has computed none.
+            dtype: of gradients; None: that of the parameter.
             local: whether gradients are to stay different from replica to replica.
         """
         replicas = self._mesh.replicas.size
@@ -46,10 +43,10 @@ class SharedGradients:
         # on each stage would let the copies drift apart. Averaging again what is equal changes nothing.
         averages = replicas > 2 and not local
         for parameter, stages in self._copies:
-            own = gradient(parameter)
-            own = torch.zeros_like(parameter) if own is None else own
+            found = getattr(parameter, place, None)
+            own = torch.zeros_like(parameter, dtype=dtype) if found is None else found
             summed = self._among(stages, averages).sum(own, wide=True)
-            keep(parameter, summed / replicas if averages else summed)
+            setattr(parameter, place, summed / replicas if averages else summed)
 
     def _made(self, stages: tuple[int, ...], replicas: bool) -> Axis:
         """The ranks of these stages that have the same part of a parameter as this one: of its pipeline, or of all."""

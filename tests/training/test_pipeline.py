@@ -72,7 +72,7 @@ def test_two_stages_train_as_one_process(workers, alone, kind):
         (2, "tied", {"pipe_parallel_size": 2, "pipe_partition_method": "cost"}),
         (4, "tied", {"pipe_parallel_size": 2}),
         (4, "recomputed", {"pipe_parallel_size": 2, "model_parallel_size": 2}),
-        (4, "relative biases", {"pipe_parallel_size": 2, "zero_optimization": {"stage": 1}}),
+        (4, "relative biases", {"pipe_parallel_size": 2, "zero_optimization": {"stage": 1, "overlap_comm": True}}),
         (4, "tied", {"pipe_parallel_size": 2, "model_parallel_size": 2, "sequence_parallel": True}),
         (2, "mixtures", {"pipe_parallel_size": 2, "zero_optimization": {"stage": 1}}),
         (2, "no accumulation", {"pipe_parallel_size": 2, "zero_optimization": {"stage": 1}}),
@@ -80,3 +80,19 @@ def test_two_stages_train_as_one_process(workers, alone, kind):
 )
 def test_pipelines_go_with_the_other_axes_and_with_zero(workers, alone, ranks, kind, changes):
     check(workers(ranks).run(pipelines.trained, **KINDS[kind] | changes), alone(kind))
+
+
+@pytest.mark.parametrize(
+    ("changes", "tolerance"),
+    [
+        ({}, 1e-6),
+        # The embedding's gradient is rounded as two parts instead of one.
+        ({"no_weight_tying": False, "data_types": {"grad_accum_dtype": "fp32"}}, 2e-3),
+    ],
+)
+def test_bfloat16_rounds_as_in_one_process(workers, changes, tolerance):
+    half = {"precision": "bfloat16", "zero_optimization": {"stage": 1}, **changes}
+    alone = workers(1).run(pipelines.trained, **half)[0]
+    for rank in workers(2).run(pipelines.trained, pipe_parallel_size=2, pipeline={"stages": "auto"}, **half):
+        torch.testing.assert_close(rank["loss"], alone["loss"], rtol=tolerance, atol=0)
+        torch.testing.assert_close(rank["norm"], alone["norm"], rtol=10 * tolerance, atol=0)
