@@ -132,10 +132,15 @@ class Bench:
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         return dict(self.engine.model.named_parameters())
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of all parameters as the model has them; those that ZeRO 3 cuts are empty when they are not used."""
+        return {name: tuple(getattr(p, "ds_shape", p.shape)) for name, p in self.parameters.items()}
+
     def state(self) -> dict[str, torch.Tensor]:
-        """A copy of every weight that computes, and of everything that a checkpoint keeps of this rank."""
+        """A copy of every weight that computes, with ZeRO 3 of this rank's piece, and of everything that a checkpoint keeps of it."""
         kept = {f"{f.name} {f.role} {f.range}": f.tensor.clone() for f in self.engine.fragments()}
-        return kept | {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        computing = {name: getattr(parameter, "ds_tensor", parameter) for name, parameter in self.parameters.items()}
+        return kept | {name: weight.detach().clone() for name, weight in computing.items()}
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

@@ -110,12 +110,12 @@ def used(directory: Path, **changes: Any) -> dict[str, Any]:
     losses.append(loss(other))
     saved = {
         role: {
-            name: reader.read(ShardSpec.complete(name, tuple(p.shape)), role, (0, p.numel()))
-            for name, p in bench.parameters.items()
+            name: reader.read(ShardSpec.complete(name, shape), role, (0, math.prod(shape)))
+            for name, shape in bench.shapes().items()
         }
         for role in ("weight", "trained", "z")
     }
-    other.engine.load_weights({name: saved["trained"][name].view_as(p) for name, p in other.parameters.items()})
+    other.engine.load_weights({name: saved["trained"][name].view(shape) for name, shape in other.shapes().items()})
     losses.append(loss(other))
     return {"untouched": untouched, "losses": losses, "saved": saved}
 

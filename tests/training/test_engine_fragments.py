@@ -9,7 +9,7 @@ COMPLETE = ("exp_avg", "exp_avg_sq", "step", "weight")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bfloat16"])
-@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_fresh_engine_goes_on_bit_for_bit(workers, tmp_path, ranks, stage, precision):
     changes = {"zero_optimization": {"stage": stage}, "precision": precision, "hidden_dropout": 0.1}
@@ -21,7 +21,10 @@ def test_a_fresh_engine_goes_on_bit_for_bit(workers, tmp_path, ranks, stage, pre
         assert after["losses"] == before["losses"]
 
 
-@pytest.mark.parametrize(("before", "after"), [((2, 1), (1, 0)), ((1, 0), (2, 1)), ((2, 0), (1, 1))])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((2, 1), (1, 0)), ((1, 0), (2, 1)), ((2, 0), (1, 1)), ((2, 3), (1, 2)), ((2, 2), (2, 3)), ((1, 0), (2, 3))],
+)
 def test_a_checkpoint_loads_on_another_number_of_ranks_and_at_another_stage(workers, tmp_path, before, after):
     (ranks, stage), (ranks_after, stage_after) = before, after
     saved = workers(ranks).run(steps.save_and_go_on, tmp_path, zero_optimization={"stage": stage})[0]

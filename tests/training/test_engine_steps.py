@@ -7,7 +7,7 @@ import math
 import pytest
 import training_steps as steps
 
-CUTS = [(1, 0), (2, 0), (1, 1), (2, 1)]
+CUTS = [(1, 0), (2, 0), (1, 1), (2, 1), (2, 2), (1, 3), (2, 3)]
 
 
 def zero(stage):
@@ -46,7 +46,7 @@ def test_a_gradient_that_is_not_finite_on_one_rank_is_skipped_on_all(workers, ra
         assert answer["after"] == answer["expected"], "what follows must not know of the skipped step"
 
 
-@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
 @pytest.mark.parametrize("micro_batch", [0, 1])
 def test_a_bad_micro_batch_spoils_the_whole_step_and_no_other(workers, stage, micro_batch):
     changes = {"train_micro_batch_size_per_gpu": 1, "bad_micro_batch": micro_batch, **zero(stage)}
@@ -56,9 +56,9 @@ def test_a_bad_micro_batch_spoils_the_whole_step_and_no_other(workers, stage, mi
         assert answer["after"] == answer["expected"]
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_bfloat16_skips_too(workers, ranks):
-    for answer in workers(ranks).run(steps.skipped, math.nan, bad_rank=0, precision="bfloat16"):
+@pytest.mark.parametrize(("ranks", "stage"), [(1, 1), (2, 1), (2, 2), (2, 3)])
+def test_bfloat16_skips_too(workers, ranks, stage):
+    for answer in workers(ranks).run(steps.skipped, math.nan, bad_rank=0, precision="bfloat16", **zero(stage)):
         assert not answer["result"].applied
         assert answer["untouched"]
         assert answer["after"] == answer["expected"]
@@ -70,7 +70,7 @@ def test_the_step_uses_the_rate_that_it_is_given(workers, stage, rate):
     assert workers(1).run(steps.moved, rate, **zero(stage))[0] == pytest.approx(rate, rel=1e-3)
 
 
-@pytest.mark.parametrize(("ranks", "stage"), [(1, 0), (2, 1)])
+@pytest.mark.parametrize(("ranks", "stage"), [(1, 0), (2, 1), (2, 3)])
 def test_evaluating_leaves_no_trace(workers, ranks, stage):
     answer = workers(ranks).run(steps.evaluated_in_between, hidden_dropout=0.3, attention_dropout=0.2, **zero(stage))[0]
     assert all(one == other for one, other in answer["losses"])

@@ -19,6 +19,8 @@ FREE = {
         (1, {}),
         (2, {"zero_optimization": {"stage": 1}}),
         (2, {"zero_optimization": {"stage": 1}, "precision": "bfloat16"}),
+        (2, {"zero_optimization": {"stage": 3}}),
+        (2, {"zero_optimization": {"stage": 3}, "precision": "bfloat16"}),
     ],
 )
 def test_they_are_evaluated_and_saved_and_training_has_its_own(workers, tmp_path, ranks, changes):
