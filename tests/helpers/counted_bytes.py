@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from training_models import SETTINGS, Bench, plugins
 
 from neox_core.config import NeoXArgs, World
@@ -52,53 +53,50 @@ def _is_filled(cell: Any) -> bool:
 def size_of(tensors: Iterable[Tensor], beside: Iterable[Tensor] = ()) -> int:
     """Bytes of the storages of tensors, each once, that are not also those of others."""
     known = {key(tensor) for tensor in beside}
-    return sum({key(tensor): tensor.untyped_storage().nbytes() for tensor in tensors if key(tensor) not in known and not tensor.is_meta}.values())
+    counted = [tensor for tensor in tensors if key(tensor) not in known and not tensor.is_meta]
+    return sum({key(tensor): tensor.untyped_storage().nbytes() for tensor in counted}.values())
 
 
 def key(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
-class Sent(TorchDispatchMode):
-    """Counts what collectives are given, whoever asks for them: bytes of whole tensors by the collective and the group's size."""
+KINDS = {
+    "allreduce_": "all_reduce",
+    "_allgather_base_": "all_gather",
+    "allgather_": "all_gather",
+    "allgather_into_tensor_coalesced_": "all_gather",
+    "_reduce_scatter_base_": "reduce_scatter",
+    "reduce_scatter_": "reduce_scatter",
+    "reduce_scatter_tensor_coalesced_": "reduce_scatter",
+    "alltoall_base_": "all_to_all",
+    "reduce_": "reduce",
+    "broadcast_": "broadcast",
+    "send": "send",
+}
+"""Collectives by torch's operators; what is gathered, and what is scattered, is in the larger of their tensors."""
 
-    KINDS = {
-        "allreduce_": "all_reduce",
-        "_allgather_base_": "all_gather",
-        "allgather_": "all_gather",
-        "allgather_into_tensor_coalesced_": "all_gather",
-        "_reduce_scatter_base_": "reduce_scatter",
-        "reduce_scatter_": "reduce_scatter",
-        "reduce_scatter_tensor_coalesced_": "reduce_scatter",
-        "alltoall_base_": "all_to_all",
-        "reduce_": "reduce",
-        "broadcast_": "broadcast",
-        "send": "send",
-    }
-    """By torch's operators; what is gathered, and what is scattered, is in the larger of their tensors."""
+
+class Sent(TorchDispatchMode):
+    """Counts what collectives are given, whoever asks for them: bytes of whole tensors by the collective and the group's ranks."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bytes: Counter[tuple[str, tuple[int, ...]]] = Counter()
-        self.unknown: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.namespace == "c10d":
-            self._count(func._opname if hasattr(func, "_opname") else func.__name__, args)
+        kind = KINDS.get(func.__name__.partition(".")[0]) if func.namespace == "c10d" else None
+        parts = [[leaf for leaf in tree_leaves(arg) if isinstance(leaf, Tensor)] for arg in args]
+        pickled = any(leaf.dtype == torch.uint8 for leaves in parts for leaf in leaves)
+        if kind is not None and not pickled:
+            ranks = tuple(dist.get_process_group_ranks(_group_of(args)))
+            self.bytes[kind, ranks] += max(sum(leaf.numel() * leaf.itemsize for leaf in leaves) for leaves in parts)
         return func(*args, **(kwargs or {}))
 
-    def _count(self, name: str, args: Any) -> None:
-        name = name.split(".", maxsplit=1)[0]
-        kind = self.KINDS.get(name)
-        if kind is None:
-            self.unknown[name] += 1
-            return
-        group = next(dist.ProcessGroup.unbox(arg) for arg in args if isinstance(arg, torch.ScriptObject) and "ProcessGroup" in str(arg._type()))
-        if any(isinstance(leaf, Tensor) and leaf.dtype == torch.uint8 for leaf in torch.utils._pytree.tree_leaves(args)):
-            return  # pickled objects
-        lists = [torch.utils._pytree.tree_leaves(arg) for arg in args]
-        sizes = [sum(leaf.numel() * leaf.itemsize for leaf in leaves if isinstance(leaf, Tensor)) for leaves in lists]
-        self.bytes[kind, tuple(dist.get_process_group_ranks(group))] += max(sizes)
+
+def _group_of(args: Any) -> dist.ProcessGroup:
+    handles = (arg for arg in args if isinstance(arg, torch.ScriptObject))
+    return dist.ProcessGroup.unbox(next(arg for arg in handles if "ProcessGroup" in str(arg._type())))
 
 
 class Saved:
@@ -169,7 +167,7 @@ def counted(**changes: Any) -> dict[str, Any]:
     for hook in hooks:
         hook.remove()
     engine._core.step = step
-    return found | {"activations": saved.most, "sent": dict(sent.bytes), "unknown": dict(sent.unknown)}
+    return found | {"activations": saved.most, "sent": dict(sent.bytes)}
 
 
 def _held(saved: Saved, carry: Any) -> Any:
@@ -201,7 +199,9 @@ def planned(**changes: Any) -> dict[str, Any]:
         "lasting": states.weights + states.master + states.optimizer,
         "buffers": states.buffers,
         "activations": stage.activations,
-        "sent": {(kind, axes[axis].ranks): size for axis, kinds in stage.traffic.items() for kind, size in kinds.items()},
+        "sent": {
+            (kind, axes[axis].ranks): size for axis, kinds in stage.traffic.items() for kind, size in kinds.items()
+        },
     }
 
 

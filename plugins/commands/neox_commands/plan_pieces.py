@@ -122,7 +122,11 @@ class Pieces:
         """What comes to a layer."""
         tensor = 1 if not self._cuts_tokens else self._mesh.tensor.size
         prompt = self._prompt
-        shape = (self._resolved.batch.micro, (self._length + prompt) // tensor, self._resolved[ModelSettings].hidden_size)
+        shape = (
+            self._resolved.batch.micro,
+            (self._length + prompt) // tensor,
+            self._resolved[ModelSettings].hidden_size,
+        )
         hidden = torch.empty(shape, dtype=DTYPES[self._resolved.precision], requires_grad=True)
         _, positions, documents = self._batch(prompt)
         return hidden, positions, documents, torch.zeros((), dtype=torch.float32)

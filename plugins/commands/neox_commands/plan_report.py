@@ -145,7 +145,9 @@ def data_of(plan: Plan, gpu: Gpu | None) -> dict[str, Any]:
         "flops_per_token": plan.flops / plan.tokens,
         "bubble": plan.bubble,
         "memory": plan.worst.memory,
-        "gpu": None if gpu is None else {**gpu._asdict(), "usable": gpu.usable, "fits": plan.worst.memory <= gpu.usable},
+        "gpu": None
+        if gpu is None
+        else {**gpu._asdict(), "usable": gpu.usable, "fits": plan.worst.memory <= gpu.usable},
         "stages": [_stage_data(stage, sizes) for stage in plan.stages],
     }
 

@@ -14,7 +14,7 @@ from neox_commands.plan_traffic import Traffic, times, together
 from neox_core.config import ActivationCheckpointingSettings, ModelSettings, NeoXArgs, Resolved
 from neox_core.config.topology import Place
 from neox_core.model import LanguageModel
-from neox_core.model.stages import stage_of
+from neox_core.model.stages import planned_stages
 from neox_core.parallel import Mesh, Stage, copies_of, is_copy, spec_of
 from neox_core.plugins import PluginManager
 from neox_core.training.parameter_groups import groups_of
@@ -110,14 +110,15 @@ def plan_run(args: NeoXArgs, resolved: Resolved, plugins: PluginManager) -> Plan
     """
     counted = NeoXArgs.from_dict({**args.to_dict(), **AS_COUNTED}, plugins=plugins)
     counted_as = counted.resolve(resolved.world, resolved.vocabulary)
-    topology, found = resolved.topology, Pieces(counted_as, plugins, Mesh.without_groups(resolved.topology, 0))
-    places = (Place(pipe, 0, 0, 0) for pipe in range(topology.pipe))
-    meshes = [Mesh.without_groups(topology, topology.rank(place)) for place in places]
-    return Plan(resolved, tuple(_plan_stage(resolved, plugins, mesh, found) for mesh in meshes))
+    found = Pieces(counted_as, plugins, Mesh.without_groups(resolved.topology, 0))
+    dealt = planned_stages(resolved, plugins)
+    stages = (Stage(layers, index, len(dealt)) for index, layers in enumerate(dealt))
+    return Plan(resolved, tuple(_plan_stage(resolved, plugins, stage, found) for stage in stages))
 
 
-def _plan_stage(resolved: Resolved, plugins: PluginManager, mesh: Mesh, found: Pieces) -> StagePlan:
-    stage, dtype = stage_of(resolved, plugins, mesh), DTYPES[resolved.precision]
+def _plan_stage(resolved: Resolved, plugins: PluginManager, stage: Stage, found: Pieces) -> StagePlan:
+    topology, dtype = resolved.topology, DTYPES[resolved.precision]
+    mesh = Mesh.without_groups(topology, topology.rank(Place(stage.index, 0, 0, 0)))
     with torch.device("meta"):
         model = LanguageModel(resolved, plugins, mesh, stage)
     trained = groups_to_plan(groups_of(model, resolved, plugins), dtype)

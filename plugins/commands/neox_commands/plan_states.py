@@ -25,6 +25,9 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """DeepSpeed's own, of what a dictionary leaves out."""
 
+WIDTHS = {"fp32": 4, "fp16": 2, "bf16": 2}
+"""Bytes of a number, by DeepSpeed's names of formats."""
+
 BUCKET = 500_000_000
 """Elements of gradients that are summed over ranks at once without ZeRO."""
 
@@ -109,9 +112,11 @@ class Zero:
         self._options: dict[str, Any] = {**DEFAULTS, **resolved.deepspeed["zero_optimization"]}
         self.stage: int = self._options["stage"]
         self._ranks, self._passes = resolved.topology.replicas, resolved.batch.accumulation
-        self._carried = {"fp32": 4, "fp16": 2, "bf16": 2}.get(resolved.deepspeed.get("communication_data_type") or "")
+        self._carried = WIDTHS.get(resolved.deepspeed.get("communication_data_type") or "")
         component = plugins.find("optimizer", resolved.optimizer.name).component
         self._whole = isinstance(component, Optimizer) and component.whole
+        summed = WIDTHS.get((resolved.deepspeed.get("data_types") or {}).get("grad_accum_dtype") or "", 0)
+        self._gradient_width = [max(group.width, summed) for group in groups]
         self._size = sum(group.size for group in groups)
         self._bytes = sum(group.size * group.width for group in groups)
         self._width = max((group.width for group in groups), default=4)
@@ -131,9 +136,8 @@ class Zero:
         """Stages 1 and 2: the optimizer has a flat piece of each group."""
         padded = [self._padded(group) for group in self._groups]
         pieces = [size // self._ranks for size in padded]
-        gradients = sum(p * g.width for p, g in zip(pieces, self._groups, strict=True))
-        if self.stage == 1:
-            gradients = self._bytes
+        sizes = [group.size for group in self._groups] if self.stage == 1 else pieces
+        gradients = sum(size * width for size, width in zip(sizes, self._gradient_width, strict=True))
         return self._offloaded(
             States(
                 sum(size * g.width for size, g in zip(padded, self._groups, strict=True)) + self._frozen,
@@ -148,13 +152,16 @@ class Zero:
     def _sharded(self) -> States:
         """Stage 3: each rank has a piece of each parameter, and gathers whole ones when they are needed."""
         pieces = [sum(-(-math.prod(one.shape) // self._ranks) for one in group.parameters) for group in self._groups]
-        weights = gradients = sum(p * g.width for p, g in zip(pieces, self._groups, strict=True))
+        weights = sum(p * g.width for p, g in zip(pieces, self._groups, strict=True))
+        gradients = sum(p * width for p, width in zip(pieces, self._gradient_width, strict=True))
         gathered = self._gathered() * self._width
         buffers = self._options["reduce_bucket_size"] * self._width if self._options["contiguous_gradients"] else 0
         weights += self._persistent() * self._width
         update = 4 * max(pieces, default=0)
         return self._offloaded(
-            States(weights + self._frozen, gradients, 4 * sum(pieces), self._cut_state(pieces), buffers + gathered, update)
+            States(
+                weights + self._frozen, gradients, 4 * sum(pieces), self._cut_state(pieces), buffers + gathered, update
+            )
         )
 
     def _offloaded(self, states: States) -> States:
