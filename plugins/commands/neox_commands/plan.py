@@ -20,7 +20,7 @@ from neox_core.training.machines import find_world, least_ranks
 
 if TYPE_CHECKING:
     from neox_commands.plan_run import Plan
-    from neox_core.config import Resolved
+    from neox_core.config import Device, Resolved
 
 
 def main(argv: list[str], context: CommandContext) -> int:
@@ -70,7 +70,7 @@ def world_for(args: NeoXArgs, options: argparse.Namespace) -> World:
     Raises:
         UserError: the options contradict each other.
     """
-    device = options.device or args.device or "cuda"
+    device: Device = options.device or args.device or "cuda"
     slots = options.slots or 8
     if options.hosts and options.world_size and options.hosts * slots != options.world_size:
         raise UserError(

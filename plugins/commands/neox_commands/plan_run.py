@@ -30,7 +30,7 @@ class StagePlan:
     Args:
         stage: which layers it has.
         parameters: elements that it holds.
-        owned: of them, those that it alone answers for in its group of replicas.
+        owned: its share of those for which an earlier stage does not answer; tensor-parallel ranks that hold the same share it.
         states: weights, gradients, optimizer.
         activations: bytes that are kept for the backward passes of all micro-batches that are under way.
         under_way: how many these are, at most.
@@ -43,7 +43,7 @@ class StagePlan:
 
     stage: Stage
     parameters: int
-    owned: int
+    owned: float
     states: States
     activations: int
     under_way: int
@@ -99,7 +99,7 @@ class Plan:
     @property
     def parameters(self) -> int:
         """Distinct parameters of the model."""
-        return sum(stage.owned for stage in self.stages) * self.resolved.topology.tensor
+        return round(sum(stage.owned for stage in self.stages) * self.resolved.topology.tensor)
 
 
 def plan_run(args: NeoXArgs, resolved: Resolved, plugins: PluginManager) -> Plan:

@@ -155,7 +155,7 @@ class Zero:
         weights = sum(p * g.width for p, g in zip(pieces, self._groups, strict=True))
         gradients = sum(p * width for p, width in zip(pieces, self._gradient_width, strict=True))
         gathered = self._gathered() * self._width
-        buffers = self._options["reduce_bucket_size"] * self._width if self._options["contiguous_gradients"] else 0
+        buffers = self._number("reduce_bucket_size") * self._width if self._options["contiguous_gradients"] else 0
         weights += self._persistent() * self._width
         update = 4 * max(pieces, default=0)
         return self._offloaded(
@@ -175,28 +175,32 @@ class Zero:
             states.weights, states.gradients, states.master, states.optimizer, states.buffers, states.update, host
         )
 
+    def _number(self, option: str) -> int:
+        """An option that counts elements."""
+        return int(self._options[option])
+
     def _persistent(self) -> int:
         """Elements of parameters that are too small to be cut at stage 3: they stay gathered."""
-        least = self._options["stage3_param_persistence_threshold"]
+        least = self._number("stage3_param_persistence_threshold")
         sizes = (math.prod(one.shape) for group in self._groups for one in group.parameters)
         return sum(size for size in sizes if size < least)
 
     def _kept(self) -> int:
         """Elements that stay gathered from the forward to the backward pass: those whose next use is near."""
-        near = self._options["stage3_max_reuse_distance"] // 2
-        return min(self._size - self._persistent(), near, self._options["stage3_max_live_parameters"])
+        near = self._number("stage3_max_reuse_distance") // 2
+        return min(self._size - self._persistent(), near, self._number("stage3_max_live_parameters"))
 
     def _gathered(self) -> int:
         """The most elements that are gathered at once: those that stay, those that are used, those that come next."""
         largest = max((math.prod(one.shape) for group in self._groups for one in group.parameters), default=0)
-        ahead = self._options["stage3_prefetch_bucket_size"]
+        ahead = self._number("stage3_prefetch_bucket_size")
         return min(self._kept() + largest + ahead, self._size - self._persistent())
 
     def _bucket(self) -> int:
         """What gradients are reduced in."""
         if self._ranks == 1 and not self._options["contiguous_gradients"]:
             return 0
-        size = self._options["reduce_bucket_size"]
+        size = self._number("reduce_bucket_size")
         if not self._options["contiguous_gradients"]:
             size = min(size, self._size)
         return size * self._width * (2 if self._options.get("overlap_comm") else 1)

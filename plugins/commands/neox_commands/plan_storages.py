@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class LiveStorages(TorchDispatchMode):
+class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows the storages that operations make within the block.
 
     What a backward pass will need is alive wherever it is kept: by autograd, in a context, by selective recomputation.
@@ -23,7 +23,7 @@ class LiveStorages(TorchDispatchMode):
     """
 
     def __init__(self, known: Iterable[Tensor] = ()) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._known = {tensor.untyped_storage()._cdata for tensor in known}
         self._held: dict[int, weakref.ref[Any]] = {}
         self.live, self._most = 0, 0

@@ -35,7 +35,7 @@ def together(*parts: Traffic) -> Traffic:
     """The sum."""
     total: Counter[Collective] = Counter()
     for part in parts:
-        total.update(part)  # type: ignore[arg-type]  # counts need not be whole numbers
+        total.update(part)
     return dict(total)
 
 
