@@ -161,7 +161,7 @@ def counted(**changes: Any) -> dict[str, Any]:
     engine._core.step = held_before
     with Sent() as sent, Saved(weights) as saved:
         run = engine.model.run
-        engine.model.run = lambda carry: _held(saved, run(carry))
+        engine.model.run = lambda *given: _held(saved, run(*given))
         bench.step()
         del engine.model.run
     for hook in hooks:

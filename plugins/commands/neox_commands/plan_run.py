@@ -203,6 +203,8 @@ def _owned(name: str, parameter: torch.nn.Parameter, mesh: Mesh) -> float:
 
 def _between_stages(stage: Stage, found: Pieces, model: LanguageModel, passes: int) -> Traffic:
     """What a stage sends to its neighbours in a step; sums of what several stages hold are told apart by their collective."""
+    if stage.is_whole:
+        return {}
     forwards = 0 if stage.is_last else found.carried()
     backwards = 0 if stage.is_first else found.returned()
     shared = [p for p in model.parameters() if p.requires_grad and copies_of(p) is not None]
