@@ -29,13 +29,13 @@ class Feature(StrEnum):
     """What a component may say that it supports; the conformance suites test each claim."""
 
     TP = "tp"
-    """Tensor parallelism."""
+    """Tensor parallelism: each rank computes some of the heads or channels, together they compute what one rank does."""
     SP = "sp"
     """Sequence parallelism within the tensor-parallel group."""
     CP = "cp"
     """Context parallelism."""
     PP = "pp"
-    """Pipeline parallelism."""
+    """Pipeline parallelism: a layer knows nothing of other layers but what it is given."""
     KV_CACHE = "kv_cache"
     """Incremental decoding with a cache (or a state)."""
     SLIDING_WINDOW = "sliding_window"
@@ -146,7 +146,8 @@ class Optimizer(Component):
 class MoE(Component):
     """A mixture of experts in the place of an MLP. `factory(context: neox_core.model.LayerContext) -> torch.nn.Module`.
 
-    The module maps [batch, seq, hidden] to (the same shape, auxiliary loss as a scalar tensor). Provisional.
+    The module maps [batch, seq, hidden] to (the same shape, auxiliary loss as a scalar tensor). With TP, SP, PP in `supports` it may
+    be cut, as `neox_core.model.Mixer` says of mixers; the auxiliary loss is then the same on all tensor-parallel ranks. Provisional.
     """
 
     __slots__ = ()
@@ -196,7 +197,11 @@ class Converter(Component):
 
 
 class Norm(Component):
-    """An addition to the core's table of norms. `factory(size: int, model: ModelSettings) -> torch.nn.Module`."""
+    """An addition to the core's table of norms. `factory(size, model: ModelSettings) -> torch.nn.Module`.
+
+    `size` is a width, or (heads, head_dim) for queries and keys (`use_qk_layernorm`). One that norms each head by itself, with weights
+    of shape `size` or of one for all, may say TP in `supports`: a tensor-parallel rank then has one for its heads.
+    """
 
     __slots__ = ()
     kind: ClassVar[str] = "norm"

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from neox_core.config import NeoXArgs, World
 from neox_core.model import LayerCache, LayerContext, Positions, initialise, make
-from neox_core.parallel import generator
-from neox_core.plugins import PluginManager
+from neox_core.parallel import Mesh, generator, global_shape, local_part, spec_of
+from neox_core.plugins import Feature, PluginManager
+from neox_core.testing.distributed import Workers
 
 HIDDEN, HEADS, LENGTH = 16, 4, 64
 TOLERANCE = 1e-5
@@ -43,23 +44,45 @@ class Bench:
         plugins: where it is looked up.
         name: of the attention component.
         settings: keys that all checks are run with, beside the small model's.
+        workers: gives a number of live ranks, for checks that need several; None: they are started, and kept for further checks.
     """
 
     plugins: PluginManager
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
+    workers: Callable[[int], Workers] | None = None
 
-    def mixer(self, dtype: torch.dtype = torch.float32, bias: Bias | None = None, **changes: Any) -> Any:
-        """The mixer in evaluation mode, its weights a function of their names; `bias` takes the place of the positions' own."""
+    @property
+    def keeps_documents(self) -> bool:
+        """Whether the descriptor says that documents of a row are told apart."""
+        return Feature.VARLEN in self.plugins.find("attention", self.name).component.supports
+
+    def mixer(
+        self,
+        dtype: torch.dtype = torch.float32,
+        bias: Bias | None = None,
+        mesh: Mesh | None = None,
+        **changes: Any,
+    ) -> Any:
+        """The mixer in evaluation mode, its weights a function of their names.
+
+        Args:
+            dtype: of its weights.
+            bias: takes the place of the positions' own.
+            mesh: this rank's place; None: one rank has all of the mixer.
+            changes: further settings.
+        """
         values = {**SETTINGS, "attention_config": [self.name], **self.settings, **changes}
-        resolved = NeoXArgs.from_dict(values, plugins=self.plugins).resolve(World.local())
+        ranks = values.get("model_parallel_size", 1)
+        resolved = NeoXArgs.from_dict(values, plugins=self.plugins).resolve(World.local(ranks))
+        place = mesh or Mesh.solo()
         bare = LayerContext(0, resolved, Positions(None), self.plugins)  # type: ignore[arg-type]
         positions = make("position", bare.model.pos_emb, self.plugins, bare.model)
         if bias is not None:
             positions.bias = bias
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            mixer = self.plugins.make("attention", self.name, LayerContext(0, resolved, positions, self.plugins))
+            mixer = self.plugins.make("attention", self.name, LayerContext(0, resolved, positions, self.plugins, place))
         _randomise(mixer)
         _randomise(positions)
         return mixer.to(dtype).eval()
@@ -73,7 +96,8 @@ class Bench:
 def _randomise(module: nn.Module) -> None:
     initialise(module.named_parameters(), 0)
     for name, parameter in module.named_parameters():
-        parameter.copy_(parameter + 0.4 * torch.randn(parameter.shape, generator=generator(0, name)))
+        noise = 0.4 * torch.randn(global_shape(parameter), generator=generator(0, name))
+        parameter.copy_(parameter + local_part(noise, spec_of(name, parameter)))
 
 
 def mix(

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from neox_core.plugins import Attention, Feature, PluginManager
+from neox_core.testing.cut_mixers import cut_and_whole
 from neox_core.testing.mixer_bench import (
     HEADS,
     HIDDEN,
@@ -31,6 +32,9 @@ from neox_core.testing.mixer_bench import (
     in_pieces,
     mix,
 )
+
+CUT_TOLERANCE = 1e-9
+"""Between one rank and two, in float64."""
 
 # What every mixer must do
 
@@ -269,6 +273,27 @@ def compiles(bench: Bench) -> None:
     close(mix(compiled, x).detach(), mix(mixer, x).detach(), "compiled")
 
 
+def computes_the_same_on_two_ranks(bench: Bench) -> None:
+    """TP: heads or channels are cut over two ranks, which drop the same units as one where anything is dropped."""
+    _cut_as_whole(bench)
+
+
+def computes_the_same_with_tokens_cut(bench: Bench) -> None:
+    """TP and SP: each rank has some of the tokens between the parallel layers."""
+    _cut_as_whole(bench, sequence_parallel=True)
+
+
+def _cut_as_whole(bench: Bench, **changes: Any) -> None:
+    supports = bench.plugins.find("attention", bench.name).component.supports
+    if Feature.DROPOUT in supports:
+        changes |= {"attention_dropout": 0.3, "hidden_dropout": 0.2}
+    if Feature.GQA in supports:
+        changes |= {"num_kv_heads": 1}
+    for rank, differences in enumerate(cut_and_whole(bench, **changes)):
+        for what, error in differences.items():
+            assert error <= CUT_TOLERANCE, f"{what} differs by {error:.3g} of its size on rank {rank}"
+
+
 Check = Callable[[Bench], None]
 
 ALWAYS: tuple[Check, ...] = (is_causal, takes_any_shape, has_the_right_gradient, is_about_the_same_in_bfloat16)
@@ -287,6 +312,8 @@ BY_FEATURE: tuple[tuple[frozenset[Feature], Check], ...] = (
     (frozenset({Feature.DROPOUT}), drops),
     (frozenset({Feature.DETERMINISTIC}), repeats_itself),
     (frozenset({Feature.COMPILE}), compiles),
+    (frozenset({Feature.TP}), computes_the_same_on_two_ranks),
+    (frozenset({Feature.TP, Feature.SP}), computes_the_same_with_tokens_cut),
 )
 
 

@@ -11,7 +11,6 @@ from neox_core.config import (
     DataSettings,
     LoggingSettings,
     ModelSettings,
-    ParallelismSettings,
     Resolved,
     RunnerSettings,
     ScheduleSettings,
@@ -25,6 +24,7 @@ from neox_core.model import tables
 from neox_core.plugins import Feature, Logger, Objective, PluginManager, State
 from neox_core.training.gpt_neox_names import GPT_NEOX_NAMES, is_gpt_neox_name
 from neox_core.training.mup import optimizer_problems
+from neox_core.training.parallel_features import parallel_problems
 from neox_core.training.schedule import DECAYS, check_schedule, scheduler_problems
 from neox_core.training.zero_admission import admission_problems, cutting_problems
 
@@ -61,6 +61,7 @@ def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Probl
         problems += optimizer_problems(resolved, plugins)
     if not problems:
         problems += feature_problems(resolved, plugins)
+        problems += parallel_problems(resolved, plugins)
         problems += objective_problems(resolved, plugins)
     return problems
 
@@ -126,9 +127,6 @@ def asked_features(resolved: Resolved) -> dict[str, str]:
         asked["pos_emb"] = POSITION_FEATURES[model.pos_emb.casefold()]
     if model.num_kv_heads not in (None, model.num_attention_heads):
         asked["num_kv_heads"] = Feature.GQA
-    parallelism = resolved[ParallelismSettings]
-    if parallelism.context_parallel_size > 1:
-        asked["context_parallel_size"] = Feature.CP
     for group in resolved.groups:
         for name in sorted(group.model_fields.keys() & resolved.values.keys()):
             key = Key.of(group, name, "")
@@ -137,7 +135,7 @@ def asked_features(resolved: Resolved) -> dict[str, str]:
     return asked
 
 
-ASKED_OF_ALL = frozenset({Feature.VARLEN, Feature.CP})
+ASKED_OF_ALL = frozenset({Feature.VARLEN})
 """Features that every mixer of a model must have: what one of them lets through is seen by all that follow."""
 
 

@@ -27,5 +27,5 @@ CASES = [
 
 
 @pytest.mark.parametrize(("check", "name"), CASES)
-def test_conformance(check, name):
-    check(Bench(plugins(), name, SETTINGS.get(name, {})))
+def test_conformance(check, name, workers):
+    check(Bench(plugins(), name, SETTINGS.get(name, {}), workers))

@@ -15,7 +15,9 @@ SOFTMAX_SETTINGS = (
     "neox_attention.settings.softmax:SoftmaxSettings",
     "neox_attention.settings.window:WindowSettings",
 )
-SOFTMAX_FEATURES = frozenset(
+CUT_FEATURES = frozenset({Feature.PP, Feature.SP, Feature.TP})
+"""How a model of any of them may be cut."""
+SOFTMAX_FEATURES = CUT_FEATURES | frozenset(
     {
         Feature.ALIBI,
         Feature.COMPILE,
@@ -30,9 +32,9 @@ SOFTMAX_FEATURES = frozenset(
     }
 )
 """What all softmax attention does."""
-CONTEXT_FEATURES = SOFTMAX_FEATURES | {Feature.CP, Feature.SP, Feature.TP}
+CONTEXT_FEATURES = SOFTMAX_FEATURES | {Feature.CP}
 """What those do that share the tokens of a sample."""
-BLOCK_FEATURES = frozenset({Feature.COMPILE, Feature.DETERMINISTIC, Feature.KV_CACHE, Feature.VARLEN})
+BLOCK_FEATURES = CUT_FEATURES | frozenset({Feature.COMPILE, Feature.DETERMINISTIC, Feature.KV_CACHE, Feature.VARLEN})
 """What all mixers do that take the place of a block."""
 
 SPARSE = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from neox_core.plugins import Component, MoE, resolve
+from neox_core.plugins import Component, Feature, MoE, resolve
 
 if TYPE_CHECKING:
     from neox_core.config import NeoXArgs, World
@@ -20,6 +20,7 @@ def neox_components() -> Iterable[Component]:
             summary="dropless top-k mixture in plain torch, one expert after the other",
             factory="neox_moe.torch_mixture:TorchMixture",
             settings=("neox_moe.settings:MoESettings",),
+            supports=frozenset({Feature.PP, Feature.SP, Feature.TP}),
             status="provisional",
         )
     ]
