@@ -46,7 +46,7 @@ def differences(switches: Switches, name: str, settings: Mapping[str, Any]) -> D
     """What a rank is asked for; it takes part in the cut mixer, and computes with the whole one too."""
     bench, mesh = Bench(PluginManager(switches), name, dict(settings)), _mesh()
     parallel = TensorParallel(mesh.tensor, sequence=bool(settings.get("sequence_parallel")))
-    keys = {"model_parallel_size": mesh.tensor.size}
+    keys: dict[str, Any] = {"model_parallel_size": mesh.tensor.size}
     cut = bench.mixer(torch.float64, mesh=mesh, **keys)
     sum_partial_gradients(cut, mesh.tensor)
     wanted = _results(bench.mixer(torch.float64, **keys, sequence_parallel=False), bench, lambda x: x)
