@@ -29,6 +29,8 @@ def tensor_mesh() -> Mesh:
 def joined(name: str, parameter: Tensor, values: Tensor, axis: Axis) -> Tensor:
     """The global tensor, of which each rank has the part that its parameter is of."""
     spec = spec_of(name, parameter, axis)
+    if axis.group is None:
+        return values.detach().clone()
     parts: list[Any] = [None] * axis.size
     dist.all_gather_object(parts, (spec, values.detach().clone()), group=axis.group)
     whole = values.new_full(spec.global_shape, torch.nan)
