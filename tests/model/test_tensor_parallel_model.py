@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from whole_matrix import in_whole
 
 DROPOUT = {"hidden_dropout": 0.2, "attention_dropout": 0.3, "train": True}
 CASES = {
@@ -66,4 +67,11 @@ def test_a_cut_model_computes_what_the_whole_one_does(case, ranks, workers):
 @pytest.mark.parametrize("case", CASES)
 def test_so_does_one_that_cuts_tokens_too(case, workers):
     for differences in workers(2).run("cut_models:largest_differences", sequence_parallel=True, **CASES[case]):
+        assert max(differences.values()) < 1e-9, differences
+
+
+@pytest.mark.parametrize("sequence", [in_whole(False), in_whole(True)])
+def test_so_does_a_compiled_one(sequence, workers):
+    changes = {"torch_compile": True, "num_layers": 1, "sequence_parallel": sequence}
+    for differences in workers(2).run("cut_models:largest_differences", **changes):
         assert max(differences.values()) < 1e-9, differences

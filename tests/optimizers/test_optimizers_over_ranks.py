@@ -6,11 +6,10 @@ import pytest
 import torch
 import training_steps as steps
 from neox_optimizers.params import AdamParams
-from training_models import plugins, resolve
+from training_models import plugins
 from whole_matrix import in_whole
 
 from neox_core.plugins import State
-from neox_core.training.zero_admission import admission_problems
 
 RATES = {"lion": 0.001, "sgd": 0.1, "sm3": 0.1}
 OPTIONS = {"sgd": {"momentum": 0.9}, "sm3": {"momentum": 0.9}}
@@ -88,14 +87,6 @@ def test_what_they_know_of_cut_parameters_comes_back_on_any_number_of_ranks(work
     assert again["losses"] == saved["losses"], "to the bit"
     alone = workers(1).run(steps.load_and_go_on, saved["path"], **{**changes, "model_parallel_size": 1})[0]
     assert alone["losses"] == pytest.approx(saved["losses"], rel=1e-5)
-
-
-def test_one_that_averages_by_itself_is_refused_where_weights_differ():
-    for key in ("model_parallel_size", "pipe_parallel_size"):
-        resolved, manager = resolve(2, **settings("onebitadam"), **{key: 2})
-        (problem,) = [one for one in admission_problems(resolved, manager) if key in one.keys]
-        assert "optimizer" in problem.keys
-        assert f"set {key}: 1, or take another optimizer" in str(problem)
 
 
 @pytest.mark.parametrize(
