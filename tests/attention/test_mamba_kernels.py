@@ -11,7 +11,7 @@ from training_models import SETTINGS, plugins
 from transformers.models.mamba import modeling_mamba as reference
 
 from neox_core.config import NeoXArgs, World
-from neox_core.errors import UserError
+from neox_core.errors import SettingsError, UserError
 from neox_core.model import LayerContext, Positions
 
 KEYS = {
@@ -120,3 +120,9 @@ def test_a_kernel_that_is_not_there_is_named(monkeypatch, key):
     with pytest.raises(UserError, match=f"{key}: true needs the package {package}, .* pip install {package}, or set"):
         block(**{key: True})
     block("cpu", **{key: True})
+
+
+def test_the_kernel_for_the_whole_block_cannot_sum_over_ranks():
+    values = {**SETTINGS, "attention_config": ["mamba", "mamba"], "mamba_inner_func_fusion": True}
+    with pytest.raises(SettingsError, match=r"mamba_inner_func_fusion.*cannot sum over model_parallel_size 2 ranks"):
+        NeoXArgs.from_dict({**values, "model_parallel_size": 2}, plugins=plugins()).resolve(World.local(2))
