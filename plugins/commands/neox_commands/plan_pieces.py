@@ -136,6 +136,17 @@ class Pieces:
         with without_numbers(self._resolved.world.device):
             return sum(part.numel() * part.itemsize for part in self.carry() if part is not None)
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of a sample that go through layers on this rank, where they are not cut over tensor-parallel ranks."""
+        return self._length + self._prompt
+
+    def hidden(self) -> int:
+        """Bytes of the hidden states between two layers."""
+        with without_numbers(self._resolved.world.device):
+            hidden, *_ = self.carry()
+            return hidden.numel() * hidden.itemsize
+
     def returned(self) -> int:
         """Bytes of the gradients that come back for it."""
         mixtures = any(self._resolved.mixtures)

@@ -11,7 +11,7 @@ import torch
 from neox_commands.plan_pieces import DTYPES, Need, Pieces
 from neox_commands.plan_states import States, Zero, bytes_of, groups_to_plan
 from neox_commands.plan_traffic import Traffic, times, together
-from neox_core.config import ActivationCheckpointingSettings, ModelSettings, NeoXArgs, Resolved
+from neox_core.config import ActivationCheckpointingSettings, ModelSettings, NeoXArgs, ParallelismSettings, Resolved
 from neox_core.config.topology import Place
 from neox_core.model import LanguageModel
 from neox_core.model.stages import planned_stages
@@ -127,7 +127,7 @@ def _plan_stage(resolved: Resolved, plugins: PluginManager, stage: Stage, found:
     passes = resolved.batch.accumulation
     under_way = min(stage.count - stage.index, passes)
     received = 0 if stage.is_first else found.carried()
-    kept = received + sum(need.kept for need in needs)
+    kept = received + sum(need.kept for need in needs) - _let_go(resolved, stage, found)
     settings = resolved[ActivationCheckpointingSettings]
     flops = model.flops_per_token(resolved[ModelSettings].seq_length) * _share_of_tokens(resolved)
     return StagePlan(
@@ -171,6 +171,17 @@ def _working(needs: list[Need], received: int) -> int:
         kept += need.kept
         most = max(most, kept + need.working)
     return most
+
+
+def _let_go(resolved: Resolved, stage: Stage, found: Pieces) -> int:
+    """Of what layers give each other, bytes that are not kept since this rank's piece of them is (`partition_activations`)."""
+    settings, tensor = resolved[ActivationCheckpointingSettings], resolved.topology.tensor
+    cut = settings.checkpoint_activations and settings.partition_activations and tensor > 1
+    if not cut or resolved[ParallelismSettings].sequence_parallel or found.tokens % tensor:
+        return 0
+    groups = -(-len(stage.layers) // settings.checkpoint_num_layers)
+    given_before = 0 if stage.is_first else 1  # by the stage before, which is kept until its gradient is sent
+    return max(groups - given_before, 0) * found.hidden()
 
 
 def _share_of_tokens(resolved: Resolved) -> float:
