@@ -40,9 +40,13 @@ def planned(neox, *words):
 @pytest.mark.parametrize(
     ("words", "parameters", "layers"),
     [
-        # Of the papers: 20B's and Llama 2's tables of sizes; GPT-3's is rounded, and its positions are learned.
+        # Of the published weights, with rows that pad the vocabulary for tensor-parallel ranks; GPT-3's is rounded, and its positions are learned.
         (OF_20B, 20_554_567_680 + 2 * (50_688 - 50_432) * 6144, 44),
-        (("llama2/70B", "model_parallel_size=8", "pipe_parallel_size=4", "--world-size", "256"), 68_976_648_192, 80),
+        (
+            ("llama2/70B", "model_parallel_size=8", "pipe_parallel_size=4", "--world-size", "256"),
+            68_976_648_192 + 2 * (32_768 - 32_000) * 8192,
+            80,
+        ),
         (("175B", "model_parallel_size=8", "pipe_parallel_size=8", "--world-size", "1024"), 175_219_826_688, 96),
     ],
 )
