@@ -40,7 +40,7 @@ def planned(neox, *words):
 @pytest.mark.parametrize(
     ("words", "parameters", "layers"),
     [
-        # Of the published weights, with rows that pad the vocabulary for tensor-parallel ranks; GPT-3's is rounded, and its positions are learned.
+        # Of the published weights, with rows that pad the vocabulary for tensor-parallel ranks; 175B's as this model has them.
         (OF_20B, 20_554_567_680 + 2 * (50_688 - 50_432) * 6144, 44),
         (
             ("llama2/70B", "model_parallel_size=8", "pipe_parallel_size=4", "--world-size", "256"),
