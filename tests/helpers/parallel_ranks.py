@@ -89,3 +89,16 @@ def put_together(fragments: Any) -> dict[str, Tensor]:
     for name, whole in found.items():
         assert not whole.isnan().any(), f"{name}: an element is that of no rank"
     return found
+
+
+def with_an_overflow(**changes: Any) -> list[StepResult]:
+    """Four steps, of which the second has a gradient that is not finite, on the last rank alone."""
+    run = Run(train_batch_size=8, train_micro_batch_size_per_gpu=2, **changes)
+    spoiled, found = dict(run.engine.model.named_parameters()).get("layers.1.mlp.down.weight"), []
+    for number in range(4):
+        bad = number == 1 and spoiled is not None and dist.get_rank() == dist.get_world_size() - 1
+        hook = spoiled.register_hook(lambda gradient: gradient * float("inf")) if bad else None
+        found.append(run.step(number))
+        if hook is not None:
+            hook.remove()
+    return found

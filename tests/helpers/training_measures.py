@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 def measures_of(bench: Bench) -> Measures:
-    return Measures(bench.resolved, list(bench.parameters), bench.engine.device)
+    return Measures(bench.resolved, [*bench.engine.whole.shapes], bench.engine.device)
 
 
 def measured(steps: int, **changes: Any) -> list[dict[str, Any]]:

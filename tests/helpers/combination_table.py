@@ -1,0 +1,49 @@
+"""Which ways of training go together, as a table for the docs; `python tests/helpers/combination_table.py` writes it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from markdown_pages import ROOT
+
+from neox_core.config.combinations import EXCLUSIONS, WAYS
+
+PAGE = ROOT / "docs" / "parallelism.md"
+BEGIN, END = "<!-- combinations -->\n", "<!-- end of combinations -->\n"
+
+
+def table() -> str:
+    """A row and a column for each way; below, why some exclude each other."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    columns = list(WAYS)
+    yield f"| | {' | '.join(columns)} |"
+    yield f"|---|{':-:|' * len(columns)}"
+    for one in columns:
+        yield f"| **{one}** | {' | '.join(_cell(one, other) for other in columns)} |"
+    yield ""
+    for number, exclusion in enumerate(EXCLUSIONS, 1):
+        yield f"{number}. {exclusion.one} and {exclusion.other}: {exclusion.reason}."
+
+
+def _cell(one: str, other: str) -> str:
+    """`yes`, `or` where there is one or the other, or the number of the reason why not."""
+    if one == other:
+        return ""
+    numbers = [n for n, exclusion in enumerate(EXCLUSIONS, 1) if {exclusion.one, exclusion.other} == {one, other}]
+    if {one, other} <= {"ZeRO 1", "ZeRO 2", "ZeRO 3"} or {one, other} == {"bf16", "fp16"}:
+        return "or"
+    return f"no {numbers[0]}" if numbers else "yes"
+
+
+def written(page: str) -> str:
+    """A page with the table of today between its marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + table() + END + after
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text()))
