@@ -1,4 +1,4 @@
-"""Which ways of training go together, as a table for the docs; `python tests/helpers/combination_table.py` writes it anew."""
+"""Which ways of training go together, as tables for docs and README; `python tests/helpers/combination_table.py` writes them anew."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from markdown_pages import ROOT
 
 from neox_core.config.combinations import EXCLUSIONS, WAYS
 
-PAGE = ROOT / "docs" / "parallelism.md"
+PAGES = {ROOT / "docs" / "parallelism.md": list(WAYS), ROOT / "README.md": list(WAYS)[:8]}
+"""Pages with a table, and the ways that it has."""
 BEGIN, END = "<!-- combinations -->\n", "<!-- end of combinations -->\n"
 
 
-def table() -> str:
+def table(columns: list[str]) -> str:
     """A row and a column for each way; below, why some exclude each other."""
-    return "\n".join(_lines()) + "\n"
+    return "\n".join(_lines(columns)) + "\n"
 
 
-def _lines() -> Iterator[str]:
-    columns = list(WAYS)
+def _lines(columns: list[str]) -> Iterator[str]:
     yield f"| | {' | '.join(columns)} |"
     yield f"|---|{':-:|' * len(columns)}"
     for one in columns:
         yield f"| **{one}** | {' | '.join(_cell(one, other) for other in columns)} |"
     yield ""
     for number, exclusion in enumerate(EXCLUSIONS, 1):
-        yield f"{number}. {exclusion.one} and {exclusion.other}: {exclusion.reason}."
+        if {exclusion.one, exclusion.other} <= set(columns):
+            yield f"{number}. {exclusion.one} and {exclusion.other}: {exclusion.reason}."
 
 
 def _cell(one: str, other: str) -> str:
@@ -38,12 +39,13 @@ def _cell(one: str, other: str) -> str:
     return f"no {numbers[0]}" if numbers else "yes"
 
 
-def written(page: str) -> str:
+def written(page: str, columns: list[str]) -> str:
     """A page with the table of today between its marks."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return before + BEGIN + table() + END + after
+    return before + BEGIN + table(columns) + END + after
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text()))
+    for path, columns in PAGES.items():
+        path.write_text(written(path.read_text(), columns))
