@@ -210,7 +210,7 @@ def tensor_ranks_share_heads(args: NeoXArgs, world: World) -> Iterator[Problem]:
             remedy="use a divisor of the heads, so that each rank has as many",
         )
     shared = args.num_kv_heads or heads
-    if shared % ranks and ranks % shared:
+    if shared != heads and shared % ranks and ranks % shared:
         yield Problem(
             keys=("num_kv_heads", "model_parallel_size"),
             message=f"num_kv_heads {shared} is neither a multiple nor a divisor of model_parallel_size {ranks}",
