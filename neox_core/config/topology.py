@@ -104,6 +104,22 @@ class Topology:
                 seen.update(group)
                 yield group
 
+    def experts(self, rank: int, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ranks over which a layer's experts are dealt, where so many share them, and those that have the same experts.
+
+        Both are among the ranks that have the same weights otherwise, of which neighbours share.
+
+        Raises:
+            ValueError: these ranks cannot be cut into groups of this size.
+        """
+        if self.replicas % size:
+            raise ValueError(
+                f"{self.replicas} ranks along data and context cannot be cut into groups of {size} for experts"
+            )
+        alike = self.group(rank, "data", "context")
+        block, index = divmod(alike.index(rank), size)
+        return alike[block * size : (block + 1) * size], alike[index::size]
+
     @classmethod
     def of(cls, args: NeoXArgs, data: int) -> Topology:
         """What settings ask for, where so many ranks see different samples."""

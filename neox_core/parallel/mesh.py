@@ -10,7 +10,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from neox_core.config.topology import AXES, AxisName, Topology
 from neox_core.parallel.axis import Axis
-from neox_core.parallel.kept import kept
+from neox_core.parallel.kept import group_of, kept
 
 _REPLICAS: tuple[AxisName, ...] = ("data", "context")
 _STAGE: tuple[AxisName, ...] = ("data", "context", "tensor")
@@ -64,6 +64,18 @@ class Mesh:
         if topology.size == 1:
             return cls.without_groups(topology, dist.get_rank())
         return kept((topology, device), lambda: cls._made(topology, device))
+
+    def experts(self, size: int) -> tuple[Axis, Axis]:
+        """The ranks over which a layer's experts are dealt, and those that have the same experts; see `Topology.experts`.
+
+        Every rank has to call it.
+        """
+        shared, copies = (self._among(ranks) for ranks in self.topology.experts(self.rank, size))
+        return shared, copies
+
+    def _among(self, ranks: tuple[int, ...]) -> Axis:
+        communicates = len(ranks) > 1 and self.stage.group is not None
+        return Axis(ranks.index(self.rank), len(ranks), group_of(ranks) if communicates else None, ranks)
 
     @classmethod
     def _made(cls, topology: Topology, device: str) -> Mesh:
