@@ -269,6 +269,7 @@ def repeats_itself(bench: Bench) -> None:
 def compiles(bench: Bench) -> None:
     """COMPILE: one graph without breaks, which computes the same."""
     mixer, x = bench.mixer().train(), bench.inputs(2, 40)
+    torch.compiler.reset()  # there is a limit to how often the same code is compiled, for all mixers of a process
     compiled = torch.compile(mixer, backend="aot_eager", fullgraph=True)
     close(mix(compiled, x).detach(), mix(mixer, x).detach(), "compiled")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from markdown_pages import PAGES, ROOT, Block, blocks
 
-from neox_core.config import NeoXArgs, World, read_text
+from neox_core.config import NeoXArgs, Topology, World, read_text
 from neox_core.config.loading import read_file
 from neox_core.plugins import PluginManager
 
@@ -41,7 +41,8 @@ def run_python(block: Block, names: dict[str, object]) -> None:
 def run_yaml(block: Block, workplace: Path) -> None:
     entries = {entry.key: entry for entry in read_file(workplace / "configs" / "quickstart.yml")}
     entries |= {entry.key: entry for entry in read_text(block.code, str(block))}
-    NeoXArgs(entries.values(), PluginManager()).resolve(World.local(), vocabulary=2048)
+    args = NeoXArgs(entries.values(), PluginManager())
+    args.resolve(World.local(Topology.of(args, data=1).size), vocabulary=2048)
 
 
 @pytest.mark.slow

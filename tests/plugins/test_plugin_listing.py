@@ -109,7 +109,7 @@ def test_parameters_are_shown_too(listed):
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("lion", ["ZeRO      stage 1", "muP       by the rules of Adam", "remembers exp_avg (of each element)"]),
+        ("lion", ["ZeRO      stage 1, 2, 3", "muP       by the rules of Adam", "remembers exp_avg (of each element)"]),
         ("muon", ["          is given whole parameters there", "muP       has no rules for it"]),
         ("onebitadam", ["ZeRO      not with it: it averages over ranks itself"]),
     ],

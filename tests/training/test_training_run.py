@@ -110,7 +110,7 @@ def test_skipped_steps_are_told_and_do_not_move_the_schedule(train, stage):
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_too_many_skipped_steps_end_the_run_with_a_sentence(workers, data, ranks, stage):
     changes = {"train_impl": "poisoned", "max_skipped_steps": 2, "save": str(data / "saved"), "checkpoint_factor": 1}
-    for found in workers(ranks).run(runs.run, data, poison=(0, (1, 3, 4, 5)), **changes, **zero(stage)):
+    for found in workers(ranks).run(runs.run, data, poison=(0, (1, 2, *range(4, 10))), **changes, **zero(stage)):
         assert found.code is None
         assert found.failure.startswith(
             "max_skipped_steps: the gradient was not finite in 3 steps in a row (allowed: 2), the last at step 6; "
