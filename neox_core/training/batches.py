@@ -10,6 +10,7 @@ from neox_core.data.online.dataset import OnlineDataset
 from neox_core.data.samples.sample import Dataset
 from neox_core.errors import UserError
 from neox_core.model import Batch
+from neox_core.training.shared_samples import SharedSamples
 
 
 class Batches:
@@ -18,18 +19,28 @@ class Batches:
     Args:
         fields: what the objective reads beside the tokens.
         eod_token: where the input is this token there is no loss; None for loss everywhere.
+        shared: the ranks that have the same samples, of which one asks a server for them; None: this rank asks by itself.
     """
 
     def __init__(
-        self, dataset: Dataset, resolved: Resolved, rank: int, fields: tuple[str, ...], eod_token: int | None
+        self,
+        dataset: Dataset,
+        resolved: Resolved,
+        rank: int,
+        fields: tuple[str, ...],
+        eod_token: int | None,
+        *,
+        shared: SharedSamples | None = None,
     ) -> None:
         data = resolved[DataSettings]
         boundaries = [
             *(["documents"] if data.reset_attention_mask else []),
             *(["positions"] if data.reset_position_ids else []),
         ]
-        self.stream = dataset if isinstance(dataset, OnlineDataset) else None
-        """Where a server makes the samples, what knows how far they are."""
+        online = isinstance(dataset, OnlineDataset)
+        self._shared = shared if online else None
+        self.stream = dataset if isinstance(dataset, OnlineDataset) and (shared is None or shared.asks) else None
+        """Where a server makes the samples and this rank asks for them, what knows how far they are."""
         self._vocabulary = resolved.padded_vocab_size or 0
         self._loader = BatchLoader(
             dataset,
@@ -39,7 +50,7 @@ class Batches:
             fields=("tokens", *fields, *boundaries),
             eod_token=eod_token,
             epoch_multiple=resolved.epoch_multiple,
-            num_workers=0 if self.stream is not None else data.num_workers,  # a stream is where its last batch ends
+            num_workers=0 if online else data.num_workers,  # a stream is where its last batch ends
             pin_memory=resolved.world.device == "cuda",
         )
 
@@ -63,9 +74,9 @@ class Batches:
         """The next micro-batch.
 
         Raises:
-            UserError: it has a token or a label that the embedding does not have.
+            UserError: it has a token or a label that the embedding does not have; or a server does not make it.
         """
-        batch = next(self._loader)
+        batch = next(self._loader) if self._shared is None else self._shared.next(self._loader.__next__)
         for name, what in (("tokens", "token"), ("labels", "label")):
             if name in batch:
                 self._check(what, *map(int, batch[name].aminmax()))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from neox_core.checkpoint import Reader, load_fragments
-from neox_core.config import LossSettings, ModelSettings, OptimizerSettings, Resolved, TrainingSettings
+from neox_core.config import DataSettings, LossSettings, ModelSettings, OptimizerSettings, Resolved, TrainingSettings
 from neox_core.config.plain import shown
 from neox_core.errors import UserError
 from neox_core.launch import Breadcrumbs
@@ -105,6 +105,7 @@ class Engine:
         self.accumulation = resolved.batch.accumulation
         self._weigh = weighing(resolved, objective)
         self._weigh_part = weighing_parts(resolved, objective)
+        self._takes_first = takes_samples_first(resolved)
         self.mesh = Mesh.of(resolved.topology, resolved.world.device)
         mark("engine")
         measure = partial(measured_costs, resolved, plugins, self.mesh, self.device)
@@ -197,10 +198,11 @@ class Engine:
     def _shares(self, batches: Iterator[Batch], step: int) -> Iterable[tuple[Batch, Tensor | float]]:
         """The next micro-batches, each with what its loss counts; 1 is the mean over those of all ranks."""
         numbers = self.crumbs.through("data", range(self.accumulation), step + 1)
+        one_by_one = (self._moved(next(batches)) for _ in numbers)
         if self._weigh is None:
-            one_by_one = (self._moved(next(batches)) for _ in numbers)
-            return ((batch, self._share(batch)) for batch in one_by_one)
-        taken = [self._moved(next(batches)) for _ in numbers]
+            taken = list(one_by_one) if self._takes_first else one_by_one
+            return ((batch, self._share(batch)) for batch in taken)
+        taken = list(one_by_one)
         weights = torch.stack([self._weigh(batch) for batch in taken]).double()
         total = self.mesh.replicas.sum(weights.sum())
         count = self.accumulation * self.mesh.replicas.size
@@ -226,8 +228,9 @@ class Engine:
             sums.add(output, self._share(batch) if self._weigh is None else output.weight)
 
         with weights_of_use(self._optimizer, self._core.optimized(), self._core.refresh):
-            taken = (self._moved(next(batches)) for _ in self.crumbs.through("evaluation", itertools.count()))
-            self._passes.evaluate(taken, count, record)
+            numbers = range(count) if self._takes_first else itertools.count()
+            taken = (self._moved(next(batches)) for _ in self.crumbs.through("evaluation", numbers))
+            self._passes.evaluate(list(taken) if self._takes_first else taken, count, record)
         return sums.over_ranks()[0]
 
     def logits(self, batch: Batch) -> Tensor:
@@ -306,6 +309,11 @@ class Engine:
         layout = SequenceLayout(self.mesh.context, length)
         moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         return {name: layout.part(value) if value.shape[1:2] == (length,) else value for name, value in moved.items()}
+
+
+def takes_samples_first(resolved: Resolved) -> bool:
+    """Whether samples are taken before the passes begin: stages that share what a server sends wait for each other to take it."""
+    return resolved.topology.pipe > 1 and resolved[DataSettings].dataset_impl == "online"
 
 
 def kept(items: Iterable[T], taken: list[T]) -> Iterator[T]:

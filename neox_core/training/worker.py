@@ -33,6 +33,7 @@ from neox_core.training.rendezvous import hang_limit, lost_contact, process_grou
 from neox_core.training.run import Run
 from neox_core.training.saving import Saver
 from neox_core.training.schedule import make_schedule
+from neox_core.training.shared_samples import SharedSamples
 from neox_core.training.startup import Startup
 from neox_core.training.stopping import StopRequests
 from neox_core.training.streams import restore_streams
@@ -108,8 +109,9 @@ def open_batches(
     if datasets.train is None:
         raise UserError("split: it leaves no document for training; give the first part more")
     masked = eod_token if resolved[DataSettings].eod_mask_loss else None
+    shared = SharedSamples(resolved.topology, place.rank)
     return {
-        name: Batches(dataset, resolved, rank, objective.batch_fields, masked)
+        name: Batches(dataset, resolved, rank, objective.batch_fields, masked, shared=shared)
         for name, dataset in (("train", datasets.train), ("validation", datasets.valid), ("test", datasets.test))
         if dataset is not None
     }

@@ -15,6 +15,7 @@ from struct import pack
 
 from plugin_runs import MODEL, VOCABULARY
 
+from neox_core.data.online.answers import answer_message
 from neox_core.data.online.groups import Group
 from neox_core.data.online.messages import Request
 from neox_core.data.online.server import BatchServer
@@ -62,15 +63,26 @@ class Served:
 
 
 @contextmanager
-def serving() -> Iterator[Served]:
-    """Serve until the block ends."""
+def serving(*, fickle: bool = False) -> Iterator[Served]:
+    """Serve until the block ends.
+
+    Args:
+        fickle: whether who asks for a batch again gets what would have come next.
+    """
     served = Served()
 
     def make_batch(request: Request) -> list[Group]:
+        number = len(served.batches(request.split, request.rank)) if fickle else request.batch
         served.requests.append(request)
-        return groups_of(request.split, request.rank, request.batch)
+        return groups_of(request.split, request.rank, number)
 
-    with BatchServer(make_batch, port=0) as server:
+    class Forgetful(BatchServer):
+        """Keeps no answer."""
+
+        def answer(self, request: Request) -> bytes:
+            return answer_message(request, make_batch(request))
+
+    with (Forgetful if fickle else BatchServer)(make_batch, port=0) as server:
         served.port = server.address.port
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

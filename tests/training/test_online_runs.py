@@ -107,6 +107,64 @@ def test_on_another_number_of_ranks_the_samples_that_are_left_are_shared(run, tm
         assert list(steps.values()) == expected(chain(left[rank::after], samples(rank, following)), 4, after)
 
 
+CUTS = {
+    "tensor": (2, {"model_parallel_size": 2}),
+    "pipeline": (2, {"pipe_parallel_size": 2}),
+    "context": (2, {"context_parallel_size": 2, "attention_config": [[["ring"], "all"]]}),
+    "two pipelines": (4, {"pipe_parallel_size": 2}),
+}
+
+
+def close(steps):
+    """Losses and norms of steps and of the evaluations after them, as far as they do not depend on how a run is cut."""
+    evaluated = [evaluation.loss for step in steps for evaluation in step.evaluations]
+    return pytest.approx([*(step.loss for step in steps), *(step.grad_norm for step in steps), *evaluated], rel=2e-5)
+
+
+def asked_once(served, data_ranks):
+    found = {(request.split, request.rank) for request in served.requests}
+    assert {rank for _, rank in found} == set(range(data_ranks))
+    for split, rank in found:
+        assert served.batches(split, rank) == list(range(len(served.batches(split, rank))))
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_one_rank_of_those_with_the_same_samples_asks_for_them(run, tmp_path, cut):
+    ranks, changes = CUTS[cut]
+    data_ranks, accumulation = ranks // 2, 6 // (ranks // 2)
+    changes = {"gradient_accumulation_steps": accumulation, **changes}
+    with serving(fickle=True) as served:
+        found = run("cut", ranks, **served.settings, **changes)
+    asked_once(served, data_ranks)
+    for rank, steps in enumerate(recorded(tmp_path / "cut", data_ranks)):
+        sent = digests(samples(rank), steps=7, accumulation=accumulation, micro=2, fields=GRADED)
+        assert list(steps.values()) == sent
+    with serving() as again:
+        whole = run("whole", data_ranks, **again.settings, gradient_accumulation_steps=accumulation)
+    assert close(found.steps) == close(whole.steps).expected
+
+
+def test_streams_go_on_on_ranks_along_another_axis(run, tmp_path):
+    places = {"save": str(tmp_path / "saved"), "load": str(tmp_path / "saved")}
+    with serving(fickle=True) as served:
+        run("parts", 2, exit_interval=4, pipe_parallel_size=2, **places, **served.settings)
+        assert [file.name for file in (tmp_path / "saved/global_step4/streams").iterdir()] == ["rank-00000.json"]
+        assert run("parts", 2, model_parallel_size=2, **places, **served.settings).start == 4
+    asked_once(served, 1)
+    assert list(recorded(tmp_path / "parts", 1)[0].values()) == expected(samples(0), 7, 1)
+
+
+@pytest.mark.parametrize("axis", ["model_parallel_size", "pipe_parallel_size"])
+def test_all_ranks_with_the_same_samples_say_why_there_are_none(workers, tmp_path, axis):
+    with ServerProcess() as server:
+        server.kill()
+    settings = {"online_dataserver_ips": "127.0.0.1", "online_dataserver_ports": server.address.port}
+    settings |= {"dataset_impl": "online", "online_dataserver_timeout": 0.5, axis: 2}
+    found = workers(2).run(runs.run, tmp_path, **{**SETTINGS, **settings})
+    assert found[0].failure.startswith(f"Waited 0.5 s for {server.address} to make batch 0 of train")
+    assert found[1].failure == found[0].failure
+
+
 def test_a_checkpoint_of_a_run_with_files_has_no_streams_and_they_begin_anew(workers, run, data, tmp_path):
     places = {"save": str(tmp_path / "saved"), "load": str(tmp_path / "saved"), "eval_iters": 0}
     workers(1).run(runs.run, data, exit_interval=2, train_batch_size=12, **places)
