@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -43,7 +44,7 @@ class SharedSamples:
                 found = make()
             except UserError as error:
                 failure = error
-        told = [found, None if failure is None else str(failure)]
+        told: list[Any] = [found, None if failure is None else str(failure)]
         dist.broadcast_object_list(told, self._ranks[0], group=group_of(self._ranks), device=torch.device("cpu"))
         if told[1] is not None:
             raise failure or UserError(told[1])
