@@ -8,7 +8,7 @@ from typing import NamedTuple
 from neox_core.config import ModelSettings, ParallelismSettings, Resolved
 from neox_core.errors import Problem
 from neox_core.model import tables
-from neox_core.plugins import Feature, PluginManager
+from neox_core.plugins import Attention, Feature, PluginManager
 
 
 class Asked(NamedTuple):
@@ -56,6 +56,7 @@ def parallel_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Pr
             if lacking:
                 yield _problem(asked, kind, lacking, resolved, plugins)
     yield from _norm_problems(resolved, plugins)
+    yield from _width_problems(resolved, plugins)
 
 
 def _problem(asked: Asked, kind: str, lacking: list[str], resolved: Resolved, plugins: PluginManager) -> Problem:
@@ -81,4 +82,17 @@ def _norm_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Probl
             "each rank some of the heads",
             remedy="set model_parallel_size: 1, or use_qk_layernorm: false, or use another norm",
             origin=resolved.origin("norm"),
+        )
+
+
+def _width_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    """Each tensor-parallel rank has some of the width of an MLP, where there are MLPs."""
+    ranks, width = resolved.topology.tensor, resolved.mlp_width
+    layers = [plugins.find("attention", name).component for name in dict.fromkeys(resolved.layers)]
+    if width < ranks and any(not isinstance(mixer, Attention) or mixer.replaces != "block" for mixer in layers):
+        yield Problem(
+            keys=("intermediate_size", "model_parallel_size"),
+            message=f"MLPs are {width} wide inside, less than model_parallel_size {ranks}, which leaves a rank without a part of them",
+            remedy=f"set model_parallel_size: {width} or less, or a larger intermediate_size",
+            origin=resolved.origin("intermediate_size"),
         )

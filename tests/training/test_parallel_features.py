@@ -44,3 +44,12 @@ def test_ours_are_accepted(key):
     if key != "context_parallel_size":
         resolved, plugins = resolve(2, moe_num_experts=2, moe_router_type="topk", **CUTS[key])
         assert not list(component_problems(resolved, plugins))
+
+
+@pytest.mark.parametrize(("mixer", "count"), [("global", 1), ("rwkv", 0)])
+def test_each_rank_has_a_part_of_an_mlp(mixer, count):
+    resolved, plugins = resolve(2, attention_config=[mixer, mixer], intermediate_size=1, model_parallel_size=2)
+    said = [str(problem) for problem in component_problems(resolved, plugins)]
+    assert len(said) == count
+    assert all("intermediate_size, model_parallel_size: MLPs are 1 wide inside" in each for each in said)
+    assert all("set model_parallel_size: 1 or less, or a larger intermediate_size" in each for each in said)

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from neox_attention.mamba_cache import MambaCache
 from neox_attention.mamba_kernels import NO_KERNELS, Kernel, MambaKernels
+from neox_attention.mamba_rules import EXPANSION
 from neox_attention.mamba_scan import Tokens, causal_convolution, selective_scan
 from neox_attention.settings.mamba import MambaSettings
 from neox_core.model import LayerContext, of_weights, tag, uniform, without_decay
@@ -36,7 +37,7 @@ class MambaBlock(nn.Module):
         super().__init__()
         model, settings = context.model, context.resolved[MambaSettings]
         hidden, bias = model.hidden_size, settings.mamba_use_bias_in_linears
-        self.width = model.intermediate_size or int((model.expansion_factor or 2) * hidden)
+        self.width = model.intermediate_size or int((model.expansion_factor or EXPANSION) * hidden)
         self.rank = math.ceil(hidden / 16)
         pieces = evenly(self.width, context.tensor.axis)
         self.channels = pieces[0].size

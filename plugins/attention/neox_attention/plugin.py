@@ -50,6 +50,7 @@ RULES = (
     "neox_attention.context_rules:problems",
     "neox_attention.gmlp_rules:problems",
     "neox_attention.mamba_rules:problems",
+    "neox_attention.rwkv_rules:problems",
     "neox_attention.softmax_rules:problems",
     "neox_attention.sparse.rules:problems",
 )
