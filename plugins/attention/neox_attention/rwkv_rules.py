@@ -22,11 +22,9 @@ def problems(args: NeoXArgs) -> Iterator[Problem]:
             message=f"{heads} heads of rwkv's time mixing (of width {width}) are fewer than model_parallel_size {ranks} ranks",
             remedy=f"set model_parallel_size: {heads} or less, or give rwkv more heads",
         )
-    given = {key: value for key in ("ffn_dim", "intermediate_size") if (value := getattr(args, key))}
-    for key, inner in [*given.items()][:1]:
-        if inner < ranks:
-            yield Problem(
-                keys=(key, "model_parallel_size"),
-                message=f"{inner} channels of rwkv's channel mixing are fewer than model_parallel_size {ranks} ranks",
-                remedy=f"set model_parallel_size: {inner} or less, or a larger {key}",
-            )
+    if args.ffn_dim and args.ffn_dim < ranks:
+        yield Problem(
+            keys=("ffn_dim", "model_parallel_size"),
+            message=f"{args.ffn_dim} channels of rwkv's channel mixing are fewer than model_parallel_size {ranks} ranks",
+            remedy=f"set model_parallel_size: {args.ffn_dim} or less, or a larger ffn_dim",
+        )
