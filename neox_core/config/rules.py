@@ -238,7 +238,7 @@ def context_ranks_share_tokens(args: NeoXArgs, world: World) -> Iterator[Problem
     """Each context-parallel rank has an early and a late chunk of the same size of every sample."""
     ranks, length = args.context_parallel_size, args.seq_length
     cut = args.model_parallel_size if args.sequence_parallel else 1
-    unit = 2 * ranks * max(cut, 1)
+    unit = ranks * math.lcm(2, max(cut, 1))
     if ranks > 1 and length % unit:
         yield Problem(
             keys=("seq_length", "context_parallel_size"),

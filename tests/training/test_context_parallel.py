@@ -21,8 +21,13 @@ CASES = {
     "with data parallelism": (4, BOTH, {"hidden_dropout": 0.2}),
     "with stages": (4, BOTH, {"more": True, "pipe_parallel_size": 2}),
     "with heads": (4, BOTH, {"hidden_dropout": 0.2, "model_parallel_size": 2}),
+    "with heads and three tokens of a chunk": (
+        4,
+        BOTH,
+        {"hidden_dropout": 0.2, "model_parallel_size": 2, "sequence_parallel": True},
+    ),
 }
-CUTS = {"attention_config", "zero_optimization", "pipe_parallel_size", "model_parallel_size"}
+CUTS = {"attention_config", "zero_optimization", "pipe_parallel_size", "model_parallel_size", "sequence_parallel"}
 """Settings that one process does without."""
 
 
