@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from neox_core.config import Device, NeoXArgs, World
+from neox_core.config import Device, NeoXArgs, Topology, World
 from neox_core.errors import Problem, SettingsError
 from neox_core.launch import free_port, plan_world
 
@@ -51,7 +51,7 @@ def find_world_or_least(args: NeoXArgs, problems: list[Problem]) -> World:
 
 def least_ranks(args: NeoXArgs) -> int:
     """The smallest number of ranks over which the model can be cut."""
-    return int(max(args.pipe_parallel_size, 1) * max(args.model_parallel_size, 1))
+    return Topology.of(args, data=1).size
 
 
 def default_address(world: World) -> str:

@@ -71,6 +71,9 @@ def test_a_hostfile_of_another_machine_is_a_limitation_where_the_ranks_are_count
     assert neox("config", "check", "hosts.yml", "global_num_gpus=null", "--world-size=2").code == 0
     alone = neox("config", "check", "hosts.yml", "global_num_gpus=null", "pipe_parallel_size=3")
     assert (alone.code, alone.out.count("3 ranks")) == (0, 1), "as many as the model needs"
+    cut = ("context_parallel_size=2", "model_parallel_size=2", 'attention_config=[[["ring"], "all"]]')
+    alone = neox("config", "check", "hosts.yml", "global_num_gpus=null", *cut)
+    assert (alone.code, alone.out.count("4 ranks")) == (0, 1), "as many along every axis"
     assert neox("config", "check", "hosts.yml", "--here").code == 2
 
 
