@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -65,9 +66,16 @@ def _problem(asked: Asked, kind: str, lacking: list[str], resolved: Resolved, pl
     return Problem(
         keys=(asked.key, KINDS[kind]),
         message=f"{asked.key} {value} asks for {asked.meaning}, which {kind} {', '.join(map(repr, lacking))} does not support",
-        remedy=f"set {asked.without}" + (f", or use one of {', '.join(sorted(able))}" if able else ""),
+        remedy=f"set {asked.without}" + (f", or use {_written(kind, sorted(able))}" if able else ""),
         origin=resolved.origin(asked.key),
     )
+
+
+def _written(kind: str, able: list[str]) -> str:
+    """How settings name parts that support what is asked for, of which the first is an example."""
+    example = json.dumps([[[able[0]], "all"]]) if kind == "attention" else able[0]
+    others = f" ({', '.join(able[1:])} can do it too)" if able[1:] else ""
+    return f"{KINDS[kind]}: {example}{others}"
 
 
 def _norm_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:

@@ -32,6 +32,14 @@ def test_a_mixer_that_claims_nothing_is_refused(key):
     assert "set " + key in said[0]
 
 
+def test_a_context_names_what_attention_it_takes():
+    (problem,) = component_problems(*resolve(2, context_parallel_size=2))
+    assert problem.keys == ("context_parallel_size", "attention_config")
+    assert problem.remedy == (
+        'set context_parallel_size: 1, or use attention_config: [[["ring"], "all"]] (ulysses can do it too)'
+    )
+
+
 def test_it_is_accepted_on_one_rank():
     assert not list(component_problems(*with_passing()))
 
