@@ -103,6 +103,15 @@ def test_it_sends_a_sixteenth_of_the_bytes_and_learns(workers):
     assert workers(2).run(steps.traffic, 8, **adam)[0]["losses"] == pytest.approx(found["losses"][:8], rel=1e-5)
 
 
+def test_over_tokens_of_the_same_samples_it_learns_as_over_samples(workers):
+    model = {"hidden_size": 64, "optimizer": ONE_BIT}
+    cut = {"context_parallel_size": 2, "attention_config": [[["ring"], "all"]]}
+    expected = workers(2).run(steps.traffic, 40, **model)[0]["losses"]
+    for found in workers(2).run(steps.traffic, 40, **model, **cut):
+        assert found["losses"][:9] == pytest.approx(expected[:9], rel=1e-5)
+        assert found["losses"] == pytest.approx(expected, rel=5e-3), "signs of other parts are about the same on average"
+
+
 @pytest.mark.parametrize("before", [4, 12])
 def test_it_goes_on_from_a_checkpoint(workers, tmp_path, before):
     saved = workers(2).run(steps.save_and_go_on, tmp_path, before, 6, optimizer=ONE_BIT)[0]
