@@ -109,7 +109,9 @@ def test_over_tokens_of_the_same_samples_it_learns_as_over_samples(workers):
     expected = workers(2).run(steps.traffic, 40, **model)[0]["losses"]
     for found in workers(2).run(steps.traffic, 40, **model, **cut):
         assert found["losses"][:9] == pytest.approx(expected[:9], rel=1e-5)
-        assert found["losses"] == pytest.approx(expected, rel=5e-3), "signs of other parts are about the same on average"
+        assert found["losses"] == pytest.approx(expected, rel=5e-3), (
+            "signs of other parts are about the same on average"
+        )
 
 
 @pytest.mark.parametrize("before", [4, 12])
