@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from neox_core.config.compatibility import reproduces
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.groups import DeepSpeedSettings, GivenUpSettings
-from neox_core.config.resolved import Batch, OptimizerChoice, Precision
+from neox_core.config.resolved import Batch, OptimizerChoice, Precision, Resolved
 from neox_core.config.schedule_rules import has_one_bit_schedule
 
 if TYPE_CHECKING:
@@ -58,6 +58,20 @@ def deepspeed_json(args: NeoXArgs, batch: Batch, precision: Precision, optimizer
     if args.get("autotuning_run") is not None:  # the autotuner looks for it, and each rank that it starts too
         json["autotuning"] = {"enabled": True, **(args.autotuning or {})}
     return json | _extra(args)
+
+
+def engine_json(resolved: Resolved) -> dict[str, Any]:
+    """What DeepSpeed's engine is given in the end, without what is done here: the learning rate is set in each step.
+
+    Whether the optimizer may be cut was decided before. DeepSpeed's options of pipelines are about layers, recomputation and exchanges
+    that are ours. Stages reduce gradients when all backward passes are over; told to overlap the two, ZeRO 1 would not reduce them
+    at all.
+    """
+    piped = resolved.topology.pipe > 1
+    ours = {"scheduler", "pipeline"} if piped else {"scheduler"}
+    given = {key: value for key, value in resolved.deepspeed.items() if key not in ours}
+    zero = {**given["zero_optimization"], **({"overlap_comm": False} if piped else {})}
+    return {**given, "zero_optimization": zero, "zero_allow_untested_optimizer": True}
 
 
 def _given(args: NeoXArgs) -> dict[str, Any]:

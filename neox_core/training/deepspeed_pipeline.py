@@ -71,16 +71,6 @@ class StageModule(PipelineModule):  # type: ignore[misc]
         return self.stage(*args)
 
 
-def of_stages(config: Mapping[str, Any]) -> dict[str, Any]:
-    """DeepSpeed's configuration for a stage.
-
-    Its options of pipelines are about layers, recomputation and exchanges that are ours here. Gradients are reduced when all backward
-    passes are over; told to overlap the two, ZeRO 1 would not reduce them at all.
-    """
-    zero = {**config.get("zero_optimization", {}), "overlap_comm": False}
-    return {key: value for key, value in config.items() if key != "pipeline"} | {"zero_optimization": zero}
-
-
 class StageEngine(PipelineEngine):  # type: ignore[misc]
     """DeepSpeed's engine of a pipeline, which carries out its schedules with what a stage does here.
 
@@ -97,7 +87,7 @@ class StageEngine(PipelineEngine):  # type: ignore[misc]
         self, mesh: Mesh, module: nn.Module, optimizer: torch.optim.Optimizer, config: Mapping[str, Any]
     ) -> None:
         deepspeed.comm.init_distributed(dist_backend=get_accelerator().communication_backend_name())
-        stage, config = StageModule(mesh, module), of_stages(config)
+        stage = StageModule(mesh, module)
         super().__init__(
             args=None,
             model=stage,

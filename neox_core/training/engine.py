@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from neox_core.checkpoint import Reader, load_fragments
 from neox_core.config import DataSettings, LossSettings, ModelSettings, OptimizerSettings, Resolved, TrainingSettings
+from neox_core.config.deepspeed_json import engine_json
 from neox_core.config.plain import shown
 from neox_core.errors import UserError
 from neox_core.launch import Breadcrumbs
@@ -119,7 +120,7 @@ class Engine:
         self._optimizer = make_optimizer(resolved, plugins, groups)
         try:
             with adapted(deepspeed):
-                self._deepspeed = self._started(deepspeed, module, configuration(resolved))
+                self._deepspeed = self._started(deepspeed, module, engine_json(resolved))
         except ValidationError as error:
             raise UserError(refusal(error, resolved.deepspeed)) from error
         clipping = resolved[OptimizerSettings].gradient_clipping
@@ -358,15 +359,6 @@ def weighing_parts(resolved: Resolved, objective: Objective) -> Callable[[Batch]
 
 def _without_weight(resolved: Resolved, objective: Objective) -> str:
     return f"train_impl '{resolved[TrainingSettings].train_impl}' ({type(objective).__name__}) has no method `weight`"
-
-
-def configuration(resolved: Resolved) -> dict[str, Any]:
-    """DeepSpeed's configuration, without what is done here: the learning rate is set in each step.
-
-    Whether the optimizer may be cut was decided before the run was launched.
-    """
-    others = {key: value for key, value in resolved.deepspeed.items() if key != "scheduler"}
-    return {**others, "zero_allow_untested_optimizer": True}
 
 
 def refusal(error: ValidationError, config: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.config import Entry, LoggingSettings, NeoXArgs, Resolved, RunnerSettings, ScheduleSettings
 from neox_core.config.console_copy import copy_output
+from neox_core.config.deepspeed_json import engine_json
 from neox_core.config.entries import entries_of, plugins_for
 from neox_core.config.presets import RUN_SETTINGS
 from neox_core.config.yaml_text import dump_settings
@@ -199,7 +200,7 @@ def launch(prepared: Prepared, begun: float) -> int:
     handover = replace(prepared.handover, begun=begun, launched=time.time())
     (run_dir / FILE_NAME).write_text(handover.to_json(), encoding="utf-8")
     (run_dir / RUN_SETTINGS).write_text(settings_text(prepared.resolved), encoding="utf-8")
-    (run_dir / "deepspeed.json").write_text(json.dumps(prepared.resolved.deepspeed, indent=1), encoding="utf-8")
+    (run_dir / "deepspeed.json").write_text(json.dumps(engine_json(prepared.resolved), indent=1), encoding="utf-8")
     (run_dir / "plugins.json").write_text(json.dumps(prepared.plugins.manifest(), indent=1), encoding="utf-8")
     (run_dir / "plan.txt").write_text(f"{plan}\n", encoding="utf-8")
     here = {"pid": os.getpid(), "host": socket.gethostname(), "started": begun}

@@ -48,6 +48,16 @@ def test_as_a_configuration_that_loads_again(neox):
 def test_as_deepspeed_is_given_it(neox):
     shown = json.loads(neox("config", "show", "tiny.yml", "--deepspeed").out)
     assert shown["train_batch_size"] == 4
+    words = (
+        "config",
+        "show",
+        "tiny.yml",
+        "scheduler={type: WarmupLR}",
+        "zero_optimization={stage: 1, overlap_comm: true}",
+    )
+    whole, stages = (json.loads(neox(*words, "--deepspeed", f"pipe_parallel_size={n}").out) for n in (1, 2))
+    assert "scheduler" not in whole, "rates are set in each step"
+    assert [each["zero_optimization"]["overlap_comm"] for each in (whole, stages)] == [True, False]
 
 
 def test_mistakes_are_told_in_place_of_values(neox):

@@ -37,7 +37,10 @@ def test_a_run_leaves_what_it_was_in_its_directory(tmp_path):
     files = [NeoXArgs.from_ymls([path], plugins=plugins) for path in (run / "resolved.yml", tmp_path / "tiny.yml")]
     assert files[0].to_dict() == {**files[1].to_dict(), "log_interval": 2}
     assert "\n# norm: layernorm\n" in (run / "resolved.yml").read_text()
-    assert json.loads((run / "deepspeed.json").read_text())["gradient_clipping"] == 1.0
+    given = json.loads((run / "deepspeed.json").read_text())
+    assert given["gradient_clipping"] == 1.0
+    shown = neox("config", "show", "tiny.yml", "--deepspeed", cwd=tmp_path).stdout
+    assert json.loads(shown) == given
     assert {plugin["distribution"] for plugin in json.loads((run / "plugins.json").read_text())} == {"neox-toolkit"}
     phases = json.loads((run / "startup.json").read_text())
     assert abs(sum(phases["phases"].values()) - phases["seconds_to_first_loss"]) < 0.5

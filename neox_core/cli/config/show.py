@@ -10,6 +10,7 @@ from neox_core.cli.config.subject import Subject, look_at, parser, read
 from neox_core.cli.config.values import all_values, inline
 from neox_core.cli.report import print_notes
 from neox_core.cli.tables import table
+from neox_core.config.deepspeed_json import engine_json
 from neox_core.config.derived import DERIVED
 from neox_core.config.yaml_text import dump_settings
 from neox_core.plugins import CommandContext
@@ -25,7 +26,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     resolved = subject.sound()
     print_notes([*subject.args.notices, *resolved.notices, *subject.limitations])
     if options.deepspeed:
-        print(json.dumps(resolved.deepspeed, indent=1))
+        print(json.dumps(engine_json(resolved), indent=1))
     elif options.yaml:
         print(dump_settings(shown_values(subject, options.given), subject.args.to_dict()), end="")
     elif options.json:
