@@ -20,6 +20,8 @@ CUTS = {
     "tp 2": (2, TP),
     "pp 2": (2, PP),
     "cp 2": (2, {"context_parallel_size": 2, **RING}),
+    "dp 2, ZeRO 2": (2, zero(2)),
+    "dp 2, ZeRO 3": (2, zero(3)),
     "tp 2 x pp 2": (4, {**SP, **PP, **zero(1)}),
     "dp 2 x tp 2, ZeRO 3": (4, {**SP, **zero(3)}),
 }
@@ -42,7 +44,10 @@ def test_norms_zeros_and_the_noise_scale_do_not_depend_on_the_cutting(workers, a
     assert found[0][-1]["noise"] == pytest.approx(alone[-1]["noise"], rel=1e-3)
 
 
-@pytest.mark.parametrize("cut", [TP, PP], ids=["tp 2", "pp 2"])
+FP16_CUTS = {"tp 2": TP, "pp 2": PP, "dp 2, ZeRO 1": zero(1), "dp 2, ZeRO 2": zero(2), "dp 2, ZeRO 3": zero(3)}
+
+
+@pytest.mark.parametrize("cut", FP16_CUTS.values(), ids=FP16_CUTS)
 def test_fp16_finds_the_same_factor_and_skips_the_same_steps(workers, cut):
     given = {"fp16": {"enabled": True, "initial_scale_power": 8, "hysteresis": 1}, "optimizer": GIVEN["optimizer"]}
     (wanted,) = workers(1).run(ranks.with_an_overflow, **given)
