@@ -33,7 +33,16 @@ def group_of(ranks: tuple[int, ...]) -> dist.ProcessGroup | None:
 
 def _new_group(ranks: tuple[int, ...]) -> dist.ProcessGroup:
     made: dist.ProcessGroup = dist.new_group([*ranks], use_local_synchronization=True)
-    return made
+    return as_patient(made)
+
+
+def as_patient(group: dist.ProcessGroup) -> dist.ProcessGroup:
+    """A group whose ranks wait for each other as long as those of the default one, instead of as long as torch has it by default."""
+    everyone = dist.group.WORLD
+    if everyone is not None:
+        limit = everyone._get_backend(everyone._device_types[0]).options._timeout
+        dist.distributed_c10d._set_pg_timeout(limit, group)
+    return group
 
 
 def forget() -> None:

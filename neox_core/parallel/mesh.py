@@ -10,7 +10,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from neox_core.config.topology import AXES, AxisName, Topology
 from neox_core.parallel.axis import Axis
-from neox_core.parallel.kept import group_of, kept
+from neox_core.parallel.kept import as_patient, group_of, kept
 
 _REPLICAS: tuple[AxisName, ...] = ("data", "context")
 _STAGE: tuple[AxisName, ...] = ("data", "context", "tensor")
@@ -98,4 +98,4 @@ def _axis(topology: Topology, rank: int, axes: Sequence[AxisName], mesh: DeviceM
     if mesh is None or not cut:
         return Axis(ranks.index(rank), len(ranks), None, ranks)
     along = mesh[cut] if len(cut) == 1 else mesh[cut]._flatten("_".join(cut))
-    return Axis(ranks.index(rank), len(ranks), along.get_group(), ranks)
+    return Axis(ranks.index(rank), len(ranks), as_patient(along.get_group()), ranks)
