@@ -28,10 +28,11 @@ def problems(args: NeoXArgs) -> Iterator[Problem]:
             "within it",
             remedy="set mamba_inner_func_fusion to false; mamba_selective_scan_fusion and mamba_causal_conv_fusion remain",
         )
-    width = args.intermediate_size or int((args.expansion_factor or EXPANSION) * args.hidden_size)
-    if width < args.model_parallel_size and "mamba" in mixer_names(args.attention_config):
+    ranks = args.model_parallel_size
+    width = args.intermediate_size or (args.expansion_factor or EXPANSION) * args.hidden_size
+    if 1 <= width < ranks and "mamba" in mixer_names(args.attention_config):
         yield Problem(
             keys=("intermediate_size" if args.intermediate_size else "hidden_size", "model_parallel_size"),
-            message=f"mamba's {width} channels are fewer than model_parallel_size {args.model_parallel_size} ranks",
-            remedy=f"set model_parallel_size: {width} or less, or make the model wider",
+            message=f"mamba's {int(width)} channels are fewer than model_parallel_size {ranks} ranks",
+            remedy=f"set model_parallel_size: {int(width)} or less, or make the model wider",
         )
