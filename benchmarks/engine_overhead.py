@@ -22,11 +22,12 @@ from contenders import median_ratio
 from record import write_result
 
 from neox_core.config import NeoXArgs, Resolved, World
+from neox_core.config.deepspeed_json import engine_json
 from neox_core.model import Batch, LanguageModel, Objective
 from neox_core.plugins import PluginManager
 from neox_core.testing.distributed import Workers
 from neox_core.training.deepspeed_internals import import_deepspeed
-from neox_core.training.engine import Engine, TrainingModule, configuration, make_optimizer
+from neox_core.training.engine import Engine, TrainingModule, make_optimizer
 from neox_core.training.parameter_groups import groups_of
 
 SETTINGS: dict[str, Any] = {
@@ -59,7 +60,7 @@ def direct(resolved: Resolved, plugins: PluginManager, objective: Objective, bat
     optimizer = make_optimizer(resolved, plugins, groups_of(model, resolved, plugins))
     module = TrainingModule(model, objective)
     deepspeed = import_deepspeed("cpu")
-    engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=configuration(resolved))
+    engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=engine_json(resolved))
 
     def step() -> float:
         for _ in range(resolved.batch.accumulation):

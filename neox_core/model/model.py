@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Self, cast
@@ -36,6 +36,9 @@ from neox_core.parallel import (
 )
 from neox_core.plugins import PluginManager
 
+Finish = Callable[[Iterable[nn.Parameter]], None]
+"""Given the parameters of a part of a model when they have their values; may store them elsewhere, but leaves them their shapes."""
+
 
 class Caches(list[LayerCache]):
     """What all layers remember while generating, and whether that is something already."""
@@ -55,6 +58,7 @@ class LanguageModel(nn.Module):
         plugins: where mixers and other parts are looked up.
         mesh: this rank's place among all, which decides what part of the parameters it has; None: one rank has all.
         stage: which of the layers there are; None for all.
+        finish: called with the parameters of each part (embedding, layer, norm, head) before the next one is made.
 
     Raises:
         UserError: the vocabulary is not known, or a part cannot be had.
@@ -64,7 +68,12 @@ class LanguageModel(nn.Module):
     head: Head
 
     def __init__(
-        self, resolved: Resolved, plugins: PluginManager, mesh: Mesh | None = None, stage: Stage | None = None
+        self,
+        resolved: Resolved,
+        plugins: PluginManager,
+        mesh: Mesh | None = None,
+        stage: Stage | None = None,
+        finish: Finish | None = None,
     ) -> None:
         super().__init__()
         model, vocabulary = resolved[ModelSettings], resolved.padded_vocab_size
@@ -88,16 +97,21 @@ class LanguageModel(nn.Module):
             tensor=self.tensor,
             context=self.mesh.context,
         )
+        if not self.is_whole:
+            self.embedding.reduce_to_copies(self.stage, tied=is_tied(resolved))
+        fill = Filling(self, resolved[TrainingSettings].seed, finish)
+        fill("embedding")
         self.layers = nn.ModuleList()
         for layer in self.stage.layers:
             self.layers.add_module(str(layer), make_block(contexts[layer]))
+            fill(f"layers.{layer}")
         self.drops = model.hidden_dropout > 0 or model.attention_dropout > 0
         if self.stage.is_last:
             self.norm = contexts[0].norm(model.hidden_size)
+            fill("norm")
             self.head = Head(model, vocabulary, resolved.head, factor=self.mup.output, tensor=self.tensor)
-        if not self.is_whole:
-            self.embedding.reduce_to_copies(self.stage, tied=is_tied(resolved))
-        initialise(self.named_parameters(), resolved[TrainingSettings].seed, self.mup.initial_factors(self))
+            fill("head")
+        self.mup.check(self)
         self.recompute = Recomputation(
             resolved[ActivationCheckpointingSettings],
             attention_drops=model.attention_dropout > 0,
@@ -250,6 +264,30 @@ class LanguageModel(nn.Module):
         parts += flops_per_token(self.norm, seq_length) + flops_per_token(self.head, seq_length)
         tied = self.head.weight is None
         return parts + (6.0 * math.prod(global_shape(self.embedding.weight)) if tied else 0.0)
+
+
+class Filling:
+    """Gives the parameters of one part of a model after the other their values.
+
+    Args:
+        model: to which parts are added.
+        seed: the run's.
+        finish: told of each part's parameters then.
+    """
+
+    def __init__(self, model: LanguageModel, seed: int, finish: Finish | None) -> None:
+        self._model, self._seed, self._finish = model, seed, finish
+        self._filled: set[nn.Parameter] = set()
+
+    def __call__(self, name: str) -> None:
+        """The part of this name, without what it shares with earlier ones."""
+        part = self._model.get_submodule(name)
+        named = ((f"{name}.{inner}", parameter) for inner, parameter in part.named_parameters())
+        own = {inner: parameter for inner, parameter in named if parameter not in self._filled}
+        self._filled.update(own.values())
+        initialise(own.items(), self._seed, self._model.mup.initial_factors(part, own))
+        if self._finish is not None:
+            self._finish(own.values())
 
 
 def is_tied(resolved: Resolved) -> bool:

@@ -7,7 +7,7 @@ suit tied weights too; a model of the base's own width is the same as without mu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -124,17 +124,32 @@ class MuP:
         Raises:
             UserError: the base shapes are those of another architecture.
         """
-        return {} if self.base is None else dict(self._growths(self.base, module))
+        self.check(module)
+        return self._growths_of(dict(module.named_parameters()), module)
 
-    def _growths(self, base: BaseShapes, module: nn.Module) -> Iterator[tuple[str, Growth]]:
+    def check(self, module: nn.Module) -> None:
+        """Whether a model has all that its base model has; a stage of a pipeline lacks what others have.
+
+        Raises:
+            UserError: the base shapes are those of another architecture.
+        """
+        if self.base is None or not getattr(module, "is_whole", True):
+            return
         own = {kind_of(name) for name, _ in module.named_parameters()}
-        is_whole = getattr(module, "is_whole", True)  # a stage of a pipeline lacks what others have
-        if is_whole and (beyond := [name for name in base.shapes if kind_of(name) not in own]):
+        if beyond := [name for name in self.base.shapes if kind_of(name) not in own]:
             raise UserError(
-                f"{base.source}: has '{beyond[0]}', and this model has not: the base model is another architecture; {REMEDY}"
+                f"{self.base.source}: has '{beyond[0]}', and this model has not: the base model is another architecture; {REMEDY}"
             )
+
+    def _growths_of(self, parameters: Mapping[str, nn.Parameter], module: nn.Module) -> dict[str, Growth]:
+        return {} if self.base is None else dict(self._growths(self.base, parameters, module))
+
+    @staticmethod
+    def _growths(
+        base: BaseShapes, parameters: Mapping[str, nn.Parameter], module: nn.Module
+    ) -> Iterator[tuple[str, Growth]]:
         linear = {layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)}
-        for name, parameter in module.named_parameters():
+        for name, parameter in parameters.items():
             shape, dimension = global_shape(parameter), tag_of(parameter).fan_in
             was = base.shape(name, shape)
             if name in VOCABULARY and was[0] != shape[0]:
@@ -148,10 +163,20 @@ class MuP:
             inputs = 1.0 if dimension is None else ratios.pop(dimension)
             yield name, Growth(inputs, math.prod(ratios))
 
-    def initial_factors(self, module: nn.Module) -> dict[str, float]:
-        """Of the numbers that parameters begin with as their methods fill them."""
-        parameters = dict(module.named_parameters())
-        growths = self.growths(module)
+    def initial_factors(
+        self, module: nn.Module, parameters: Mapping[str, nn.Parameter] | None = None
+    ) -> dict[str, float]:
+        """Of the numbers that parameters begin with as their methods fill them.
+
+        Args:
+            module: a model, or a part of one.
+            parameters: those of interest, by canonical name; None for all, as the module calls them.
+
+        Raises:
+            UserError: the base shapes are those of another architecture.
+        """
+        parameters = dict(module.named_parameters()) if parameters is None else parameters
+        growths = self._growths_of(parameters, module)
         return {name: self._initial_factor(name, parameters[name], growth) for name, growth in growths.items()}
 
     def _initial_factor(self, name: str, parameter: nn.Parameter, growth: Growth) -> float:

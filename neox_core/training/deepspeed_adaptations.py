@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,14 +32,17 @@ def adapted(deepspeed: Any) -> Iterator[None]:
     """While DeepSpeed makes an engine it casts every parameter; those that are marked `keeps_float32` come back as they were.
 
     ZeRO flattens each group of parameters into one tensor, so `parameter_groups` has groups for them alone. ZeRO 3 has one tensor
-    of all groups, in whose place there is one for each number format. And where gradients are to be added up in float32, ZeRO 1 in
-    bfloat16 is the same optimizer as otherwise, instead of another kind that keeps its state elsewhere.
+    of all groups, in whose place there is one for each number format; and it makes originals of weights that are float32 already,
+    since it compares a device with a device's name. And where gradients are to be added up in float32, ZeRO 1 in bfloat16 is the
+    same optimizer as otherwise, instead of another kind that keeps its state elsewhere.
     """
     engine_class, stage3 = deepspeed.DeepSpeedEngine, deepspeed.runtime.zero.stage3
-    cast, choose, defragment = (
+    zero3_class = stage3.DeepSpeedZeroOptimizer_Stage3
+    cast, choose, defragment, make_originals = (
         engine_class._cast_module_mixed_precision,
         engine_class._do_optimizer_sanity_check,
         stage3.defragment,
+        zero3_class._create_fp32_partitions,
     )
 
     def cast_the_others(engine: Any, *args: Any, **kwargs: Any) -> None:
@@ -51,15 +55,23 @@ def adapted(deepspeed: Any) -> Iterator[None]:
         chosen = choose(engine, optimizer)
         return deepspeed.runtime.engine.ZERO_OPTIMIZATION if engine.zero_optimization() else chosen
 
+    def make_originals_of_others(zero: Any) -> None:
+        name = zero.device
+        zero.device = torch.device(name)
+        make_originals(zero)
+        zero.device = name
+
     engine_class._cast_module_mixed_precision = cast_the_others
     engine_class._do_optimizer_sanity_check = choose_zero
     stage3.defragment = lambda tensors: Buffers(tensors, defragment)
+    zero3_class._create_fp32_partitions = make_originals_of_others
     try:
         yield
     finally:
         engine_class._cast_module_mixed_precision = cast
         engine_class._do_optimizer_sanity_check = choose
         stage3.defragment = defragment
+        zero3_class._create_fp32_partitions = make_originals
 
 
 class Buffers:

@@ -18,9 +18,9 @@ from neox_core.training.deepspeed_adaptations import adapted, restore_linear
 from neox_core.training.deepspeed_core import EngineCore, Parameters
 from neox_core.training.deepspeed_partitioned import PartitionedCore
 from neox_core.training.deepspeed_plain import PlainCore
-from neox_core.training.deepspeed_sharded import ShardedCore
+from neox_core.training.deepspeed_sharded import Cutter, ShardedCore
 
-__all__ = ["adapted", "import_deepspeed", "make_core"]
+__all__ = ["Cutter", "adapted", "import_deepspeed", "make_core"]
 
 
 def import_deepspeed(device: Device) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,7 +12,44 @@ from torch import Tensor, nn
 from neox_core.parallel import Fragment, Mesh, Range
 from neox_core.training.deepspeed_core import Observer, Parameters
 from neox_core.training.deepspeed_flat import FlatCore, Piece
+from neox_core.training.deepspeed_mpu import ModelParallelUnit
 from neox_core.training.fragments import Held, step_without_effect
+
+
+class Cutter:
+    """Cuts a model's parameters as they get their values, so that no rank ever holds more than a part of the model whole.
+
+    Until an engine takes them over they have the shapes that they are made with, and one number in the place of all elements.
+
+    Args:
+        deepspeed: the package, whose communication is started.
+        config: its configuration.
+        mesh: this rank's.
+    """
+
+    def __init__(self, deepspeed: Any, config: Mapping[str, Any], mesh: Mesh) -> None:
+        deepspeed.init_distributed(deepspeed.accelerator.get_accelerator().communication_backend_name())
+        mpu, self._cut = ModelParallelUnit(mesh), list[nn.Parameter]()
+        # Given a module, be it an empty one, it does all that DeepSpeed would do of a whole model.
+        self._init = deepspeed.zero.Init(
+            module=nn.Module(), data_parallel_group=mpu.get_data_parallel_group(), config_dict_or_path=config, mpu=mpu
+        )
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Cut some parameters, in the number format that computes; every rank has to call it with the same ones."""
+        init = self._init
+        for parameter in parameters:
+            dtype = parameter.dtype if getattr(parameter, "keeps_float32", False) else init.dtype
+            parameter.data = parameter.data.to(init.local_device, dtype)
+            init._convert_to_zero_parameters([parameter])
+            parameter.data = parameter.data.new_zeros(()).expand(parameter.ds_shape)  # type: ignore[attr-defined]
+            self._cut.append(parameter)
+
+    def hand_over(self) -> None:
+        """Leave the parameters as DeepSpeed has those that are cut and not in use."""
+        for parameter in self._cut:
+            parameter.data = parameter.data.new_empty(0)
+        self._cut.clear()
 
 
 class ShardedCore(FlatCore):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ from neox_core.parallel import Fragment, Mesh, SequenceLayout, local_part
 from neox_core.plugins import Optimizer, PluginManager
 from neox_core.training.averages import Averages, MetricNames
 from neox_core.training.deepspeed_core import Observer
-from neox_core.training.deepspeed_internals import adapted, import_deepspeed, make_core
+from neox_core.training.deepspeed_internals import Cutter, adapted, import_deepspeed, make_core
 from neox_core.training.deepspeed_mpu import ModelParallelUnit
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
 from neox_core.training.loss_scale import LOSS_SCALE
@@ -111,18 +112,20 @@ class Engine:
         mark("engine")
         measure = partial(measured_costs, resolved, plugins, self.mesh, self.device)
         stage = stage_of(resolved, plugins, self.mesh.pipe, measure)
-        self.model = LanguageModel(resolved, plugins, self.mesh, stage).to(self.device)
+        config = engine_json(resolved)
+        with refusals_told(resolved):
+            cutter = Cutter(deepspeed, config, self.mesh) if config["zero_optimization"]["stage"] == 3 else None
+        self.model = LanguageModel(resolved, plugins, self.mesh, stage, cutter).to(self.device)
         self.whole = WholeModel.of(self.model, self.mesh.pipe, resolved[ModelSettings].seq_length)
         mark("model")
         parameters = dict(self.model.named_parameters())
         module = TrainingModule(self.model, objective) if self.model.is_whole else StageModule(self.model, objective)
         groups = groups_of(self.model, resolved, plugins) or unused_parameter(module)
         self._optimizer = make_optimizer(resolved, plugins, groups)
-        try:
-            with adapted(deepspeed):
-                self._deepspeed = self._started(deepspeed, module, engine_json(resolved))
-        except ValidationError as error:
-            raise UserError(refusal(error, resolved.deepspeed)) from error
+        if cutter is not None:
+            cutter.hand_over()
+        with refusals_told(resolved), adapted(deepspeed):
+            self._deepspeed = self._started(deepspeed, module, config)
         clipping = resolved[OptimizerSettings].gradient_clipping
         self._core = make_core(self._deepspeed, parameters, clipping, self.mesh)
         self._passes: Passes = PlainPasses(self._deepspeed, self.accumulation)
@@ -359,6 +362,15 @@ def weighing_parts(resolved: Resolved, objective: Objective) -> Callable[[Batch]
 
 def _without_weight(resolved: Resolved, objective: Objective) -> str:
     return f"train_impl '{resolved[TrainingSettings].train_impl}' ({type(objective).__name__}) has no method `weight`"
+
+
+@contextmanager
+def refusals_told(resolved: Resolved) -> Iterator[None]:
+    """Within the block, what DeepSpeed refuses of its configuration is an error of the settings."""
+    try:
+        yield
+    except ValidationError as error:
+        raise UserError(refusal(error, resolved.deepspeed)) from error
 
 
 def refusal(error: ValidationError, config: Mapping[str, Any]) -> str:

@@ -157,12 +157,17 @@ class Zero:
         gathered = self._gathered() * self._width
         buffers = self._number("reduce_bucket_size") * self._width if self._options["contiguous_gradients"] else 0
         weights += self._persistent() * self._width
+        originals = 4 * sum(p for p, g in zip(pieces, self._groups, strict=True) if g.width < 4 or self._offloads)
         update = 4 * max(pieces, default=0)
         return self._offloaded(
-            States(
-                weights + self._frozen, gradients, 4 * sum(pieces), self._cut_state(pieces), buffers + gathered, update
-            )
+            States(weights + self._frozen, gradients, originals, self._cut_state(pieces), buffers + gathered, update)
         )
+
+    @property
+    def _offloads(self) -> bool:
+        """Whether weights that compute and those that the optimizer moves may be on different devices."""
+        options = (self._options.get(key) or {} for key in ("offload_optimizer", "offload_param"))
+        return any(option.get("device", "none") != "none" for option in options)
 
     def _offloaded(self, states: States) -> States:
         """What is told to be in the host's memory."""
