@@ -38,6 +38,14 @@ def gone_on(directory: Path, **changes: Any) -> GoneOn:
     return GoneOn([(result.loss, result.grad_norm) for result in results], [step.loss for step in other.train(2)])
 
 
+def beginning(**changes: Any) -> dict[str, bytes]:
+    """The weights that compute before the first step, each as this rank has it when it is whole, bit by bit."""
+    bench = Bench(**changes)
+    with bench.engine._core.gathered(*bench.parameters.values()):
+        values = {name: p.detach().contiguous().view(torch.uint8) for name, p in bench.parameters.items()}
+        return {name: value.numpy().tobytes() for name, value in values.items()}
+
+
 def prompted(**changes: Any) -> torch.Tensor:
     """Of a soft prompt that begins with tokens 5 and 9, this rank's part of the weights that compute, and of what is saved."""
     bench = Bench(soft_prompt_tuning={"enabled": True, "num_tokens": 2}, **changes)
