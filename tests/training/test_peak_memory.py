@@ -39,7 +39,7 @@ def formulas(stage: int, ranks: int, width: int) -> tuple[float, float, float]:
     return start, held + gradients, held + 8 * share
 
 
-ALLOWED = {0: 0.1, 1: 0.5, 2: 3.0, 3: 4.5}
+ALLOWED = {0: 0.5, 1: 1.0, 2: 3.0, 3: 4.5}
 """Layers that passes may need beyond the formulas.
 
 Stage 3 has gathered weights, gradients and activations of layers; stage 2 keeps a gradient that lies on several ranks whole on each
@@ -54,7 +54,7 @@ until the update; all have buffers in which gradients are summed.
 )
 def test_the_most_that_ranks_need_at_once(workers, precision, width, stage, number):
     """While a model is made, up to two matrices are whole in float32 beyond the formulas."""
-    changes = {"hidden_size": 64, "num_layers": 8, "precision": precision, "train_batch_size": number}
+    changes = {"hidden_size": 96, "num_layers": 8, "precision": precision, "train_batch_size": number}
     options = {"stage": stage, **STREAMED}
     start, passes, update = formulas(stage, number, width)
     for found in workers(number).run(peak_bytes.peaks, zero_optimization=options, **changes):
