@@ -64,7 +64,7 @@ def test_the_most_that_ranks_need_at_once(workers, precision, width, stage, numb
 
 
 def test_no_rank_has_more_than_a_layer_whole_while_a_model_of_zero_3_is_made(workers):
-    """Of its own pieces there are up to three at once."""
+    """Beside its pieces: more layers need no more."""
     options = {"stage": 3, **STREAMED}
     shallow, deep = (
         workers(4).run(
