@@ -26,7 +26,7 @@ from neox_core.config.deepspeed_json import engine_json
 from neox_core.model import Batch, LanguageModel, Objective
 from neox_core.plugins import PluginManager
 from neox_core.testing.distributed import Workers
-from neox_core.training.deepspeed_internals import import_deepspeed
+from neox_core.training.deepspeed.making import import_deepspeed
 from neox_core.training.engine import Engine, TrainingModule, make_optimizer
 from neox_core.training.parameter_groups import groups_of
 
@@ -88,7 +88,10 @@ def measure(way: dict[str, Any], rounds: int) -> dict[str, list[float]]:
     random = torch.Generator().manual_seed(dist.get_rank())
     tokens, labels = torch.randint(SETTINGS["vocab_size"], (2, 4, SETTINGS["seq_length"]), generator=random)
     batch = {"tokens": tokens, "labels": labels, "loss_mask": torch.ones_like(labels).float()}
-    steps = {"deepspeed": direct(resolved, plugins, objective, batch), "neox": ours(resolved, plugins, objective, batch)}
+    steps = {
+        "deepspeed": direct(resolved, plugins, objective, batch),
+        "neox": ours(resolved, plugins, objective, batch),
+    }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 2):
         for name, step in sorted(steps.items(), reverse=bool(number % 2)):

@@ -25,9 +25,9 @@ from neox_core.model.stages import stage_of
 from neox_core.parallel import Fragment, Mesh, SequenceLayout, local_part
 from neox_core.plugins import Optimizer, PluginManager
 from neox_core.training.averages import Averages, MetricNames
-from neox_core.training.deepspeed_core import Observer
-from neox_core.training.deepspeed_internals import Cutter, adapted, import_deepspeed, make_core
-from neox_core.training.deepspeed_mpu import ModelParallelUnit
+from neox_core.training.deepspeed.core import Observer
+from neox_core.training.deepspeed.making import Cutter, adapted, import_deepspeed, make_core
+from neox_core.training.deepspeed.mpu import ModelParallelUnit
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
 from neox_core.training.loss_scale import LOSS_SCALE
 from neox_core.training.non_finite import Search, described
@@ -139,7 +139,7 @@ class Engine:
         if self.model.is_whole:
             mpu = ModelParallelUnit(self.mesh)
             return deepspeed.initialize(model=module, optimizer=self._optimizer, config=config, mpu=mpu)[0]
-        from neox_core.training.deepspeed_pipeline import StageEngine
+        from neox_core.training.deepspeed.pipeline import StageEngine
 
         return StageEngine(self.mesh, module, self._optimizer, config)
 

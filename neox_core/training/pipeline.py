@@ -16,7 +16,7 @@ from neox_core.parallel import Axis
 from neox_core.training.passes import Begin, Record, Share
 
 if TYPE_CHECKING:
-    from neox_core.training.deepspeed_pipeline import StageEngine
+    from neox_core.training.deepspeed.pipeline import StageEngine
 
 
 class StageModule(nn.Module):

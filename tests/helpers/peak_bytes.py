@@ -11,7 +11,7 @@ import torch
 from neox_commands.plan_storages import LiveStorages
 from training_models import Bench
 
-from neox_core.training.deepspeed_internals import Cutter
+from neox_core.training.deepspeed.making import Cutter
 
 
 class Allocated(LiveStorages):

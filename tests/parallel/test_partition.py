@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from neox_core.parallel import partition
 from neox_core.parallel.partition import Weights
-from neox_core.training.deepspeed_internals import import_deepspeed
+from neox_core.training.deepspeed.making import import_deepspeed
 
 WEIGHTS = st.lists(st.integers(0, 9), min_size=1, max_size=14)
 NAMES = ["ParallelTransformerLayerPipe", "GMLPBlock", "ParallelMambaResidualLayerPipe"]

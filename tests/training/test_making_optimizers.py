@@ -9,7 +9,7 @@ import torch
 from training_models import resolve
 
 from neox_core.errors import UserError
-from neox_core.training.deepspeed_internals import import_deepspeed
+from neox_core.training.deepspeed.making import import_deepspeed
 from neox_core.training.engine import make_optimizer
 
 AVERAGING = {"optimizer": {"type": "averaging", "params": {"lr": 0.1}}}

@@ -55,7 +55,7 @@ def scheduler(draw):
 @pytest.fixture(scope="module")
 def of_deepspeed():
     """`of_deepspeed(scheduler, steps)`: the rates that DeepSpeed's class sets for the first so many steps."""
-    from neox_core.training.deepspeed_internals import import_deepspeed
+    from neox_core.training.deepspeed.making import import_deepspeed
 
     import_deepspeed("cpu")
     from deepspeed.runtime import lr_schedules

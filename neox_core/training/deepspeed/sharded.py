@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from neox_core.parallel import Fragment, Mesh, Range
-from neox_core.training.deepspeed_core import Observer, Parameters
-from neox_core.training.deepspeed_flat import FlatCore, Piece
-from neox_core.training.deepspeed_mpu import ModelParallelUnit
+from neox_core.training.deepspeed.core import Observer, Parameters
+from neox_core.training.deepspeed.flat import FlatCore, Piece
+from neox_core.training.deepspeed.mpu import ModelParallelUnit
 from neox_core.training.fragments import Held, step_without_effect
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from neox_core.model.block import Carry
 from neox_core.parallel import Mesh
-from neox_core.training.deepspeed_mpu import ModelParallelUnit
+from neox_core.training.deepspeed.mpu import ModelParallelUnit
 from neox_core.training.shared_gradients import SharedGradients
 from neox_core.training.stage_links import StageLink, needing_gradient
 

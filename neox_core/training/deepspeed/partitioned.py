@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from neox_core.parallel import Fragment, Mesh
-from neox_core.training.deepspeed_core import Parameters
-from neox_core.training.deepspeed_flat import FlatCore, Piece
+from neox_core.training.deepspeed.core import Parameters
+from neox_core.training.deepspeed.flat import FlatCore, Piece
 from neox_core.training.fragments import Held, share, step_without_effect
 
 

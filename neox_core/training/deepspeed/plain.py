@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neox_core.parallel import Fragment, Mesh
-from neox_core.training.deepspeed_core import Observer, Parameters, held_on, take_step
+from neox_core.training.deepspeed.core import Observer, Parameters, held_on, take_step
 from neox_core.training.fragments import Held, answered_for, share, state_fragment, step_without_effect
 from neox_core.training.gradient_norm import global_norm, within
 from neox_core.training.loss_scale import LossScale

@@ -1,4 +1,4 @@
-"""How DeepSpeed is imported and made to do what neox needs; its private names are in the modules `deepspeed_*`, proved on 0.19.
+"""How DeepSpeed is imported, and the core that suits an engine of it.
 
 What the rest of the package needs of the engine is small: take a step that ends applied or skipped, and say where the authoritative
 weights and the optimizer's state are stored.
@@ -14,11 +14,11 @@ from typing import Any
 
 from neox_core.config import Device
 from neox_core.parallel import Mesh
-from neox_core.training.deepspeed_adaptations import adapted, restore_linear
-from neox_core.training.deepspeed_core import EngineCore, Parameters
-from neox_core.training.deepspeed_partitioned import PartitionedCore
-from neox_core.training.deepspeed_plain import PlainCore
-from neox_core.training.deepspeed_sharded import Cutter, ShardedCore
+from neox_core.training.deepspeed.adaptations import adapted, restore_linear
+from neox_core.training.deepspeed.core import EngineCore, Parameters
+from neox_core.training.deepspeed.partitioned import PartitionedCore
+from neox_core.training.deepspeed.plain import PlainCore
+from neox_core.training.deepspeed.sharded import Cutter, ShardedCore
 
 __all__ = ["Cutter", "adapted", "import_deepspeed", "make_core"]
 
