@@ -67,7 +67,7 @@ def direct(resolved: Resolved, plugins: PluginManager, objective: Objective, bat
             loss, _ = engine(batch)
             engine.backward(loss)
             engine.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 
