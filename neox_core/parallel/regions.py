@@ -53,7 +53,8 @@ class TensorParallel:
         """Into what each rank computes a part of: all tokens. The gradients of all ranks are summed."""
         if not self.is_on:
             return x
-        return _gathered(x, self) if self.sequence else _Copied.apply(x, self)  # type: ignore[no-untyped-call]
+        function = _Gathered if self.sequence else _Copied
+        return function.apply(x, self)  # type: ignore[no-untyped-call,no-any-return]
 
     def leave(self, x: Tensor) -> Tensor:
         """Out of it: the sum of what the ranks computed, of its own tokens where they are cut."""
@@ -88,11 +89,6 @@ class TensorParallel:
     def all_tokens(self, x: Tensor) -> Tensor:
         """The tokens of all ranks. What follows is computed alike on all ranks."""
         return self.join(x, SEQUENCE) if self.cuts_tokens else x
-
-
-def _gathered(x: Tensor, parallel: TensorParallel) -> Tensor:
-    gathered: Tensor = _Gathered.apply(x, parallel)  # type: ignore[no-untyped-call]
-    return gathered
 
 
 class _Copied(torch.autograd.Function):
@@ -160,13 +156,10 @@ class _Joined(torch.autograd.Function):
         return own.contiguous(), None, None, None
 
 
-class _OwnTokens(torch.autograd.Function):
+class _OwnTokens(_ScatterSum):
+    """Of what is alike on all ranks no sum is taken; its gradient is joined in the same way."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, parallel: TensorParallel) -> Tensor:
         ctx.parallel = parallel
         return parallel.axis.piece(x, SEQUENCE)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return ctx.parallel.axis.gather(gradient, SEQUENCE), None

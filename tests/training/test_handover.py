@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
+from places import place
 from torch._C._distributed_c10d import HashStore
 
 from neox_core.config import Entry, Host, World
 from neox_core.errors import Origin, UserError
-from neox_core.launch import Rendezvous
 from neox_core.plugins import Switches
 from neox_core.training.handover import Handover, agree, receive
 
@@ -43,17 +43,6 @@ HANDOVERS = st.builds(
     eod_token=st.none() | st.integers(0),
     checkpoint=st.none() | st.text(),
 )
-
-
-def place(rank: int, world_size: int = 2, port: int = 1) -> Rendezvous:
-    return Rendezvous(
-        rank=rank,
-        local_rank=rank,
-        world_size=world_size,
-        local_world_size=world_size,
-        master_addr="127.0.0.1",
-        master_port=port,
-    )
 
 
 def handover(**changes: Any) -> Handover:

@@ -7,27 +7,17 @@ import time
 
 import pytest
 import torch.distributed as dist
+from places import place
 
 from neox_core.config import World
 from neox_core.errors import UserError
-from neox_core.launch import FailedElsewhere, Patience, Rendezvous, Verdict, Watch, free_port
+from neox_core.launch import FailedElsewhere, Patience, Verdict, Watch, free_port
 from neox_core.plugins import Switches
 from neox_core.training.handover import Handover
 from neox_core.training.rendezvous import lost_contact, rendezvous, telling
 from neox_core.training.worker import check_world
 
 SAID = "[/src/third_party/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:8. Check the other."
-
-
-def place(rank: int, world_size: int = 2, port: int = 1) -> Rendezvous:
-    return Rendezvous(
-        rank=rank,
-        local_rank=rank,
-        world_size=world_size,
-        local_world_size=world_size,
-        master_addr="127.0.0.1",
-        master_port=port,
-    )
 
 
 @pytest.mark.parametrize("rank", [0, 1])
