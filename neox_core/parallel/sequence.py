@@ -49,11 +49,6 @@ class SequenceLayout:
         return cls(axis, axis.size * length)
 
     @property
-    def local_length(self) -> int:
-        """Tokens of a rank."""
-        return self.length // self.axis.size
-
-    @property
     def chunks(self) -> int:
         """How many chunks there are."""
         return length_unit(self.axis.size)

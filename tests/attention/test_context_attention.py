@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from context_ranks import Case, bytes_sent, largest_differences, largest_tensor, mixer_and_positions
+from context_traffic import ring_traffic, ulysses_traffic
 from hypothesis import given, settings, strategies as st
 from mup_models import base_shapes
-from neox_attention.ring_pass import ring_traffic
-from neox_attention.ulysses import repeats, ulysses_traffic
+from neox_attention.ulysses import repeats
 from random_mixers import mix
 
 from neox_core.config import Topology

@@ -7,7 +7,7 @@ coming from the rank before it. On the way back they travel again, each followed
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,25 +16,6 @@ from torch.autograd.function import once_differentiable
 from neox_attention.ring_blocks import Block, Gradients, Mixed, Queries, RowSight
 from neox_attention.ring_kernels import mix, unmix
 from neox_core.parallel import SequenceLayout
-
-
-class Traffic(NamedTuple):
-    """Bytes that a rank sends in a layer."""
-
-    forward: int
-    backward: int
-
-
-def ring_traffic(ranks: int, keys: int, itemsize: int) -> Traffic:
-    """What ring attention sends: keys and values n - 1 times forwards; backwards as often, with gradients of 4 bytes at least.
-
-    Args:
-        ranks: n, along the context axis.
-        keys: numbers in the keys of a rank: batch * its kv heads * its tokens * head_dim.
-        itemsize: bytes of each.
-    """
-    passed = 2 * keys * (ranks - 1)
-    return Traffic(passed * itemsize, passed * (itemsize + max(itemsize, 4)))
 
 
 def ring_attention(query: Tensor, key: Tensor, value: Tensor, layout: SequenceLayout, sight: RowSight) -> Tensor:

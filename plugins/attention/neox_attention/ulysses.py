@@ -35,18 +35,6 @@ class UlyssesAttention(ContextAttention):
         return to_tokens(self.compute(query, key, value, row_sight(part, first), row_softmax(part, first)), part.layout)
 
 
-def ulysses_traffic(ranks: int, queries: int, keys: int, itemsize: int) -> int:
-    """Bytes that a rank sends in a layer, forwards; backwards they are as many.
-
-    Args:
-        ranks: n, along the context axis; a rank sends (n - 1) / n of what it has.
-        queries: numbers in the queries of a rank: batch * its heads * its tokens * head_dim. What is mixed are as many.
-        keys: numbers in its keys, each as often as `repeats` says. Values are as many.
-        itemsize: bytes of each.
-    """
-    return 2 * (queries + keys) // ranks * (ranks - 1) * itemsize
-
-
 def repeats(kv_heads: int, ranks: int) -> int:
     """How often each key/value head is sent, so that all ranks get equally many of them."""
     return ranks // math.gcd(kv_heads, ranks)
