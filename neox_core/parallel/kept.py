@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
 import torch.distributed as dist
@@ -24,16 +24,24 @@ def kept(key: Hashable, make: Callable[[], T]) -> T:
     return found
 
 
-def group_of(ranks: tuple[int, ...]) -> dist.ProcessGroup | None:
-    """The group of these ranks, of which this is one; only they have to call it."""
-    if len(ranks) == dist.get_world_size():
-        return dist.group.WORLD
-    return kept(ranks, lambda: _new_group(ranks))
+def group_among(groups: Iterable[tuple[int, ...]]) -> dist.ProcessGroup | None:
+    """That of some groups of ranks which this rank is in; None where it is in none.
+
+    Every rank of the run has to call it, with the same groups, of which no two share a rank. torch can make a group of only those
+    ranks that are in it, but then names it after how many groups each of them has already, and ranks with unlike numbers would wait
+    for each other for ever.
+    """
+    asked = tuple(groups)
+    return kept(asked, lambda: _own(asked))
 
 
-def _new_group(ranks: tuple[int, ...]) -> dist.ProcessGroup:
-    made: dist.ProcessGroup = dist.new_group([*ranks], use_local_synchronization=True)
-    return as_patient(made)
+def _own(groups: tuple[tuple[int, ...], ...]) -> dist.ProcessGroup | None:
+    own = None
+    for ranks in groups:
+        made = dist.group.WORLD if len(ranks) == dist.get_world_size() else dist.new_group([*ranks])
+        if dist.get_rank() in ranks:
+            own = made
+    return own if own is None or own is dist.group.WORLD else as_patient(own)
 
 
 def as_patient(group: dist.ProcessGroup) -> dist.ProcessGroup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch.distributed as dist
@@ -10,7 +10,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from neox_core.config.topology import AXES, AxisName, Topology
 from neox_core.parallel.axis import Axis
-from neox_core.parallel.kept import as_patient, group_of, kept
+from neox_core.parallel.kept import as_patient, group_among, kept
 
 _REPLICAS: tuple[AxisName, ...] = ("data", "context")
 _STAGE: tuple[AxisName, ...] = ("data", "context", "tensor")
@@ -70,12 +70,20 @@ class Mesh:
 
         Every rank has to call it.
         """
-        shared, copies = (self._among(ranks) for ranks in self.topology.experts(self.rank, size))
+        dealt = [self.topology.experts(rank, size) for rank in range(self.topology.size)]
+        shared, copies = (self.among({ranks[index] for ranks in dealt}) for index in range(2))
         return shared, copies
 
-    def _among(self, ranks: tuple[int, ...]) -> Axis:
-        communicates = len(ranks) > 1 and self.stage.group is not None
-        return Axis(ranks.index(self.rank), len(ranks), group_of(ranks) if communicates else None, ranks)
+    def among(self, groups: Iterable[tuple[int, ...]]) -> Axis:
+        """The ranks of that of some groups which this one is in; itself alone where it is in none.
+
+        Every rank has to call it, with the same groups.
+        """
+        asked = sorted(groups)
+        ranks = next((ranks for ranks in asked if self.rank in ranks), (self.rank,))
+        communicates = self.stage.group is not None or self.pipe.group is not None
+        group = group_among(asked) if communicates and any(len(ranks) > 1 for ranks in asked) else None
+        return Axis(ranks.index(self.rank), len(ranks), group if len(ranks) > 1 else None, ranks)
 
     @classmethod
     def _made(cls, topology: Topology, device: str) -> Mesh:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
+from neox_core.config.topology import AxisName
 from neox_core.parallel import Axis, Mesh, copies_of
-from neox_core.parallel.kept import group_of
 
 
 class SharedGradients:
     """Makes each copy's gradient the sum of those of all stages that hold one, so that the copies stay the same.
+
+    Every rank of the run has to make one.
 
     Args:
         mesh: this rank's.
@@ -27,7 +29,13 @@ class SharedGradients:
             for parameter in parameters
             if (copies := copies_of(parameter)) is not None and parameter.requires_grad
         ]
-        self._among = cache(self._made)
+        # Two replicas' gradients may be averaged elsewhere: of two numbers the order does not matter. More are averaged here, over all
+        # stages at once: adding in another order on each stage would let the copies drift apart. Averaging again what is equal
+        # changes nothing.
+        self._averages = mesh.replicas.size > 2
+        stages = {stages for _, stages in self._copies}
+        self._pipelines = self._among(stages, "pipe")
+        self._replicas = self._among(stages, "pipe", "data", "context") if self._averages else {}
 
     @torch.no_grad()
     def sum(self, place: str = "grad", dtype: torch.dtype | None = None, *, local: bool = False) -> None:
@@ -38,21 +46,26 @@ class SharedGradients:
             dtype: of gradients; None: that of the parameter.
             local: whether gradients are to stay different from replica to replica.
         """
-        replicas = self._mesh.replicas.size
-        # Of two numbers the order does not matter. More replicas are averaged here, over all stages at once: adding in another order
-        # on each stage would let the copies drift apart. Averaging again what is equal changes nothing.
-        averages = replicas > 2 and not local
+        averages = self._averages and not local
+        axes = self._replicas if averages else self._pipelines
         for parameter, stages in self._copies:
             found = getattr(parameter, place, None)
             own = torch.zeros_like(parameter, dtype=dtype) if found is None else found
-            summed = self._among(stages, averages).sum(own, wide=True)
-            setattr(parameter, place, summed / replicas if averages else summed)
+            summed = axes[stages].sum(own, wide=True)
+            setattr(parameter, place, summed / self._mesh.replicas.size if averages else summed)
 
-    def _made(self, stages: tuple[int, ...], replicas: bool) -> Axis:
-        """The ranks of these stages that have the same part of a parameter as this one: of its pipeline, or of all."""
+    def _among(self, stages: set[tuple[int, ...]], *axes: AxisName) -> dict[tuple[int, ...], Axis]:
+        """For stages that hold copies, those of their ranks along some axes that have the same part of a parameter as this one."""
         mesh, topology = self._mesh, self._mesh.topology
-        alike = topology.group(mesh.rank, "pipe", "data", "context") if replicas else mesh.pipe.ranks
-        ranks = tuple(rank for rank in alike if topology.place(rank).pipe in stages)
-        if ranks == mesh.pipe.ranks:
-            return mesh.pipe
-        return Axis(ranks.index(mesh.rank), len(ranks), group_of(ranks), ranks)
+        told: list[set[tuple[int, ...]]] = [set()] * mesh.pipe.size
+        dist.all_gather_object(told, stages, mesh.pipe.group)
+        found = {}
+        for holders in sorted(set.union(*told)):
+            if axes == ("pipe",) and len(holders) == mesh.pipe.size:
+                found[holders] = mesh.pipe
+                continue
+            held = {rank for rank in range(topology.size) if topology.place(rank).pipe in holders}
+            found[holders] = mesh.among(
+                tuple(rank for rank in ranks if rank in held) for ranks in topology.groups(*axes)
+            )
+        return found

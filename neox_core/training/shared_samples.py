@@ -11,7 +11,7 @@ import torch.distributed as dist
 from neox_core.config.topology import Topology
 from neox_core.errors import UserError
 from neox_core.model import Batch
-from neox_core.parallel.kept import group_of
+from neox_core.parallel.kept import group_among
 
 
 class SharedSamples:
@@ -25,7 +25,8 @@ class SharedSamples:
     """
 
     def __init__(self, topology: Topology, rank: int) -> None:
-        self._ranks = topology.group(rank, "pipe", "context", "tensor")
+        self._groups = [*topology.groups("pipe", "context", "tensor")]
+        (self._ranks,) = (ranks for ranks in self._groups if rank in ranks)
         self.asks = rank == self._ranks[0]
         """Whether this rank is the one that asks."""
 
@@ -45,7 +46,7 @@ class SharedSamples:
             except UserError as error:
                 failure = error
         told: list[Any] = [found, None if failure is None else str(failure)]
-        dist.broadcast_object_list(told, self._ranks[0], group=group_of(self._ranks), device=torch.device("cpu"))
+        dist.broadcast_object_list(told, self._ranks[0], group=group_among(self._groups), device=torch.device("cpu"))
         if told[1] is not None:
             raise failure or UserError(told[1])
         batch: Batch = told[0]

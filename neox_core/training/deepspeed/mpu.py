@@ -8,7 +8,7 @@ from typing import Any
 import torch.distributed as dist
 
 from neox_core.parallel import Axis, Mesh
-from neox_core.parallel.kept import group_of
+from neox_core.parallel.kept import group_among
 
 
 class ModelParallelUnit:
@@ -66,4 +66,4 @@ def _group(axis: Axis) -> Any:
     """The group of an axis, where DeepSpeed needs one also for a rank that is alone."""
     if axis.group is not None:
         return axis.group
-    return group_of((dist.get_rank(),))
+    return group_among((rank,) for rank in range(dist.get_world_size()))
