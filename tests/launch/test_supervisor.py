@@ -118,10 +118,10 @@ def test_only_the_first_failure_counts(tmp_path):
 
 
 def test_a_rank_that_ends_because_of_another_is_not_the_one_that_failed(tmp_path):
+    ending = "while not Path('ready-1').exists(): time.sleep(0.01)\nready(); sys.exit(75)"
     failing = "while not Path('ready-0').exists(): time.sleep(0.01)\ntime.sleep(0.3)\nsys.exit(4)"
-    code, _, err = launch(
-        tmp_path, "ready(); sys.exit(75)", f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{failing}"
-    ).end()
+    ignoring = "signal.signal(signal.SIGTERM, signal.SIG_IGN); ready()"
+    code, _, err = launch(tmp_path, ending, f"{ignoring}\n{failing}", grace=60.0).end()
     assert code == 4
     assert err.startswith("rank 1 on localhost exited with code 4")
 
