@@ -37,6 +37,7 @@ def serve(connection: Connection, port: int, rank: int, world_size: int) -> None
         if not gc.get_freeze_count():  # what the first task imported is not looked through after each of the others
             gc.freeze()
     forget()
+    gc.unfreeze()
     gc.collect()
     dist.destroy_process_group()
 

@@ -17,7 +17,7 @@ from neox_core.config import NeoXArgs, World
 from neox_core.errors import UserError
 from neox_core.launch import Rendezvous
 from neox_core.plugins import PluginManager, Switches
-from neox_core.training import worker
+from neox_core.training import one_rank
 from neox_core.training.handover import Handover
 from neox_core.training.initial import initial_checkpoint
 from neox_core.training.resuming import with_saved_rows
@@ -125,7 +125,7 @@ def run(
     logging.getLogger("neox").addHandler(log)
     try:
         place = Rendezvous.of_rank(dist.get_rank(), resolved.world, master_addr="localhost", master_port=1)
-        code = worker.train(handover, plugins, resolved, place, stop, startup=Startup(0.0, 0.0))  # type: ignore[arg-type]
+        code = one_rank.train(handover, plugins, resolved, place, stop, startup=Startup(0.0, 0.0))  # type: ignore[arg-type]
     except UserError as error:
         failure = str(error)
     finally:

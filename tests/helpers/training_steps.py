@@ -24,6 +24,15 @@ def curve(steps: int, **changes: Any) -> list[tuple[float, float]]:
     return [(result.loss, result.grad_norm) for result in results]
 
 
+def shared_memory() -> tuple[object, str, dict[str, bool]]:
+    """What DeepSpeed has for collectives in shared memory, its name for it, and the operators that it has asked the compiler about."""
+    Bench()
+    import deepspeed
+
+    builder = deepspeed.accelerator.get_accelerator().create_op_builder("ShareMemCommBuilder")
+    return deepspeed.comm.comm.cdb.shm_comm_op, builder.NAME, deepspeed.ops.__compatible_ops__
+
+
 def clipped(clipping: float, scale: float = 1.0, **changes: Any) -> tuple[float, float]:
     """The norm that the first step reports, and that of the gradient which its update used, from Adam's first mean."""
     bench = Bench(gradient_clipping=clipping, **changes)

@@ -77,3 +77,9 @@ def test_evaluating_leaves_no_trace(workers, ranks, stage):
     for first, second, clean in answer["passes"]:
         assert first == second, "dropout must be off"
         assert clean, "random state, weights, optimizer state and gradients must be as they were"
+
+
+def test_collectives_in_shared_memory_are_not_built(workers):
+    for built, name, asked in workers(2).run(steps.shared_memory):
+        assert built is None
+        assert asked == {name: False}

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch.distributed as dist
+import training_models
 from places import place
 
 from neox_core.config import World
@@ -14,8 +15,8 @@ from neox_core.errors import UserError
 from neox_core.launch import FailedElsewhere, Patience, Verdict, Watch, free_port
 from neox_core.plugins import Switches
 from neox_core.training.handover import Handover
-from neox_core.training.rendezvous import lost_contact, rendezvous, telling
-from neox_core.training.worker import check_world
+from neox_core.training.one_rank import check_world
+from neox_core.training.rendezvous import lost_contact, process_group, rendezvous, telling
 
 SAID = "[/src/third_party/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:8. Check the other."
 
@@ -55,6 +56,18 @@ def test_a_rank_that_is_alone_meets_itself():
         watch.fail("nobody hears it")
         assert watch.explanation(5.0) is None
         assert store.get("key") == b"value"
+
+
+def test_the_process_group_is_destroyed_whatever_happens():
+    resolved, _ = training_models.resolve()
+    with (
+        pytest.raises(ZeroDivisionError),
+        rendezvous(place(0, 1), "runs/a") as (store, _),
+        process_group(store, place(0, 1), resolved),
+    ):
+        assert dist.is_initialized()
+        raise ZeroDivisionError
+    assert not dist.is_initialized()
 
 
 def test_what_gloo_says_of_a_lost_rank_is_cut_to_its_cause():

@@ -30,7 +30,7 @@ def import_deepspeed(device: Device) -> Any:
     some of its options have new names.
 
     Its shared-memory collectives for CPUs are built by the C++ compiler at first use, which takes half a minute and gains nothing
-    over gloo for what is sent here; they are switched off.
+    over gloo for what is sent here; they are switched off, before it would try the compiler to learn which operators there can be.
     """
     os.environ.setdefault("DS_ACCELERATOR", device)
     os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed insists on it, even in a single process that nobody launched
@@ -41,7 +41,7 @@ def import_deepspeed(device: Device) -> Any:
     logger.addFilter(_is_news)
     # Of torch, about calls that DeepSpeed makes.
     warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    vars(deepspeed.ops).setdefault("__compatible_ops__", {})["deepspeed_shm_comm"] = False
     if device == "cpu":  # DeepSpeed wants a processor with instructions for fp16; torch computes it on any
         deepspeed.accelerator.get_accelerator().is_fp16_supported = lambda: True
     restore_linear(deepspeed)

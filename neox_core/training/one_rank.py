@@ -1,0 +1,228 @@
+"""One rank of a training run, from the meeting with the others to the end."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from neox_core.checkpoint import Reader, TorchGroup, restore
+from neox_core.config import CheckpointSettings, DataSettings, Resolved, TrainingSettings
+from neox_core.data.samples.building import Builder
+from neox_core.errors import UserError
+from neox_core.launch import Rendezvous, Watch
+from neox_core.model import Objective
+from neox_core.model.soft_prompt import SOFT_PROMPT
+from neox_core.plugins import PluginManager
+from neox_core.training.batches import Batches
+from neox_core.training.components import selected_loggers
+from neox_core.training.datasets import open_datasets
+from neox_core.training.engine import Engine
+from neox_core.training.handover import Handover, agree, receive
+from neox_core.training.ledger import Ledger
+from neox_core.training.loop import Training
+from neox_core.training.measures import Measures
+from neox_core.training.progress import Progress
+from neox_core.training.rendezvous import hang_limit, lost_contact, process_group, rendezvous, telling
+from neox_core.training.run import Run
+from neox_core.training.saving import Saver
+from neox_core.training.schedule import make_schedule
+from neox_core.training.shared_samples import SharedSamples
+from neox_core.training.startup import Startup
+from neox_core.training.stopping import StopRequests
+from neox_core.training.streams import restore_streams
+
+logger = logging.getLogger("neox")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one rank to its end.
+
+    Args:
+        arguments: the file that says what to do.
+
+    Returns:
+        0; 128 + n after signal n; 2 for what a user can mend; 75 where another rank failed, 1 where it is not known which.
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logger.setLevel(logging.INFO)
+    stop = StopRequests()
+    try:
+        return work(Path(arguments[0]), stop)
+    except (UserError, RuntimeError) as error:
+        sentence = str(error) if isinstance(error, UserError) else lost_contact(error)
+        if sentence is None or os.environ.get("NEOX_TRACEBACK"):
+            raise
+        sys.stderr.write(f"error: {sentence}\n")
+        return error.exit_code if isinstance(error, UserError) else 1
+
+
+def work(handover_file: Path, stop: StopRequests) -> int:
+    """Meet the other ranks, make sure that all are about to do the same, and train."""
+    place = Rendezvous.from_environment(os.environ)
+    with rendezvous(place, str(handover_file)) as (store, watch), telling(watch):
+        watch.crumbs.at("settings")
+        handover = receive(store, place, handover_file)
+        watch.run_dir = Path(handover.run_dir)
+        check_world(place, handover)
+        startup = Startup(handover.begun, handover.launched)
+        plugins, resolved = handover.resolve()
+        watch.allow(hang_limit(resolved))
+        statement = {
+            "host": socket.gethostname(),
+            "settings": resolved.fingerprint(),
+            "plugins": plugins.manifest(),
+            "torch": torch.__version__,
+        }
+        agree(store, place, statement)
+        with process_group(store, place, resolved):
+            return train(handover, plugins, resolved, place, stop, startup=startup, watch=watch)
+
+
+def check_world(place: Rendezvous, handover: Handover) -> None:
+    """Raises `UserError` when the launcher has started another number of ranks than the run was planned for."""
+    planned = handover.world.size
+    if place.world_size != planned:
+        raise UserError(
+            f"WORLD_SIZE: {place.world_size} ranks were started for a run of {planned}; let the launcher start {planned}, or set "
+            "hostfile, num_nodes and num_gpus to what it starts"
+        )
+
+
+def index_builder(place: Rendezvous, resolved: Resolved) -> Builder:
+    """One rank makes the indices of samples: one of all where they share a file system, else one on each host."""
+    first = place.rank if resolved[DataSettings].use_shared_fs else place.local_rank
+    return Builder(builds=first == 0, say=logger.info)
+
+
+def open_batches(
+    resolved: Resolved, objective: Objective, place: Rendezvous, eod_token: int | None
+) -> dict[str, Batches]:
+    """This rank's batches of "train", and of "validation" and "test" where there is such data."""
+    warms = place.local_rank == 0
+    rank = resolved.topology.place(place.rank).data
+    datasets = open_datasets(resolved, index_builder(place, resolved), rank=rank, warms=warms)
+    if datasets.train is None:
+        raise UserError("split: it leaves no document for training; give the first part more")
+    masked = eod_token if resolved[DataSettings].eod_mask_loss else None
+    shared = SharedSamples(resolved.topology, place.rank)
+    return {
+        name: Batches(dataset, resolved, rank, objective.batch_fields, masked, shared=shared)
+        for name, dataset in (("train", datasets.train), ("validation", datasets.valid), ("test", datasets.test))
+        if dataset is not None
+    }
+
+
+def train(
+    handover: Handover,
+    plugins: PluginManager,
+    resolved: Resolved,
+    place: Rendezvous,
+    stop: StopRequests,
+    *,
+    startup: Startup,
+    watch: Watch | None = None,
+) -> int:
+    """Put a run together and carry it out; every rank does the same."""
+    rank, run_dir, watch = place.rank, Path(handover.run_dir), watch or Watch.alone()
+    startup.mark("rendezvous")
+    watch.crumbs.at("making samples ready")
+    torch.manual_seed(resolved[TrainingSettings].seed)
+    objective: Objective = plugins.make("objective", resolved[TrainingSettings].train_impl, resolved)
+    batches = open_batches(resolved, objective, place, handover.eod_token)
+    startup.mark("data")
+    watch.crumbs.at("making the model and the engine")
+    engine = Engine(resolved, plugins, objective, startup.mark, watch.crumbs)
+    watch.crumbs.at("loading")
+    loaded = begin_with(engine, Path(handover.initial), resolved, rank) if handover.initial else ()
+    if handover.prompt_tokens and SOFT_PROMPT not in loaded:
+        engine.begin_prompt(handover.prompt_tokens)
+    measures = Measures(resolved, [*engine.whole.shapes], engine.device)
+    progress = resume(engine, measures, batches, Path(handover.checkpoint)) if handover.checkpoint else Progress()
+    for name in selected_loggers(resolved, plugins):
+        plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
+    plugins.register(startup, "start-up times")
+    startup.mark("checkpoint and loggers")
+    training = Training(
+        resolved=resolved,
+        plugins=plugins,
+        engine=engine,
+        schedule=make_schedule(resolved, plugins),
+        measures=measures,
+        batches=batches,
+        ledger=Ledger.of_rank(rank, run_dir, resolved),
+        saver=Saver(resolved, plugins, TorchGroup()),
+        description=describe(handover, resolved, engine, progress),
+        progress=progress,
+        stop=stop,
+    )
+    return carry_out(training, watch)
+
+
+def carry_out(training: Training, watch: Watch) -> int:
+    """Run the loop, and tell the other ranks and the plugins how it ended."""
+    # Looking for garbage stops one rank while the others wait for it: it leaves alone what was made before the first step.
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    try:
+        with telling(watch):
+            signal = training.run()
+    except BaseException as error:
+        training.notify("neox_train_end", error=error)
+        raise
+    finally:
+        gc.unfreeze()
+        for batches in training.batches.values():
+            batches.close()
+    code = 128 + signal if signal else 0
+    watch.crumbs.at("the end of the run")
+    training.notify("neox_train_end", error=SystemExit(code) if code else None)
+    return code
+
+
+def begin_with(engine: Engine, path: Path, resolved: Resolved, rank: int) -> tuple[str, ...]:
+    """The first weights from a checkpoint, which need not have a soft prompt; their names, which rank 0 tells too."""
+    reader = Reader(path)
+    skip = [*resolved[CheckpointSettings].initial_ckpt_skip_keys_with_these_prefixes]
+    if engine.model.prompt_length and SOFT_PROMPT not in reader.names:
+        skip.append(SOFT_PROMPT)
+    report = engine.update_from_checkpoint(reader, skip)
+    if rank == 0:
+        report.log()
+    return report.loaded
+
+
+def resume(engine: Engine, measures: Measures, batches: Mapping[str, Batches], path: Path) -> Progress:
+    """Weights, optimizer state, random states, averages of measures, places of streams and counts from a checkpoint."""
+    reader, mesh = Reader(path), engine.mesh
+    engine.load_fragments(reader)
+    measures.load(reader.state)
+    random_state = reader.random_state_at(mesh.topology.place(mesh.rank))
+    if random_state is not None:
+        restore(random_state)
+    restore_streams(batches, reader, mesh.data.rank, mesh.data.size)
+    return Progress.from_dict(reader.state)
+
+
+def describe(handover: Handover, resolved: Resolved, engine: Engine, progress: Progress) -> Run:
+    """What hooks are told of the run."""
+    return Run(
+        name=handover.name,
+        directory=Path(handover.run_dir),
+        resolved=resolved,
+        rank=dist.get_rank(),
+        world_size=dist.get_world_size(),
+        start_iteration=progress.iteration,
+        train_iters=resolved.train_iters,
+        parameters=engine.whole.parameters,
+        flops_per_token=engine.whole.flops_per_token,
+        resumed_from=Path(handover.checkpoint) if handover.checkpoint else None,
+    )
