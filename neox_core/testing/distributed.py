@@ -1,5 +1,7 @@
 """Ranks that stay alive between tests: importing torch and DeepSpeed costs seconds, calling a function on two ranks does not.
 
+They are forked from a process that has imported most of what they need, and have its environment, not that of a later moment.
+
 with Workers(2) as workers:
     assert workers.run("my_helpers:sum_of_ranks", 3) == [6, 6]
 """
@@ -12,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from typing import Any, Self
 
 from torch._C._distributed_c10d import TCPStore
@@ -22,6 +24,9 @@ from neox_core.testing.rank import Failure, serve
 GRACE = 5.0
 """Seconds that the other ranks have to answer once one has failed: they may be waiting for it forever."""
 
+PRELOADED = ["torch._dynamo", "neox_core.training.engine", "neox_core.testing.rank"]
+"""What ranks begin with, imported once for all of them. Not DeepSpeed, which looks for an accelerator: no GPU survives a fork."""
+
 
 class WorkerError(Exception):
     """A rank raised, died or did not answer in time; the text names it, with its traceback where there is one."""
@@ -29,7 +34,7 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    process: SpawnProcess
+    process: ForkServerProcess
     connection: Connection
 
 
@@ -85,7 +90,8 @@ class Workers:
         self._kill()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
         self._store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         for rank in range(self.world_size):
             ours, theirs = context.Pipe()

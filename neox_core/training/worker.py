@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
@@ -10,6 +11,8 @@ def main() -> int:
     """Run the rank to its end; the exit code."""
     # What is imported and made until the first step stays: looking for garbage among it costs a tenth of the start.
     gc.disable()
+    # pydantic would read the metadata of every installed distribution for plugins of its own, of which neox has none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from neox_core.training.one_rank import main as run
 
     return run(sys.argv[1:])

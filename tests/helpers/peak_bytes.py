@@ -39,7 +39,7 @@ class Peaks(NamedTuple):
 
 
 def peaks(**changes: Any) -> Peaks:
-    """Of a run of four steps."""
+    """Of a run of three steps."""
     gc.collect()
     phases: dict[str, list[int]] = {"start": [], "passes": [], "update": []}
     with Allocated() as storages:
@@ -54,7 +54,7 @@ def peaks(**changes: Any) -> Peaks:
             return result
 
         bench.engine._core.step = watched
-        bench.train(4)
+        bench.train(3)
     sizes = {name: math.prod(shape) for name, shape in bench.shapes().items()}
     layer = sum(4 * size for name, size in sizes.items() if name.startswith("layers.0."))
     counts = max(phases["start"]), max(phases["passes"]), min(phases["update"][1:]), layer

@@ -27,6 +27,20 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return _LINEAR(x, weight, bias)
 
 
+def import_muon() -> None:
+    """DeepSpeed compiles a function of its Muon where that is defined, for which ZeRO would import all of torch's compiler.
+
+    No engine of neox is stepped by it.
+    """
+    from deepspeed.runtime import compiler
+
+    compiled, compiler.compile = compiler.compile, lambda *_, **__: lambda function: function
+    try:
+        import deepspeed.runtime.zero.muon.original_muon  # noqa: F401
+    finally:
+        compiler.compile = compiled
+
+
 @contextmanager
 def adapted(deepspeed: Any) -> Iterator[None]:
     """While DeepSpeed makes an engine it casts every parameter; those that are marked `keeps_float32` come back as they were.

@@ -14,7 +14,7 @@ from typing import Any
 
 from neox_core.config import Device
 from neox_core.parallel import Mesh
-from neox_core.training.deepspeed.adaptations import adapted, restore_linear
+from neox_core.training.deepspeed.adaptations import adapted, import_muon, restore_linear
 from neox_core.training.deepspeed.core import EngineCore, Parameters
 from neox_core.training.deepspeed.partitioned import PartitionedCore
 from neox_core.training.deepspeed.plain import PlainCore
@@ -45,6 +45,7 @@ def import_deepspeed(device: Device) -> Any:
     if device == "cpu":  # DeepSpeed wants a processor with instructions for fp16; torch computes it on any
         deepspeed.accelerator.get_accelerator().is_fp16_supported = lambda: True
     restore_linear(deepspeed)
+    import_muon()
     return deepspeed
 
 
