@@ -6,6 +6,7 @@ import peak_bytes
 import pytest
 import zero_ranks as zero
 from mup_models import base_shapes
+from whole_matrix import in_whole
 
 STREAMED = {
     "reduce_bucket_size": 20000,
@@ -47,10 +48,13 @@ until the update; all have buffers in which gradients are summed.
 """
 
 
-@pytest.mark.parametrize("number", [2, 4])
 @pytest.mark.parametrize(
-    ("precision", "width", "stage"),
-    [*(("fp32", 4, stage) for stage in range(4)), *(("bfloat16", 2, stage) for stage in range(1, 4))],
+    ("precision", "width", "stage", "number"),
+    [
+        *(("fp32", 4, stage, number) for stage in range(4) for number in (2, 4)),
+        *(("bfloat16", 2, stage, 4) for stage in range(1, 4)),
+        *(in_whole("bfloat16", 2, stage, 2) for stage in range(1, 4)),
+    ],
 )
 def test_the_most_that_ranks_need_at_once(workers, precision, width, stage, number):
     """While a model is made, up to two matrices are whole in float32 beyond the formulas."""
