@@ -28,3 +28,15 @@ def test_recorded_runs_are_reproduced_over_ranks(workers, name, cut):
     for checks in workers(topology.size).run(golden.compare, FIXTURES / f"{name}.json", topology):
         assert len(checks) == 9 - (name == "zero1")
         assert [check for check in checks if not check.passed] == []
+
+
+def test_the_command_starts_ranks_of_its_own(capsys):
+    """A cutting that fixtures do not allow is told of each, and nothing is started."""
+    good, refused = FIXTURES / "gqa.json", FIXTURES / "zero1.json"
+    assert golden.main([str(good), "--tp", "2"]) == 0
+    assert capsys.readouterr().out.count(" ok\n") == 9
+    assert golden.main([str(refused), str(good), "--tp", "3"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"error: {refused}: " in printed.err
+    assert f"error: {good}: " in printed.err
