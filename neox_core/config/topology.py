@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,26 +89,20 @@ class Topology:
 
     def group(self, rank: int, *axes: AxisName) -> tuple[int, ...]:
         """The ranks that differ from one in their places along these axes alone, itself among them, in order."""
-        own = self.place(rank)
-        return tuple(
-            other
-            for other in range(self.size)
-            if all(a == b or axis in axes for axis, a, b in zip(AXES, own, self.place(other), strict=True))
-        )
+        own = zip(AXES, self.shape, self.place(rank), strict=True)
+        places = itertools.product(*(range(size) if axis in axes else (index,) for axis, size, index in own))
+        return tuple(self.rank(Place(*place)) for place in places)
 
     def groups(self, *axes: AxisName) -> Iterator[tuple[int, ...]]:
         """All such groups, by their first ranks."""
-        seen: set[int] = set()
-        for rank in range(self.size):
-            if rank not in seen:
-                group = self.group(rank, *axes)
-                seen.update(group)
-                yield group
+        sizes = zip(AXES, self.shape, strict=True)
+        for first in itertools.product(*(range(1 if axis in axes else size) for axis, size in sizes)):
+            yield self.group(self.rank(Place(*first)), *axes)
 
-    def experts(self, rank: int, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The ranks over which a layer's experts are dealt, where so many share them, and those that have the same experts.
+    def experts(self, size: int) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """The groups of ranks over which a layer's experts are dealt, where so many share them, and those that have the same experts.
 
-        Both are among the ranks that have the same weights otherwise, of which neighbours share.
+        Each rank is in one of either. They are among the ranks that have the same weights otherwise, of which neighbours share.
 
         Raises:
             ValueError: these ranks cannot be cut into groups of this size.
@@ -116,9 +111,9 @@ class Topology:
             raise ValueError(
                 f"{self.replicas} ranks along data and context cannot be cut into groups of {size} for experts"
             )
-        alike = self.group(rank, "data", "context")
-        block, index = divmod(alike.index(rank), size)
-        return alike[block * size : (block + 1) * size], alike[index::size]
+        alike = [*self.groups("data", "context")]
+        shared = [ranks[start : start + size] for ranks in alike for start in range(0, self.replicas, size)]
+        return shared, [ranks[index::size] for ranks in alike for index in range(size)]
 
     @classmethod
     def of(cls, args: NeoXArgs, data: int) -> Topology:

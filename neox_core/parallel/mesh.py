@@ -70,16 +70,15 @@ class Mesh:
 
         Every rank has to call it.
         """
-        dealt = [self.topology.experts(rank, size) for rank in range(self.topology.size)]
-        shared, copies = (self.among({ranks[index] for ranks in dealt}) for index in range(2))
-        return shared, copies
+        shared, copies = self.topology.experts(size)
+        return self.among(shared), self.among(copies)
 
     def among(self, groups: Iterable[tuple[int, ...]]) -> Axis:
         """The ranks of that of some groups which this one is in; itself alone where it is in none.
 
         Every rank has to call it, with the same groups.
         """
-        asked = sorted(groups)
+        asked = [*groups]
         ranks = next((ranks for ranks in asked if self.rank in ranks), (self.rank,))
         communicates = self.stage.group is not None or self.pipe.group is not None
         group = group_among(asked) if communicates and any(len(ranks) > 1 for ranks in asked) else None
