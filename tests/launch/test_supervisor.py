@@ -183,7 +183,8 @@ def test_ranks_that_do_not_handle_a_signal_end_in_order_too(tmp_path, received, 
 
 @pytest.mark.parametrize(("received", "code"), [("SIGTERM", 143), ("SIGUSR1", 0)])
 def test_ranks_that_end_with_0_were_stopped_by_sigterm_but_not_by_sigusr1(tmp_path, received, code):
-    launched = launch(tmp_path, f"signal.signal(signal.{received}, lambda *_: sys.exit(0)); ready(); wait()")
+    ending = f"signal.signal(signal.{received}, lambda *_: sys.exit(0)); ready(); wait()"
+    launched = launch(tmp_path, ending, grace=60.0)
     launched.pids(["ready-0"])
     launched.send(signal.Signals[received])
     assert launched.end()[0] == code
@@ -199,7 +200,7 @@ def test_a_rank_that_fails_to_save_is_a_failure(tmp_path):
 
 
 def test_a_second_sigint_kills_at_once(tmp_path):
-    launched = launch(tmp_path, STUBBORN)
+    launched = launch(tmp_path, STUBBORN, grace=60.0)
     pids = launched.pids(["ready-0", "child-0"])
     launched.send(signal.SIGINT)
     eventually(lambda: (tmp_path / "asked-0").exists())
