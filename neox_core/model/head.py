@@ -65,7 +65,9 @@ class HeadOutput:
             dtype: number format in which the cross entropy is computed.
         """
         rows, wanted = self.tensor.enter(self.hidden).flatten(0, 1), targets.flatten()
-        chunk = max(1, CHUNK_BYTES // (4 * self.weight.shape[0]))
+        # As many rows on every rank, whatever its share of the vocabulary: ranks communicate about each piece.
+        widest = self.weight.shape[0] if self.vocabulary is None else max(self.vocabulary.sizes())
+        chunk = max(1, CHUNK_BYTES // (4 * widest))
         options = (label_smoothing, z_loss, dtype, self.vocabulary)
         compute = partial(_losses, options=options)
         if len(rows) <= chunk:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from training_models import SEQ_LENGTH, VOCABULARY, Bench, resolve
 
 from neox_core.config import Topology
-from neox_core.model import LanguageModel
+from neox_core.model import LanguageModel, head
 from neox_core.parallel import Axis, Mesh, generator, global_shape, local_part, spec_of
 
 
@@ -70,11 +72,20 @@ def disturb(network: LanguageModel) -> LanguageModel:
 
 
 def largest_differences(
-    *, train: bool = False, label_smoothing: float = 0.0, z_loss: float = 0.0, **changes: Any
+    *,
+    train: bool = False,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    rows: int | None = None,
+    **changes: Any,
 ) -> dict[str, float]:
-    """How far losses, logits and gradients of the cut model are from those of the whole one, as a share of their size; in float64."""
+    """How far losses, logits and gradients of the cut model are from those of the whole one, as a share of their size; in float64.
+
+    `rows` are those of the embedding, as a checkpoint of another number of ranks may have them.
+    """
     mesh = tensor_mesh()
     resolved, plugins = resolve(mesh.topology.size, model_parallel_size=mesh.topology.size, **changes)
+    resolved = replace(resolved, padded_vocab_size=rows or resolved.padded_vocab_size)
     whole, cut = (disturb(LanguageModel(resolved, plugins, place).double()) for place in (None, mesh))
     one, other = (run(network, train, label_smoothing, z_loss) for network in (whole, cut))
     own = dict(cut.named_parameters())
@@ -86,6 +97,13 @@ def largest_differences(
         name: float((value - other[name]).abs().max() / value.abs().max().clamp(min=1e-30))
         for name, value in one.items()
     }
+
+
+def largest_differences_in_pieces(chunk_bytes: int, **changes: Any) -> dict[str, float]:
+    """The same where the head makes its losses in pieces, so many bytes of logits at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(head, "CHUNK_BYTES", chunk_bytes)
+        return largest_differences(**changes)
 
 
 class Trained(NamedTuple):

@@ -20,7 +20,7 @@ CASES = {
     "parallel residual": {"gpt_j_residual": True},
     "parallel residual, one norm": {"gpt_j_residual": True, "gpt_j_tied": True},
     "tied embeddings": {"no_weight_tying": False},
-    "a vocabulary that no number of ranks divides": {"make_vocab_size_divisible_by": 1, "vocab_size": 67},
+    "a vocabulary that no number of ranks divides": {"rows": 67},
     "relative biases": {"pos_emb": "rpe"},
     "alibi": {"pos_emb": "alibi"},
     "learned positions": {"pos_emb": "learned"},
@@ -74,4 +74,11 @@ def test_so_does_one_that_cuts_tokens_too(case, workers):
 def test_so_does_a_compiled_one(sequence, workers):
     changes = {"torch_compile": True, "num_layers": 1, "sequence_parallel": sequence}
     for differences in workers(2).run("cut_models:largest_differences", **changes):
+        assert max(differences.values()) < 1e-9, differences
+
+
+def test_ranks_with_other_shares_of_the_vocabulary_make_losses_in_the_same_pieces(workers):
+    # 8 rows of 33 logits, the one rank's, or 7 of 34, the other's.
+    pieces, shares = 4 * 33 * 8, CASES["a vocabulary that no number of ranks divides"]
+    for differences in workers(2).run("cut_models:largest_differences_in_pieces", pieces, **shares):
         assert max(differences.values()) < 1e-9, differences
