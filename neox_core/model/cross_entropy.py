@@ -94,7 +94,7 @@ class _CrossEntropy(torch.autograd.Function):
             lse[rows] = block.logsumexp(-1)
             wanted[rows] = block.gather(-1, place[rows, None])[:, 0]
             if smoothing:
-                means[rows] = block.sum(-1) / vocabulary.size
+                means[rows] = block.mean(-1) * (block.shape[-1] / vocabulary.size)  # a sum may be beyond float16
         if absent is not None:
             lse, wanted, means = _over_ranks(lse, wanted.masked_fill(absent, 0), means, vocabulary.axis)
         losses = lse - (1 - smoothing) * wanted

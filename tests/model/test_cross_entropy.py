@@ -68,3 +68,9 @@ def test_nothing_of_the_size_of_the_logits_is_kept_but_themselves():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         module.cross_entropy(x := logits(torch.bfloat16), TARGETS, 0.0, 0.0, torch.float32)
     assert [t.dtype for t in kept if t.numel() >= x.numel()] == [torch.bfloat16]
+
+
+def test_the_mean_of_large_logits_fits_into_float16():
+    x = (logits(torch.float16) + 3000).detach().requires_grad_()  # their sum does not
+    losses, _ = ours(x, (0.1, 0.0), torch.float16)
+    torch.testing.assert_close(losses, by_torch(x.detach().float().requires_grad_(), (0.1, 0.0))[0], atol=4, rtol=0)
