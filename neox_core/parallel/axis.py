@@ -75,7 +75,7 @@ class Axis:
 
     def gather_uneven(self, tensor: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
         """Those of ranks whose sizes along `dim` differ, and are known."""
-        if len(set(sizes)) == 1 or self.group is None:
+        if len(set(sizes)) == 1:
             return self.gather(tensor, dim)
         room = list(tensor.shape)
         room[dim] = max(sizes)

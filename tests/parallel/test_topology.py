@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+import torch
 from hypothesis import given, strategies as st
 
 from neox_core.config import Topology
@@ -66,3 +67,9 @@ def test_ranks_that_share_experts_have_a_group(workers, size):
     firsts = [rank // size * size for rank in range(4)]
     assert [one for one, _ in shared] == [sum(range(first, first + size)) for first in firsts]
     assert [other for _, other in shared] == [sum(range(rank % size, 4, size)) for rank in range(4)]
+
+
+def test_without_groups_what_all_ranks_have_is_as_large_as_with_them():
+    axis = Mesh.without_groups(Topology(tensor=3), 1).tensor
+    assert axis.gather(torch.ones(2, 3), 1).shape == (2, 9)
+    assert axis.gather_uneven(torch.ones(2, 3), 1, [2, 3, 3]).shape == (2, 8)
