@@ -74,4 +74,4 @@ def weights_of_use(optimizer: Optimizer, trained: Iterable[Tensor], refresh: Cal
     finally:
         for weight, before in kept:
             weight.data.copy_(before)
-        refresh()
+    refresh()  # not after an error: ranks do it together, and one that has failed would wait for the others
