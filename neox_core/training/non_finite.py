@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
@@ -76,7 +77,8 @@ class Search:
             ),
         ]
         try:
-            yield
+            with torch.compiler.set_stance("force_eager"):  # a compiled layer does not call hooks that came after it
+                yield
         finally:
             for hook in hooks:
                 hook.remove()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from training_models import model, tokens
+
+from neox_core.parallel import Mesh
+from neox_core.training.non_finite import Search
 
 WAYS = [
     {},
@@ -31,3 +35,17 @@ def test_the_verdict_is_that_of_all_ranks_and_names_one(way, spoilt, place, told
 def test_what_is_finite_when_it_is_computed_again_is_told_as_such(workers):
     reasons = workers(2).run("spoilt_steps:step_with_once", 1)
     assert reasons == ["the gradient is not finite; computed again it is, on all ranks, as when a machine errs"] * 2
+
+
+def test_compiled_layers_are_looked_into():
+    network = model().train()
+    for layer in network.layers:
+        layer.compile(backend="eager")
+    network(tokens())
+    for name in ("up", "down"):
+        network.get_submodule(f"layers.1.mlp.{name}").weight.data.mul_(1e30)
+    search = Search(network, Mesh.solo())
+    with search.looking():
+        search.begin("forward", 0)
+        network(tokens())
+    assert str(search.finding) == "what layers.1.mlp.down gives, on rank 0 in micro-batch 1"
