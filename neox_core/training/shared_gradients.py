@@ -51,8 +51,10 @@ class SharedGradients:
         for parameter, stages in self._copies:
             found = getattr(parameter, place, None)
             own = torch.zeros_like(parameter, dtype=dtype) if found is None else found
-            summed = axes[stages].sum(own, wide=True)
-            setattr(parameter, place, summed / self._mesh.replicas.size if averages else summed)
+            # Divided before it is narrow again: of many replicas a sum may be beyond what float16 holds.
+            summed = axes[stages].sum(own.to(torch.promote_types(own.dtype, torch.float32)))
+            averaged = summed / self._mesh.replicas.size if averages else summed
+            setattr(parameter, place, averaged.to(own.dtype))
 
     def _among(self, stages: set[tuple[int, ...]], *axes: AxisName) -> dict[tuple[int, ...], Axis]:
         """For stages that hold copies, those of their ranks along some axes that have the same part of a parameter as this one."""

@@ -33,3 +33,12 @@ def summed(pipe: int, data: int, *, local: bool = False) -> dict[str, Tensor]:
         assert parameter.grad is not None
         found[name] = parameter.grad if local else mesh.replicas.sum(parameter.grad.clone()) / mesh.replicas.size
     return found
+
+
+def averaged_in_float16(pipe: int, data: int, value: float) -> set[float]:
+    """The gradient of a parameter of all stages, of which each rank has computed this value."""
+    mesh = mesh_of(Topology(pipe=pipe, data=data))
+    parameter = copied_parameter(nn.Parameter(torch.zeros(SIZE).half()), range(pipe), mesh.pipe.rank)
+    parameter.grad = torch.full_like(parameter, value)
+    SharedGradients(mesh, [parameter]).sum()
+    return {*parameter.grad.tolist()}

@@ -32,3 +32,8 @@ def test_gradients_that_stay_local_are_summed_over_stages_alone(workers):
         for name, gradient in found.items():
             wanted = expected(name, 2, 2, [rank % 2])
             torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("cut", [in_whole((2, 3))])
+def test_averages_fit_into_float16_where_sums_do_not(workers, cut):
+    assert workers(6).run(copies.averaged_in_float16, *cut, 20_000.0) == [{40_000.0}] * 6
