@@ -187,3 +187,10 @@ def computing(steps: int, **changes: Any) -> dict[str, Any]:
         for piece in originals
     }
     return {"applied": applied, "dtypes": {n: p.dtype for n, p in bench.parameters.items()}, "exact": exact}
+
+
+def shards_to_go_on(path: Path, **changes: Any) -> set[str]:
+    """The tensor files that this rank reads to go on from a checkpoint."""
+    reader = Reader(path)
+    Bench(**changes).engine.load_fragments(reader)
+    return {*reader._shards}

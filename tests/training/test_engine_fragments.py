@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import training_steps as steps
 
+from neox_core.checkpoint.layout import shard_name
+
 COMPLETE = ("exp_avg", "exp_avg_sq", "step", "weight")
 
 
@@ -31,3 +33,11 @@ def test_a_checkpoint_loads_on_another_number_of_ranks_and_at_another_stage(work
     loaded = workers(ranks_after).run(steps.load_and_go_on, saved["path"], zero_optimization={"stage": stage_after})[0]
     assert loaded["counts"] == {2.0}
     assert loaded["losses"] == pytest.approx(saved["losses"], rel=1e-5)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_rank_reads_what_it_has_saved_and_not_what_the_others_have(workers, tmp_path, stage):
+    changes = {"zero_optimization": {"stage": stage}, "precision": "bfloat16"}
+    saved = workers(2).run(steps.save_and_go_on, tmp_path, **changes)[0]
+    read = workers(2).run(steps.shards_to_go_on, saved["path"], **changes)
+    assert read == [{shard_name(rank)} for rank in range(2)]

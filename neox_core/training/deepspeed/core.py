@@ -49,7 +49,7 @@ class EngineCore(Protocol):
         """
 
     def weight_targets(self) -> Iterator[Fragment]:
-        """Every place on this rank where weights are kept."""
+        """Every place on this rank that weights are loaded into, before `refresh`."""
 
     def targets(self) -> Iterator[Fragment]:
         """Everything that loading a checkpoint has to fill on this rank, in this order: those, and the optimizer's state."""

@@ -103,7 +103,7 @@ class FlatCore(ABC):
 
     @abstractmethod
     def weight_targets(self) -> Iterator[Fragment]:
-        """Every place on this rank where weights are kept."""
+        """Every place on this rank that weights are loaded into, before `refresh`."""
 
     def _groups(self) -> list[int]:
         """Of which of the optimizer's groups each partition is."""

@@ -52,8 +52,8 @@ class PartitionedCore(FlatCore):
         return ((held, held.fragment()) for held in share(frozen, self._replicas))
 
     def weight_targets(self) -> Iterator[Fragment]:
-        """The weights that compute, of which every rank has a copy, and the float32 pieces."""
-        yield from (held.fragment() for held in self.held)
+        """The float32 pieces, of which `refresh` makes the weights that compute; of frozen weights there are no pieces."""
+        yield from (held.fragment() for held in self.held if not held.parameter.requires_grad)
         yield from (self._weight(piece) for piece in self._pieces)
 
     def refresh(self) -> None:
