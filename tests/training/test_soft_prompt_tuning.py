@@ -34,6 +34,14 @@ def test_the_steps_do_not_depend_on_the_cutting(workers):
             assert one == pytest.approx(other, rel=1e-5)
 
 
+def test_an_optimizer_of_whole_parameters_trains_it_where_they_and_the_layers_are_cut(workers):
+    muon = {"optimizer": {"type": "muon", "params": {"lr": 0.01}}, **prompts.PROMPT}
+    expected = workers(1).run(steps.curve, 3, **muon)[0]
+    for found in workers(4).run(steps.curve, 3, model_parallel_size=2, pipe_parallel_size=2, **muon):
+        for one, other in zip(found, expected, strict=True):
+            assert one == pytest.approx(other, rel=1e-5)
+
+
 @pytest.mark.parametrize(("before", "after"), [((1, 0), (1, 0)), ((2, 1), (2, 1)), ((2, 1), (1, 0)), ((1, 0), (2, 1))])
 def test_a_checkpoint_of_it_is_gone_on_from(workers, tmp_path, before, after):
     def run(place, work, path):

@@ -39,7 +39,8 @@ class PlainCore:
         """Each parameter is a storage of its own. Ranks that have the same ones update them alike."""
         specs = {id(held.parameter): held.spec for held in self.held}
         members = [(p, index) for index, group in enumerate(optimizer.param_groups) for p in group["params"]]
-        parts = [[Part(specs[id(p)], 0, p.numel(), 0)] for p, _ in members]
+        # A stage of a pipeline where nothing is trained has a parameter that is none of the model's.
+        parts = [[Part(specs[id(p)], 0, p.numel(), 0)] if id(p) in specs else [] for p, _ in members]
         groups = [index for _, index in members]
         optimizer.bind([p for p, _ in members], parts, mesh.tensor, columns=mesh.tensor.size, groups=groups)
 
