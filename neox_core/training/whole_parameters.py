@@ -68,6 +68,8 @@ class WholeParameters(torch.optim.Optimizer):
                 "names": [whole.name for whole, _ in store.owned],
             }
         self._inner.state.clear()
+        # NCCL connects the ranks of a group by the first thing that they do there, which all have to do; parts are exchanged by some.
+        ranks.sum(torch.zeros(1, device=storages[0].device))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -98,10 +100,10 @@ class WholeParameters(torch.optim.Optimizer):
 
 def _check_order(everyone: Sequence[Sequence[Sequence[Part]]]) -> None:
     """Ranks have parts of the same parameters in storages of the same number, or they would wait for each other."""
-    place = [{part.spec.name: index for index, parts in enumerate(of_rank) for part in parts} for of_rank in everyone]
-    for of_rank in place:
-        for name, index in of_rank.items():
-            if any(other.get(name, index) != index for other in place):
+    place: dict[str, int] = {}
+    for of_rank in everyone:
+        for name, index in ((part.spec.name, index) for index, parts in enumerate(of_rank) for part in parts):
+            if place.setdefault(name, index) != index:
                 raise UserError(
                     f"zero_optimization: ranks have {name} in different groups of parameters, which an optimizer for whole "
                     "parameters cannot follow: raise zero_optimization.sub_group_size, or take a lower stage"
