@@ -70,6 +70,15 @@ def test_so_does_one_that_cuts_tokens_too(case, workers):
         assert max(differences.values()) < 1e-9, differences
 
 
+@pytest.mark.parametrize(
+    "case", ["one shared key/value head", "a vocabulary that no number of ranks divides", "gmlp, other norms"]
+)
+def test_so_does_one_on_three_ranks(case, workers):
+    size = {"hidden_size": 24, "num_attention_heads": 6}
+    for differences in workers(3).run("cut_models:largest_differences", sequence_parallel=True, **size, **CASES[case]):
+        assert max(differences.values()) < 1e-9, differences
+
+
 @pytest.mark.parametrize("sequence", [in_whole(False), in_whole(True)])
 def test_so_does_a_compiled_one(sequence, workers):
     changes = {"torch_compile": True, "num_layers": 1, "sequence_parallel": sequence}
