@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,14 +66,15 @@ class Covered(NamedTuple):
     missing: list[Box]
 
 
-def cover(stored: Sequence[Stored], spec: ShardSpec, wanted: Range) -> Covered:
+def cover(stored: Sequence[Stored], spec: ShardSpec, wanted: Range, opened: Container[str] = ()) -> Covered:
     """Find elements `wanted` of the flat local tensor of `spec` in pieces of the same global tensor.
 
     Pieces that were cut over tensor-parallel ranks in the same way are looked at first: what they have is copied in runs. A scalar
-    belongs to the tensor as a whole: where there is one, it is what the only element of the run (0, 1) is.
+    belongs to the tensor as a whole: where there is one, it is what the only element of the run (0, 1) is; of several that of a shard
+    which is `opened` already is taken.
     """
     if wanted == (0, 1) and any(one.piece.scalar for one in stored):
-        return Covered([_copy_of_scalar(stored, spec)], [])
+        return Covered([_copy_of_scalar(stored, spec, opened)], [])
     cuttings = _by_cutting(one for one in stored if not one.piece.scalar)
     runs, gaps = _runs(cuttings.pop(_cutting(spec), []), wanted)
     copies = [_copy_of_run(run, wanted[0]) for run in runs]
@@ -162,11 +163,12 @@ def _shared(held: Iterable[Region], wanted: Region) -> Iterator[tuple[Region, Re
             yield region.within(box), wanted.within(box)
 
 
-def _copy_of_scalar(stored: Sequence[Stored], spec: ShardSpec) -> Copy:
-    """Of all that were saved the one that this rank saved itself, or would have."""
-    scalars = [one for one in stored if one.piece.scalar]
-    own = next((one for one in scalars if _cutting(one.piece.spec) == _cutting(spec)), scalars[0])
-    return Copy(own, (), Place(0, ()), Place(0, ()))
+def _copy_of_scalar(stored: Sequence[Stored], spec: ShardSpec, opened: Container[str]) -> Copy:
+    """Of all that were saved one that a rank with the same part of the tensor saved; best this rank itself."""
+    cutting = _cutting(spec)
+    scalars = (one for one in stored if one.piece.scalar)
+    nearest = min(scalars, key=lambda one: (_cutting(one.piece.spec) != cutting, one.shard not in opened))
+    return Copy(nearest, (), Place(0, ()), Place(0, ()))
 
 
 def _copy_of_run(run: _Run, origin: int) -> Copy:

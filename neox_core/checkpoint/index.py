@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import torch
 
@@ -58,8 +58,8 @@ class Index:
         """The data type in which parameter `name` was saved in `role`."""
         return self._find(name, role)[0].piece.dtype
 
-    def copies(self, spec: ShardSpec, role: str, wanted: Range) -> list[Copy]:
-        """What to take to have elements `wanted` of the flat local tensor of `spec`, whatever the saved cutting was.
+    def copies(self, spec: ShardSpec, role: str, wanted: Range, opened: Container[str] = ()) -> list[Copy]:
+        """What to take to have elements `wanted` of the flat local tensor of `spec`, whatever the saved cutting was; see `cover`.
 
         Raises:
             UserError: the parameter, or its role, or some of the elements are not there, or its shape is another.
@@ -67,7 +67,7 @@ class Index:
         stored = self._find(spec.name, role)
         for one in stored:
             _check_same_shape(spec, one.piece)
-        copies, missing = cover(stored, spec, wanted)
+        copies, missing = cover(stored, spec, wanted, opened)
         if missing:
             raise UserError(_said_missing(spec, role, missing, stored))
         return copies

@@ -154,7 +154,7 @@ class Reader:
 
     def _copies(self, spec: ShardSpec, role: str, range: Range) -> list[Copy]:
         try:
-            return self._index.copies(spec, role, range)
+            return self._index.copies(spec, role, range, self._shards)
         except UserError as error:
             raise UserError(f"{self.path}: {error}.") from error
 
