@@ -31,7 +31,7 @@ class SharedGradients:
         ]
         # Two replicas' gradients may be averaged elsewhere: of two numbers the order does not matter. More are averaged here, over all
         # stages at once: adding in another order on each stage would let the copies drift apart. Averaging again what is equal
-        # changes nothing.
+        # rounds all copies alike.
         self._averages = mesh.replicas.size > 2
         stages = {stages for _, stages in self._copies}
         self._pipelines = self._among(stages, "pipe")
