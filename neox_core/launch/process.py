@@ -74,7 +74,8 @@ class LocalProcess:
 
     def find_stopped(self) -> bool:
         """Whether it was stopped by a signal, and not continued; `stopped_by` is that signal from now on."""
-        status = os.waitid(os.P_PID, self.group, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+        # Asked for its end too: of a process that has ended meanwhile the kernel would say that there is none.
+        status = os.waitid(os.P_PID, self.group, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if status is not None and status.si_code == os.CLD_STOPPED:
             self.stopped_by = status.si_status
         return self.stopped_by is not None

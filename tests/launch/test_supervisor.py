@@ -13,6 +13,7 @@ from launching import eventually, is_running, launch
 
 from neox_core.errors import UserError
 from neox_core.launch import Command, LaunchPlan, supervise
+from neox_core.launch.process import LocalProcess
 
 SAVES = """
     def save(number, frame):
@@ -143,6 +144,15 @@ def test_a_stopped_rank_that_another_one_waited_for_is_named_and_killed(tmp_path
         "rank 0 on localhost was stopped by signal 19 (SIGSTOP), and is killed (log: logs/rank-0.log)"
     )
     assert err.endswith("[rank 1] rank 0 is stopped\n")
+
+
+def test_a_rank_that_has_ended_meanwhile_was_not_stopped():
+    process = LocalProcess(Command(argv=("/bin/sh", "-c", "exit 3"), host="localhost", rank=1))
+    os.waitid(os.P_PID, process.group, os.WEXITED | os.WNOWAIT)
+    assert not process.find_stopped()
+    assert process.poll()
+    assert (process.code, process.ending) == (3, "exited with code 3")
+    process.close()
 
 
 def test_a_rank_that_ignores_sigterm_is_killed_with_its_children_after_the_grace(tmp_path):
