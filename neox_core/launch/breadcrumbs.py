@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +21,8 @@ class Breadcrumb(NamedTuple):
         micro_batch: of which micro-batch of the step, counted from 1.
         moves: how many breadcrumbs the rank had left before.
         patience: so many times as long as other work this may take before it looks as if the rank hangs.
+        after: where it belongs to no step, the last one that the rank was at.
+        waits: for whom, without whom the rank comes no further: "stage 3".
     """
 
     doing: str
@@ -27,10 +30,20 @@ class Breadcrumb(NamedTuple):
     micro_batch: int | None = None
     moves: int = 0
     patience: int = 1
+    after: int | None = None
+    waits: str | None = None
+
+    @property
+    def reached(self) -> int:
+        """The step that the rank has come to; 0 before the first."""
+        return self.step or self.after or 0
 
     def __str__(self) -> str:
         step = "" if self.step is None else f" of step {self.step}"
-        return f"in {self.doing}{step}{'' if self.micro_batch is None else f', micro-batch {self.micro_batch}'}"
+        after = "" if self.after is None else f" after step {self.after}"
+        micro_batch = "" if self.micro_batch is None else f", micro-batch {self.micro_batch}"
+        waits = "" if self.waits is None else f", waiting for {self.waits}"
+        return f"in {self.doing}{step}{after}{micro_batch}{waits}"
 
 
 class Breadcrumbs:
@@ -43,7 +56,15 @@ class Breadcrumbs:
 
     def at(self, doing: str, step: int | None = None, micro_batch: int | None = None, *, patience: int = 1) -> None:
         """From now on this is done."""
-        self.last = Breadcrumb(doing, step, micro_batch, self.last.moves + 1, max(patience, self.patience))
+        after = self.last.reached or None if step is None else None
+        self.last = Breadcrumb(doing, step, micro_batch, self.last.moves + 1, max(patience, self.patience), after)
+
+    @contextmanager
+    def waiting_for(self, other: str) -> Iterator[None]:
+        """Within this another rank may hold this one up. It is no move, since ranks do not wait equally often."""
+        self.last = self.last._replace(waits=other)
+        yield
+        self.last = self.last._replace(waits=None)
 
     def through(self, doing: str, items: Iterable[T], step: int | None = None) -> Iterator[T]:
         """The same items, with a breadcrumb at each: long work that goes on does not look like a rank that hangs."""

@@ -25,7 +25,8 @@ class Judge:
         self.places = {rank: Breadcrumb("start", patience=LONG) for rank in hosts}
         self.verdict: Verdict | None = None
         self._hosts = hosts
-        self._present = set(hosts)
+        self.present = set(hosts)
+        """Those that have not come to their end."""
         self._ages = dict.fromkeys(hosts, 0)  # ticks since a rank's last breadcrumb
 
     def hears(self, rank: int, place: Breadcrumb) -> None:
@@ -36,7 +37,7 @@ class Judge:
 
     def leaves(self, rank: int) -> None:
         """A rank has come to its end in order."""
-        self._present.discard(rank)
+        self.present.discard(rank)
 
     def fails(self, rank: int, reason: str) -> None:
         """A rank says why it cannot go on."""
@@ -44,12 +45,12 @@ class Judge:
 
     def loses(self, rank: int, reason: str) -> None:
         """The connection to a rank that has not taken its leave is gone, or its process is."""
-        if rank in self._present:
+        if rank in self.present:
             self._decide(f"{self.name(rank)} is gone without a word ({reason}); {self._last(rank)}", [rank])
 
     def sees_stopped(self, rank: int, seconds: int) -> None:
         """A rank's process was stopped by a signal, and not continued for a while."""
-        if rank in self._present:
+        if rank in self.present:
             self._decide(
                 f"{self.name(rank)} was stopped by a signal (SIGSTOP or SIGTSTP) and not continued for {seconds} s; "
                 f"{self._last(rank)}",
@@ -60,8 +61,8 @@ class Judge:
         """A second more has passed; the verdict, where there is one."""
         for rank in self._ages:
             self._ages[rank] += 1
-        idle = min((self._ages[rank] for rank in self._present), default=0)
-        patience = max((self.places[rank].patience for rank in self._present), default=1)
+        idle = min((self._ages[rank] for rank in self.present), default=0)
+        patience = max((self.places[rank].patience for rank in self.present), default=1)
         if self.limit is not None and idle >= self.limit * patience:
             self._decide_hanging(idle)
         return self.verdict
@@ -77,11 +78,9 @@ class Judge:
         self.verdict = self.verdict or Verdict(sentence, tuple(culprits), hangs)
 
     def _decide_hanging(self, idle: int) -> None:
-        """Those that are furthest behind hold up the others, who wait for them in a collective."""
+        """Those that are furthest behind hold up the others, who wait for them in a collective or say for whom they wait."""
         groups: dict[Breadcrumb, list[int]] = defaultdict(list)
-        for rank in sorted(
-            self._present, key=lambda rank: (self.places[rank].step or 0, self.places[rank].moves, rank)
-        ):
+        for rank in sorted(self.present, key=self._progress):
             groups[self.places[rank]._replace(moves=0, patience=1)].append(rank)
         (place, behind), *others = groups.items()
         about = f"no rank has gone on for {idle} s (hang_timeout): "
@@ -95,6 +94,11 @@ class Judge:
         more = ", and others elsewhere" if len(others) > PLACES else ""
         first = ranks_in_words(behind) if len(behind) > 1 else self.name(behind[0])
         self._decide(f"{about}{first} still {place}, while {waiting}{more}; {advice}", behind, hangs=True)
+
+    def _progress(self, rank: int) -> tuple[bool, int, int, int]:
+        """How far a rank is. Who waits for certain others holds up none, though it may be the furthest behind."""
+        place = self.places[rank]
+        return place.waits is not None, place.reached, place.moves, rank
 
 
 def ranks_in_words(ranks: Iterable[int]) -> str:

@@ -141,7 +141,7 @@ class Engine:
             return deepspeed.initialize(model=module, optimizer=self._optimizer, config=config, mpu=mpu)[0]
         from neox_core.training.deepspeed.pipeline import StageEngine
 
-        return StageEngine(self.mesh, module, self._optimizer, config)
+        return StageEngine(self.mesh, module, self._optimizer, config, self.crumbs)
 
     def train_step(
         self,

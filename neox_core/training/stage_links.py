@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, cast
 
 import torch
@@ -33,10 +35,17 @@ class StageLink:
         rank: of the neighbour, among all.
         group: in which the stages communicate.
         device: where tensors are.
+        waiting: what an exchange is done within, since the neighbour may hold it up.
     """
 
-    def __init__(self, rank: int, group: dist.ProcessGroup | None, device: torch.device) -> None:
-        self._rank, self._group, self._device = rank, group, device
+    def __init__(
+        self,
+        rank: int,
+        group: dist.ProcessGroup | None,
+        device: torch.device,
+        waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._rank, self._group, self._device, self._waiting = rank, group, device, waiting
         self._form: Form | None = None
 
     def renew(self) -> None:
@@ -52,34 +61,40 @@ class StageLink:
         form = tuple(
             None if part is None else Shape(tuple(part.shape), part.dtype, part.requires_grad) for part in carry
         )
-        if self._form is None:
-            self._form = form
-            dist.send_object_list([form], self._rank, group=self._group, device=self._device)
-        if form != self._form:
+        if self._form is not None and form != self._form:
             raise ValueError(f"a micro-batch makes {form} of layers, and another of the same step {self._form}")
-        for part in carry:
-            if part is not None:
-                dist.send(part.detach().contiguous(), self._rank, group=self._group)
+        with self._waiting():
+            if self._form is None:
+                self._form = form
+                dist.send_object_list([form], self._rank, group=self._group, device=self._device)
+            for part in carry:
+                if part is not None:
+                    self._send(part.detach())
 
     def receive(self) -> Carry:
         """What comes out of the neighbour."""
-        if self._form is None:
-            told: list[Form | None] = [None]
-            dist.recv_object_list(told, self._rank, group=self._group, device=self._device)
-            self._form = told[0]
-        assert self._form is not None
-        return cast("Carry", tuple(None if shape is None else self._received(shape) for shape in self._form))
+        with self._waiting():
+            if self._form is None:
+                told: list[Form | None] = [None]
+                dist.recv_object_list(told, self._rank, group=self._group, device=self._device)
+                self._form = told[0]
+            assert self._form is not None
+            return cast("Carry", tuple(None if shape is None else self._received(shape) for shape in self._form))
 
     def send_gradients(self, carry: Carry) -> None:
         """Give the neighbour the gradients of what came from it."""
-        for part in needing_gradient(carry):
-            own = torch.zeros_like(part) if part.grad is None else part.grad
-            dist.send(own.contiguous(), self._rank, group=self._group)
+        with self._waiting():
+            for part in needing_gradient(carry):
+                self._send(torch.zeros_like(part) if part.grad is None else part.grad)
 
     def receive_gradients(self, carry: Carry) -> list[Tensor]:
         """The gradients of what the neighbour got, of those parts that need one."""
         shapes = [Shape(tuple(part.shape), part.dtype, requires_grad=False) for part in needing_gradient(carry)]
-        return [self._received(shape) for shape in shapes]
+        with self._waiting():
+            return [self._received(shape) for shape in shapes]
+
+    def _send(self, part: Tensor) -> None:
+        dist.send(part.contiguous(), self._rank, group=self._group)
 
     def _received(self, shape: Shape) -> Tensor:
         part = torch.empty(shape.sizes, dtype=shape.dtype, device=self._device)

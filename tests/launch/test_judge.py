@@ -58,6 +58,37 @@ def test_the_step_counts_before_the_number_of_breadcrumbs():
     assert court.verdict.culprits == (0,)
 
 
+def test_what_comes_after_a_step_is_further_than_the_step():
+    court = judge(3)
+    court.hears(0, Breadcrumb("evaluation", moves=41, after=7))
+    court.hears(1, Breadcrumb("measures", 7, None, 40))
+    court.hears(2, Breadcrumb("evaluation", moves=41, after=7))
+    run(court, 10)
+    assert court.verdict.culprits == (1,)
+    assert "still in measures of step 7, while ranks 0, 2 in evaluation after step 7; " in court.verdict.sentence
+
+
+def test_who_waits_for_others_is_not_blamed_though_it_is_behind():
+    """The second stage of a pipeline has not begun a step in which the first one hangs."""
+    court = judge(4)
+    court.hears(0, Breadcrumb("backward", 7, 4, 60))
+    court.hears(1, Breadcrumb("forward", 7, 1, 53))
+    for rank in (2, 3):
+        court.hears(rank, Breadcrumb("hooks", 6, None, 51, waits="stage 0"))
+    run(court, 10)
+    assert court.verdict.culprits == (1,)
+    assert "rank 1 on host-0 still in forward of step 7, micro-batch 1, while " in court.verdict.sentence
+    assert "ranks 2-3 in hooks of step 6, waiting for stage 0" in court.verdict.sentence
+
+
+def test_where_all_wait_the_one_that_is_furthest_behind_is_named():
+    court = judge(2)
+    court.hears(0, Breadcrumb("forward", 7, 2, 9, waits="stage 1"))
+    court.hears(1, Breadcrumb("forward", 7, 1, 8, waits="stage 0"))
+    run(court, 10)
+    assert court.verdict.culprits == (1,)
+
+
 def test_what_takes_long_has_more_time():
     court = judge(2)
     court.hears(0, Breadcrumb("data", 1, None, 3))
@@ -121,6 +152,27 @@ def test_breadcrumbs_count_and_are_patient_only_at_first():
     ]
     crumbs.at("saving", 2, patience=LONG)
     assert crumbs.last.patience == LONG
+
+
+def test_breadcrumbs_know_the_step_that_they_come_after():
+    crumbs = Breadcrumbs()
+    crumbs.at("loading")
+    assert str(crumbs.last) == "in loading"
+    crumbs.at("hooks", 3)
+    crumbs.at("evaluation")
+    crumbs.at("the end of the run")
+    assert str(crumbs.last) == "in the end of the run after step 3"
+    assert crumbs.last.reached == 3
+
+
+def test_a_rank_that_waits_for_another_does_not_move():
+    crumbs = Breadcrumbs()
+    crumbs.at("forward", 3, 2)
+    before = crumbs.last
+    with crumbs.waiting_for("stage 1"):
+        assert str(crumbs.last) == "in forward of step 3, micro-batch 2, waiting for stage 1"
+        assert crumbs.last.moves == before.moves
+    assert crumbs.last == before
 
 
 @given(st.sets(st.integers(0, 30), min_size=1))

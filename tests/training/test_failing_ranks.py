@@ -104,6 +104,14 @@ def test_a_rank_that_hangs(tmp_path):
     assert failed.seconds < WITHIN
 
 
+def test_a_stage_that_hangs_is_named_and_not_the_one_that_waits_for_it(tmp_path):
+    """The second stage has not begun the step, since it waits for the first."""
+    failed = run(tmp_path, "slow disk", 0, hang_timeout=5, pipe_parallel_size=2)
+    assert "s (hang_timeout): rank 0 on " in failed.said
+    assert "still in data of step 6, while rank 1 in hooks of step 5, waiting for stage 0; " in failed.said
+    assert failed.seconds < WITHIN
+
+
 def worker(
     directory: Path, rank: int, world_size: int, port: int, handover: Path, path: Iterable[Path] = ()
 ) -> subprocess.Popen[str]:

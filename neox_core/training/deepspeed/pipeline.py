@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import deepspeed
@@ -15,6 +16,7 @@ from deepspeed.runtime.pipe.engine import PipelineEngine
 from deepspeed.runtime.pipe.module import PipelineModule
 from torch import Tensor, nn
 
+from neox_core.launch import Breadcrumbs
 from neox_core.model.block import Carry
 from neox_core.parallel import Mesh
 from neox_core.training.deepspeed.mpu import ModelParallelUnit
@@ -81,10 +83,16 @@ class StageEngine(PipelineEngine):  # type: ignore[misc]
         module: of this stage.
         optimizer: of its parameters.
         config: DeepSpeed's configuration.
+        crumbs: told where this stage may have to wait for a neighbour.
     """
 
     def __init__(
-        self, mesh: Mesh, module: nn.Module, optimizer: torch.optim.Optimizer, config: Mapping[str, Any]
+        self,
+        mesh: Mesh,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        config: Mapping[str, Any],
+        crumbs: Breadcrumbs,
     ) -> None:
         deepspeed.comm.init_distributed(dist_backend=get_accelerator().communication_backend_name())
         stage = StageModule(mesh, module)
@@ -99,8 +107,8 @@ class StageEngine(PipelineEngine):  # type: ignore[misc]
         self._shared = SharedGradients(mesh, module.parameters())
         ranks, place = mesh.pipe.ranks, mesh.pipe.rank
         self._before, self._after = (
-            StageLink(ranks[neighbour % mesh.pipe.size], mesh.pipe.group, self.device)
-            for neighbour in (place - 1, place + 1)
+            StageLink(ranks[stage], mesh.pipe.group, self.device, partial(crumbs.waiting_for, f"stage {stage}"))
+            for stage in ((place - 1) % mesh.pipe.size, (place + 1) % mesh.pipe.size)
         )
         self._given: dict[int, Carry] = {}
         self._made: dict[int, Any] = {}
