@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 ZERO_STAGES = (0, 1, 2, 3)
 """Those that there are."""
 
+UNASKED = (None, False, 0, "auto")
+"""Values with which an option of DeepSpeed's is as if it were left out."""
+
 
 def zero_has_a_stage(args: NeoXArgs, world: World) -> Iterator[Problem]:
     """ZeRO's dictionary says its stage: one of 0 to 3, or those that DeepSpeed's autotuner is to try."""
@@ -81,17 +84,49 @@ def offload_stays_in_memory(args: NeoXArgs, world: World) -> Iterator[Problem]:
 
 
 def zero_computes_the_same(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """Options by which ZeRO would train otherwise, or keep what is saved elsewhere."""
+    """Options by which ZeRO would train otherwise, keep what is saved elsewhere, or not work with what a model is made of here."""
     zero = args.zero_optimization or {}
-    quantized = ("zero_quantized_weights", "zero_quantized_gradients", "zero_quantized_nontrainable_weights")
-    asked = [name for name in quantized if zero.get(name, False) not in (False, 0, None)]
+    names = [
+        "zero_quantized_weights",
+        "zero_quantized_gradients",
+        "zero_quantized_nontrainable_weights",
+        "legacy_stage1",
+    ]
+    names += ["stage3_module_granularity_threshold"] if zero.get("stage") == 3 else []
+    asked = [name for name in names if zero.get(name) not in UNASKED]
     asked += ["zenflow"] if zero.get("zenflow") is not None else []
-    offload = zero.get("offload_optimizer")
-    if isinstance(offload, dict) and offload.get("super_offload", False) not in (False, 0, None):
+    leaves, offload = zero.get("leaf_module"), zero.get("offload_optimizer")
+    if isinstance(leaves, dict) and any(leaves.values()) and zero.get("stage") == 3:
+        asked.append("leaf_module")
+    if isinstance(offload, dict) and offload.get("super_offload") not in UNASKED:
         asked.append("offload_optimizer.super_offload")
     for name in asked:
         message = f"{name}: this version does not have it"
         yield Problem(keys=("zero_optimization",), message=message, remedy="leave it out", limitation=True, path=name)
+
+
+def copies_of_pieces_are_of_the_same_weights(args: NeoXArgs, world: World) -> Iterator[Problem]:
+    """ZeRO 3 may keep second copies of pieces among neighbouring ranks, as if all ranks had the same weights."""
+    zero, name = args.zero_optimization or {}, "zero_hpz_partition_size"
+    size, ranks = zero.get(name), args.model_parallel_size
+    if zero.get("stage") != 3 or not isinstance(size, int) or size <= 1:
+        return
+    if ranks > 1:
+        yield Problem(
+            keys=("zero_optimization", "model_parallel_size"),
+            message=f"{name}: {size} has neighbouring ranks share copies of their weights, and with model_parallel_size {ranks} they "
+            "have different ones",
+            remedy="leave it out, or set model_parallel_size: 1",
+            limitation=True,
+            path=name,
+        )
+    elif world.size % min(size, world.size):
+        yield Problem(
+            keys=("zero_optimization",),
+            message=f"{name}: {world.size} ranks cannot be cut into groups of {size}",
+            remedy="use a divisor of the ranks",
+            path=name,
+        )
 
 
 def precisions_are_switched(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -179,6 +214,7 @@ DEEPSPEED_RULES = (
     overflow_is_checked,
     offload_stays_in_memory,
     zero_computes_the_same,
+    copies_of_pieces_are_of_the_same_weights,
     dictionaries_hold_options,
     given_up_parts_are_not_asked_for,
     autotuner_is_not_run,

@@ -456,6 +456,23 @@ def test_problems_of_all_rules_and_derivations_come_together():
             "zero_quantized_weights: this version does not have it (leave it out)",
         ),
         (
+            {"zero_optimization": {"stage": 1, "legacy_stage1": True}},
+            "legacy_stage1: this version does not have it (leave it out)",
+        ),
+        (
+            {"zero_optimization": {"stage": 3, "stage3_module_granularity_threshold": 1000}},
+            "stage3_module_granularity_threshold: this version does not have it (leave it out)",
+        ),
+        (
+            {"zero_optimization": {"stage": 3, "leaf_module": {"classes": ["Block"]}}},
+            "leaf_module: this version does not have it (leave it out)",
+        ),
+        (
+            {"zero_optimization": {"stage": 3, "zero_hpz_partition_size": 2}, "model_parallel_size": 2},
+            "zero_hpz_partition_size: 2 has neighbouring ranks share copies of their weights, and with model_parallel_size 2 they "
+            "have different ones (leave it out, or set model_parallel_size: 1)",
+        ),
+        (
             {"zero_optimization": {"stage": [0, 1]}, "autotuning": {"enabled": True}},
             "stage [0, 1] is for DeepSpeed's autotuner, which this version does not run",
         ),
@@ -486,6 +503,24 @@ def test_fp16_on_a_cpu_is_said_to_be_slow(changes):
     assert any("fp16 is slow on CPUs" in notice.message for notice in found.notices)
     on_gpu = resolve(World.local(1, "cuda"), **changes)
     assert not any("slow" in notice.message for notice in on_gpu.notices)
+
+
+def test_second_copies_of_pieces_are_shared_by_groups_of_one_size():
+    zero = {"zero_optimization": {"stage": 3, "zero_hpz_partition_size": 2}}
+    assert limitations(2, **zero) == []
+    assert any("zero_hpz_partition_size: 3 ranks cannot be cut into groups of 2" in p for p in problems(3, **zero))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stage": 1, "stage3_module_granularity_threshold": 1000, "leaf_module": {"classes": ["Block"]}},
+        {"stage": 3, "stage3_module_granularity_threshold": 0, "leaf_module": {"classes": []}, "legacy_stage1": False},
+        {"stage": 3, "zero_quantized_weights": "auto", "zero_hpz_partition_size": 1},
+    ],
+)
+def test_options_of_zero_that_ask_for_nothing_are_no_limitation(options):
+    assert limitations(2, zero_optimization=options) == []
 
 
 def test_a_key_left_at_its_default_is_no_limitation():
