@@ -10,10 +10,11 @@ import sys
 import pytest
 import torch
 from config_commands import Neox
+from neox_commands.plan import parser, world_for
 from neox_commands.plan_machines import gpu, torn_groups, world_of
 from neox_commands.plan_traffic import counted, sent, taken
 
-from neox_core.config import Topology
+from neox_core.config import NeoXArgs, Topology
 from neox_core.errors import UserError
 from neox_core.parallel import Mesh
 
@@ -124,10 +125,21 @@ def test_what_does_not_fit_is_refused_with_changes_that_help(neox):
     )
 
 
-def test_what_nothing_helps_is_said(neox):
-    done = neox("plan", "125M", "--world-size", "1", "--gpu", "100MB")
+@pytest.mark.parametrize(
+    "words", [("--world-size", "1"), ("pipe_parallel_size=2", "--world-size", "64", "--slots", "1")]
+)
+def test_what_nothing_helps_is_said(neox, words):
+    """Nor do more stages than there are layers."""
+    done = neox("plan", "125M", *words, "--gpu", "50MB")
     assert done.code == 2
     assert "take more ranks" in done.err
+
+
+def test_what_is_refused_does_not_keep_other_changes_from_being_tried(neox):
+    """8 tensor-parallel ranks are, for 12 heads; more stages are tried with what was accepted before."""
+    done = neox("plan", "125M", "pipe_parallel_size=2", "--world-size", "64", "--gpu", "2.44GiB")
+    assert done.code == 2
+    assert "pipe_parallel_size=4" in done.err
 
 
 def test_impossible_cuts_are_refused(neox):
@@ -142,6 +154,24 @@ def test_tensor_groups_over_hosts_are_told(neox):
     assert torn.code == 0, torn.err
     assert "ranks 0 to 7 are on 2 hosts" in torn.err
     assert "hosts" not in neox("plan", "20B", "model_parallel_size=4", "--hosts", "4", "--slots", "4").err
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "sizes"),
+    [
+        ({"model_parallel_size": 2}, (), [2]),
+        ({"num_gpus": 4, "model_parallel_size": 2}, (), [4]),
+        ({"num_gpus": 4, "num_nodes": 3}, (), [4, 4, 4]),
+        ({"num_gpus": 4}, ("--hosts", "2"), [4, 4]),
+        ({"num_gpus": 4}, ("--world-size", "6"), [4, 2]),
+        ({"num_gpus": 4}, ("--hosts", "2", "--slots", "3"), [3, 3]),
+    ],
+)
+def test_ranks_are_those_of_the_options_or_of_the_settings(settings, words, sizes):
+    sizes_of_model = dict.fromkeys(("num_layers", "hidden_size", "num_attention_heads", "seq_length"), 8)
+    args = NeoXArgs.from_dict({**sizes_of_model, "max_position_embeddings": 8, **settings})
+    world = world_for(args, parser().parse(["125M", *words]))
+    assert [host.slots for host in world.hosts] == sizes
 
 
 def test_options_that_contradict_each_other_are_refused(neox):

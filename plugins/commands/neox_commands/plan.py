@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from neox_commands.json_text import json_text
-from neox_commands.plan_machines import Gpu, gpu, torn_groups, world_of
+from neox_commands.plan_machines import HOST_SLOTS, Gpu, gpu, torn_groups, world_of
 from neox_core.cli.config.subject import FILES, read
 from neox_core.cli.report import print_notes
 from neox_core.cli.words import positive
@@ -65,13 +65,13 @@ def parser() -> Parser:
 
 
 def world_for(args: NeoXArgs, options: argparse.Namespace) -> World:
-    """The ranks to plan for: those of the options, else those of the settings, else the fewest that the model is cut over.
+    """The ranks to plan for: those of the options, else those that the settings ask for, else the fewest that the model is cut over.
 
     Raises:
         UserError: the options contradict each other.
     """
     device: Device = options.device or args.device or "cuda"
-    slots = options.slots or 8
+    slots = options.slots or args.num_gpus or HOST_SLOTS
     if options.hosts and options.world_size and options.hosts * slots != options.world_size:
         raise UserError(
             f"--world-size {options.world_size} is not {options.hosts} hosts of {slots} slots; leave out one of the options"
@@ -79,7 +79,8 @@ def world_for(args: NeoXArgs, options: argparse.Namespace) -> World:
     size = options.world_size or (options.hosts and options.hosts * slots)
     if size is None and args.hostfile:
         return find_world(args, device)
-    return world_of(size or args.global_num_gpus or least_ranks(args), options.slots, device)
+    asked = args.num_gpus and args.num_gpus * max(args.num_nodes, 1)
+    return world_of(size or args.global_num_gpus or asked or least_ranks(args), slots, device)
 
 
 def resolve(args: NeoXArgs, world: World) -> Resolved:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from neox_commands.plan_run import Plan, plan_run
-from neox_core.config import NeoXArgs, ParallelismSettings, Resolved
-from neox_core.errors import SettingsError
+from neox_core.config import (
+    ActivationCheckpointingSettings,
+    DeepSpeedSettings,
+    NeoXArgs,
+    ParallelismSettings,
+    Resolved,
+)
+from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.components import component_problems
 
@@ -24,40 +30,72 @@ def what_fits(args: NeoXArgs, plan: Plan, plugins: PluginManager, bytes_of_rank:
         bytes_of_rank: of memory.
     """
     made: dict[str, Any] = {}
-    for step in _steps(args, plan.resolved, made):
-        trial = _plan_with(args, plan.resolved, plugins, {**made, **step})
-        if trial is None or trial.worst.memory >= plan.worst.memory:
-            continue
-        made, plan = {**made, **step}, trial
-        if plan.worst.memory <= bytes_of_rank:
-            return _needed(args, plan, plugins, made, bytes_of_rank)
+    for way in WAYS:
+        for step in way(plan.resolved):
+            trial = _plan_with(args, plan.resolved, plugins, {**made, **step})
+            if trial is None or trial.worst.memory >= plan.worst.memory:
+                continue
+            made, plan = {**made, **step}, trial
+            if plan.worst.memory <= bytes_of_rank:
+                return _needed(args, plan, plugins, made, bytes_of_rank)
     return None
 
 
-def _steps(args: NeoXArgs, resolved: Resolved, made: Changes) -> Iterator[Changes]:
-    """Changes to add to others, in the order of what they cost: time, communication, other ranks."""
-    batch, topology = resolved.batch, resolved.topology
-    micro, passes = batch.micro, batch.accumulation
+def _smaller_batches(resolved: Resolved) -> Iterator[Changes]:
+    micro, passes = resolved.batch.micro, resolved.batch.accumulation
     while micro > 1:
         divisor = next(d for d in range(2, micro + 1) if micro % d == 0)
         micro, passes = micro // divisor, passes * divisor
         yield _batch(micro, passes)
-    if not args.checkpoint_activations:
+
+
+def _recomputation(resolved: Resolved) -> Iterator[Changes]:
+    if not resolved[ActivationCheckpointingSettings].checkpoint_activations:
         yield {"checkpoint_activations": True}
-    if topology.tensor > 1 and not resolved[ParallelismSettings].sequence_parallel:
+
+
+def _sequence_parallelism(resolved: Resolved) -> Iterator[Changes]:
+    if resolved.topology.tensor > 1 and not resolved[ParallelismSettings].sequence_parallel:
         yield {"sequence_parallel": True}
-    given = args.zero_optimization or {}
-    stage = resolved.deepspeed["zero_optimization"]["stage"]
-    for further in range(stage + 1, 4):
-        yield {"zero_optimization": {**given, "stage": further}}
-    tensor, pipe, data = topology.tensor, topology.pipe, batch.data_parallel
+
+
+def _further_zero(resolved: Resolved) -> Iterator[Changes]:
+    given = resolved[DeepSpeedSettings].zero_optimization or {}
+    for stage in range(resolved.deepspeed["zero_optimization"]["stage"] + 1, 4):
+        yield {"zero_optimization": {**given, "stage": stage}}
+
+
+def _more_tensor_ranks(resolved: Resolved) -> Iterator[Changes]:
     most = max(host.slots for host in resolved.world.hosts)
-    while tensor * 2 <= most and data % 2 == 0:
-        tensor, data, passes = tensor * 2, data // 2, passes * 2
-        yield {"model_parallel_size": tensor, "sequence_parallel": True, **_batch(micro, passes)}
-    while data % 2 == 0:
-        pipe, data, passes = pipe * 2, data // 2, passes * 2
-        yield {"pipe_parallel_size": pipe, **_batch(micro, passes)}
+    for factor in _powers_of_two(resolved):
+        if resolved.topology.tensor * factor <= most:
+            ranks = {"model_parallel_size": resolved.topology.tensor * factor, "sequence_parallel": True}
+            yield {**ranks, **_batch(resolved.batch.micro, resolved.batch.accumulation * factor)}
+
+
+def _more_stages(resolved: Resolved) -> Iterator[Changes]:
+    for factor in _powers_of_two(resolved):
+        ranks = {"pipe_parallel_size": resolved.topology.pipe * factor}
+        yield {**ranks, **_batch(resolved.batch.micro, resolved.batch.accumulation * factor)}
+
+
+def _powers_of_two(resolved: Resolved) -> Iterator[int]:
+    """Those by which there may be fewer data-parallel ranks."""
+    factor = 2
+    while resolved.batch.data_parallel % factor == 0:
+        yield factor
+        factor *= 2
+
+
+WAYS: tuple[Callable[[Resolved], Iterator[Changes]], ...] = (
+    _smaller_batches,
+    _recomputation,
+    _sequence_parallelism,
+    _further_zero,
+    _more_tensor_ranks,
+    _more_stages,
+)
+"""In the order of what they cost: time, communication, other ranks. Each begins with what those before it have come to."""
 
 
 def _batch(micro: int, passes: int) -> Changes:
@@ -68,10 +106,14 @@ def _batch(micro: int, passes: int) -> Changes:
 def _plan_with(args: NeoXArgs, resolved: Resolved, plugins: PluginManager, changes: Changes) -> Plan | None:
     """The plan with other settings; None where they are refused, or make another batch."""
     try:
-        changed = NeoXArgs.from_dict({**args.to_dict(), **changes}, plugins=plugins)
-        other = changed.resolve(resolved.world, resolved.vocabulary)
-    except SettingsError:
+        return _accepted(args, resolved, plugins, changes)
+    except UserError:  # of settings that do not fit together, or stages that have no layers
         return None
+
+
+def _accepted(args: NeoXArgs, resolved: Resolved, plugins: PluginManager, changes: Changes) -> Plan | None:
+    changed = NeoXArgs.from_dict({**args.to_dict(), **changes}, plugins=plugins)
+    other = changed.resolve(resolved.world, resolved.vocabulary)
     refused = {str(problem) for problem in (*resolved.limitations, *component_problems(resolved, plugins))}
     found = {str(problem) for problem in (*other.limitations, *component_problems(other, plugins))}
     if found - refused or other.batch.total != resolved.batch.total:

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from neox_core.config import Host, World
-from neox_core.errors import UserError, did_you_mean
+from neox_core.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from neox_core.config import Device, Topology
@@ -62,8 +62,9 @@ def gpu(text: str) -> Gpu:
         return Gpu(text.casefold(), MEMORY[text.casefold()])
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text)
     if match is None or match[2].upper() not in UNITS or float(match[1]) == 0:
-        known = ", ".join(MEMORY)
-        raise UserError(f"--gpu {text}: {did_you_mean(text, list(MEMORY))}; there are {known}, or a size such as 80GiB")
+        known, close = ", ".join(MEMORY), nearest(text, list(MEMORY))
+        hint = "" if close is None else f"did you mean {close}? "
+        raise UserError(f"--gpu {text}: {hint}there are {known}, or a size such as 80GiB")
     return Gpu(text, int(float(match[1]) * UNITS[match[2].upper()]))
 
 
@@ -73,11 +74,10 @@ def smallest(needed: int) -> Gpu | None:
     return min(enough, key=lambda one: one.memory, default=None)
 
 
-def world_of(size: int, slots: int | None, device: Device) -> World:
+def world_of(size: int, slots: int, device: Device) -> World:
     """So many ranks on hosts of so many slots each, of which the last may have fewer."""
-    each = slots or HOST_SLOTS
-    whole, left = divmod(size, each)
-    sizes = [each] * whole + ([left] if left else [])
+    whole, left = divmod(size, slots)
+    sizes = [slots] * whole + ([left] if left else [])
     return World(tuple(Host(f"host-{number}", own) for number, own in enumerate(sizes)), device)
 
 
