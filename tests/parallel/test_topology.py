@@ -32,6 +32,21 @@ def test_places_and_groups_cover_all_ranks_once(topology):
         assert sorted(rank for group in groups for rank in group) == [*range(topology.size)]
 
 
+@given(topologies, st.sets(st.sampled_from(AXES)))
+def test_a_group_is_the_ranks_that_differ_along_its_axes_alone(topology, axes):
+    places = [topology.place(rank)._asdict() for rank in range(topology.size)]
+    for rank, own in enumerate(places):
+        alike = [number for number, place in enumerate(places) if all(place[a] == own[a] for a in {*AXES} - axes)]
+        assert topology.group(rank, *axes) == (*alike,)
+
+
+def test_groups_of_many_ranks_take_no_time():
+    """One rank after the other would be compared with all others: 10^10 comparisons."""
+    topology = Topology(pipe=10, data=1000, tensor=10)
+    assert len([*topology.groups("data", "context")]) == 100
+    assert len([*topology.groups("context")]) == topology.size
+
+
 @given(topologies, st.integers(1, 4))
 def test_experts_are_dealt_among_ranks_with_the_same_weights(topology, size):
     if topology.replicas % size:
