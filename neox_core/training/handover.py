@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,21 +125,35 @@ def receive(store: Store, place: Rendezvous, path: Path) -> Handover:
 
 
 def agree(store: Store, place: Rendezvous, mine: Mapping[str, Any]) -> None:
-    """Compare what each rank resolved; every rank ends alike.
+    """Compare what each rank resolved. Rank 0 does, so that each statement is read once; every rank ends alike.
 
     Raises:
         UserError: a rank differs from rank 0, which is named with its host and what differs; or a rank has not come this far in
             the time that the store waits.
     """
     store.set(f"statement/{place.rank}", json.dumps(mine, sort_keys=True))
-    statements = [json.loads(_told(store, f"statement/{rank}", rank)) for rank in range(place.world_size)]
+    if place.rank == 0:
+        store.set("difference", _difference(store, place.world_size))
+    with suppress(RuntimeError):
+        store.wait(["difference"])  # rank 0 may wait as long for another before it answers
+    if difference := _told(store, "difference", 0):
+        raise UserError(difference)
+
+
+def _difference(store: Store, world_size: int) -> str:
+    """Which rank differs from rank 0, or has not come; nothing where all agree."""
+    try:
+        statements = [json.loads(_told(store, f"statement/{rank}", rank)) for rank in range(world_size)]
+    except UserError as error:
+        return str(error)
     for rank, statement in enumerate(statements):
         for item, value in statement.items():
             if item != "host" and value != statements[0][item]:
-                raise UserError(
+                return (
                     f"rank {rank} on {statement['host']} differs from rank 0 on {statements[0]['host']} in its {item}: "
                     f"{_shortened(value)} instead of {_shortened(statements[0][item])}; install the same on every host"
                 )
+    return ""
 
 
 def _told(store: Store, key: str, rank: int) -> str:

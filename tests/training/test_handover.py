@@ -108,6 +108,34 @@ def test_the_rank_that_differs_is_named_on_every_rank():
     assert [str(error) for error in errors] == [expected] * 3
 
 
+def test_each_statement_is_read_once_however_many_ranks_there_are():
+    class Counted(HashStore):
+        reads = 0
+
+        def get(self, key: str) -> bytes:
+            self.reads += key.startswith("statement")
+            return super().get(key)
+
+    store, alike = Counted(), {"host": "a", "settings": "1"}
+    assert statements(store, *[alike] * 5) == [None] * 5
+    assert store.reads == 5
+
+
+def test_the_others_are_told_of_a_rank_that_says_nothing_too():
+    store = HashStore()
+    store.set_timeout(timedelta(seconds=0.5))
+
+    def late(rank: int) -> str:
+        with pytest.raises(UserError) as caught:
+            agree(store, place(rank, 3), {"host": "a"})
+        return str(caught.value)
+
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(late, (2, 0)))
+    assert said[0] == said[1]
+    assert said[0].startswith("rank 1 does not answer at the rendezvous")
+
+
 def test_long_differences_are_cut():
     first, second = ({"host": "a", "plugins": [{"version": number}] * 200} for number in (1, 2))
     for error in statements(HashStore(), first, second):
