@@ -52,13 +52,23 @@ def _reach(place: Rendezvous, patience: Patience) -> Channel:
     reminder, pause = Reminder(patience), 0.02
     while True:
         try:
-            return Channel(socket.create_connection((place.master_addr, place.master_port), timeout=5.0))
+            return Channel(_connected(place))
         except OSError as error:
             reason = error.strerror or str(error)
         missing = f"rank {place.rank} on {socket.gethostname()} did not reach rank 0 at {_address(place)} ({reason})"
         reminder.look(lambda missing=missing: missing)  # type: ignore[misc]
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _connected(place: Rendezvous) -> socket.socket:
+    connection = socket.create_connection((place.master_addr, place.master_port), timeout=5.0)
+    if connection.getsockname() == connection.getpeername():
+        # Where nobody listens at a port that the kernel gives out, it may give this one out: the socket is connected to itself, and
+        # keeps the port from rank 0.
+        connection.close()
+        raise ConnectionRefusedError("nobody listens")
+    return connection
 
 
 def _greeting(channel: Channel, place: Rendezvous) -> Message:

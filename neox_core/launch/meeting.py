@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -127,12 +128,11 @@ class Meeting:
     def begin(self, notes: Message) -> None:
         """On rank 0: tell all that everybody has come, and further facts."""
         self.notes = notes
+        machines: dict[str, list[Attendee]] = defaultdict(list)
+        for attendee in self.ranks.values():
+            machines[attendee.process.machine].append(attendee)
         for rank, channel in self.channels.items():
-            told = {
-                0: self.own,
-                rank: self.ranks[rank],
-                **{near.rank: near for near in self.neighbours(self.ranks[rank])},
-            }
+            told = {near.rank: near for near in (self.own, *machines[self.ranks[rank].process.machine])}
             with suppress(ConnectionError):  # that shows again when it is read
                 channel.send({"ranks": [attendee.to_dict() for attendee in told.values()], "notes": notes})
 

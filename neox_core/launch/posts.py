@@ -23,7 +23,8 @@ class Neighbourhood:
     """The other ranks on this machine, whose processes can be looked at."""
 
     def __init__(self, neighbours: list[Attendee]) -> None:
-        self._processes = {neighbour.rank: neighbour.process for neighbour in neighbours}
+        # Who cannot be seen from the beginning may be hidden from this process: its connection tells when it is gone.
+        self._processes = {near.rank: near.process for near in neighbours if near.process.state() != "gone"}
         self._found: Counter[tuple[ProcessState, int]] = Counter()
 
     def look(self) -> dict[int, ProcessState]:
@@ -59,9 +60,9 @@ class Post:
         self.send({"leaves": True})
 
     def beat(self) -> Message | None:
-        """What this rank is doing, as often as it is to be told."""
+        """What this rank is doing, as often as it is to be told: ranks take turns, though all begin at once."""
         self._ticks += 1
-        return {"place": self._crumbs.last} if self._ticks % self._every == 0 else None
+        return {"place": self._crumbs.last} if (self._ticks + self._rank) % self._every == 0 else None
 
 
 class Centre(Post):
@@ -93,6 +94,7 @@ class Centre(Post):
             self._judge.fails(rank, message["failure"])
         if "leaves" in message:
             self._judge.leaves(rank)
+            self.needed = self._judge.present != {self._rank}
         for other, state in message.get("neighbours", ()):
             self._believe(other, state)
 

@@ -50,13 +50,13 @@ class _Reception:
 
     def wait_for_all(self, reminder: Reminder) -> Meeting:
         """The meeting, when nobody is missing."""
-        while self._missing():
+        while self._are_missing():
             for key, _ in self._selector.select(_PAUSE):
                 if key.fileobj is self._server:
                     self._greet()
                 else:
                     self._hear(key.data)
-            if self._missing():
+            if self._are_missing():
                 reminder.look(self._who_is_missing)
         for channel, guest in self._guests.items():
             if guest is None:
@@ -70,18 +70,29 @@ class _Reception:
                 channel.send({"failure": failure})
             channel.close()
 
-    def _missing(self) -> list[int]:
-        return [rank for rank in self._expected if rank not in self._meeting.ranks]
+    def _are_missing(self) -> bool:
+        return len(self._meeting.ranks) < len(self._expected)
 
     def _who_is_missing(self) -> str:
-        return f"{ranks_in_words(self._missing())} of {len(self._expected)} did not come to the rendezvous"
+        missing = [rank for rank in self._expected if rank not in self._meeting.ranks]
+        return f"{ranks_in_words(missing)} of {len(self._expected)} did not come to the rendezvous"
 
     def _greet(self) -> None:
-        channel = Channel(self._server.accept()[0])
+        channel = Channel(self._accept())
         with suppress(ConnectionError):  # who is gone again does not matter
             channel.send({"greeting": GREETING, "run": self._run, "host": self._meeting.own.host})
             self._guests[channel] = None
             self._selector.register(channel, selectors.EVENT_READ, channel)
+
+    def _accept(self) -> socket.socket:
+        try:
+            return self._server.accept()[0]
+        except OSError as error:
+            there = f"{len(self._meeting.ranks)} of {len(self._expected)} ranks are there"
+            raise UserError(
+                f"rank 0 on {self._meeting.own.host} cannot take a further connection while {there}: {error.strerror}; allow it "
+                "more open files (`ulimit -n`)"
+            ) from error
 
     def _hear(self, channel: Channel) -> None:
         """Who has read the greeting presents himself, or leaves where this is no place for him."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import logging
 import socket
 import threading
@@ -90,6 +92,31 @@ def test_two_ranks_with_the_same_number_are_named():
     assert said[0].startswith("RANK: rank 1 on ")
     assert said[0].endswith("were started with the same number; give each its own")
     assert said[1] == said[2] == said[0]
+
+
+def test_more_connections_than_may_be_open_are_refused_with_a_remedy(monkeypatch):
+    def accept(server: socket.socket) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    port = free_port()
+    thread = threading.Thread(target=lambda: connect(port).close())
+    thread.start()
+    (said,) = come(place(0, 2000, port))
+    thread.join()
+    assert "cannot take a further connection while 1 of 2000 ranks are there: Too many open files" in said
+    assert said.endswith("allow it more open files (`ulimit -n`)")
+
+
+def test_a_socket_that_is_connected_to_itself_is_no_rank_0(monkeypatch):
+    port, create = free_port(), socket.create_connection
+    itself = create(("127.0.0.1", port), source_address=("127.0.0.1", port))  # as the kernel may choose by itself
+    assert itself.getpeername() == itself.getsockname()
+    ways = itertools.chain([lambda *_, **__: itself], itertools.repeat(create))
+    monkeypatch.setattr(socket, "create_connection", lambda *given, **more: next(ways)(*given, **more))
+    (said,) = come(place(1, 2, port), patience=Patience(limit=0.1))
+    assert f"did not reach rank 0 at 127.0.0.1:{port} (Connection refused) within 0.1 s" in said
+    assert itself.fileno() == -1, "rank 0 needs the port"
 
 
 def test_two_ranks_0_are_two_programs_at_one_port():
