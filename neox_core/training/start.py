@@ -205,7 +205,11 @@ def launch(prepared: Prepared, begun: float) -> int:
     (run_dir / "plan.txt").write_text(f"{plan}\n", encoding="utf-8")
     here = {"pid": os.getpid(), "host": socket.gethostname(), "started": begun}
     write_status(run_dir, {"state": "running", **here})
-    code = prepared.launcher.run(plan)
+    try:
+        code = prepared.launcher.run(plan)
+    except BaseException:
+        write_status(run_dir, {"state": "failed"})
+        raise
     write_status(run_dir, {"state": "done" if code == 0 else "stopped" if code > 128 else "failed", "exit_code": code})
     return code
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 
 import pytest
 from plugin_distributions import neox
@@ -114,6 +115,17 @@ def test_a_status_says_whose_run_it_is_while_it_lasts(tmp_path):
     assert seen["state"] == "running"
     assert seen["host"] == os.uname().nodename
     assert seen["pid"] > 1 and seen["started"] > 1e9
+
+
+def test_a_status_says_that_a_run_failed_which_could_not_be_started(tmp_path):
+    write_data(tmp_path)
+    with socket.create_server(("", 0)) as taken:
+        write_config(tmp_path, master_port=taken.getsockname()[1])
+        done = neox("train", "tiny.yml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is taken on this machine" in done.stderr
+    (status,) = tmp_path.glob("runs/tiny/*/status.json")
+    assert json.loads(status.read_text()) == {"state": "failed"}
 
 
 def test_a_status_that_cannot_be_written_is_told(tmp_path, capsys):
