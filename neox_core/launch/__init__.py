@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from neox_core.launch.job import Command as Command, Job as Job, Launcher as Launcher, LaunchPlan as LaunchPlan
     from neox_core.launch.meeting import Meeting as Meeting, Patience as Patience
+    from neox_core.launch.open_files import allow_open_files as allow_open_files
     from neox_core.launch.reception import receive_ranks as receive_ranks
     from neox_core.launch.rendezvous import (
         Rendezvous as Rendezvous,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     )
     from neox_core.launch.supervisor import supervise as supervise
     from neox_core.launch.verdict import ELSEWHERE as ELSEWHERE, FailedElsewhere as FailedElsewhere, Verdict as Verdict
-    from neox_core.launch.watch import Watch as Watch
+    from neox_core.launch.watch import ENDED as ENDED, Watch as Watch
 
 __getattr__ = lazy_names(
     __name__,
@@ -40,10 +41,11 @@ __getattr__ = lazy_names(
         "hosts": ("is_this_machine", "parse_hostfile", "plan_world"),
         "job": ("Command", "Job", "LaunchPlan", "Launcher"),
         "meeting": ("Meeting", "Patience"),
+        "open_files": ("allow_open_files",),
         "reception": ("receive_ranks",),
         "rendezvous": ("Rendezvous", "free_port", "port_is_free"),
         "supervisor": ("supervise",),
         "verdict": ("ELSEWHERE", "FailedElsewhere", "Verdict"),
-        "watch": ("Watch",),
+        "watch": ("ENDED", "Watch"),
     },
 )

@@ -38,6 +38,9 @@ REACTION = 2.0
 LAST_WORDS = 10.0
 """Seconds that it has for its end once it has noticed."""
 
+ENDED = REACTION + LAST_WORDS + 3.0
+"""Seconds in which all ranks have ended once one has failed, their interpreters' own end included."""
+
 ACKNOWLEDGED = 2.0
 """Seconds in which a rank that fails is heard."""
 
@@ -100,6 +103,9 @@ class Watch:
         self._ring()
         if self._watched:
             self._thread.join(ACKNOWLEDGED)
+        if not self._thread.is_alive():
+            self._bell.close()
+            self._rope.close()
 
     def allow(self, seconds: float | None) -> None:
         """How long all ranks together may stand still; None or 0: for ever."""

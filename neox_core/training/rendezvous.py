@@ -16,17 +16,32 @@ from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 from neox_core.config import DataSettings, Resolved, RunnerSettings
 from neox_core.config.groups import OnlineSettings
 from neox_core.errors import UserError, shortened
-from neox_core.launch import FailedElsewhere, Meeting, Patience, Rendezvous, Watch, go_to_rank_0, receive_ranks
+from neox_core.launch import (
+    FailedElsewhere,
+    Meeting,
+    Patience,
+    Rendezvous,
+    Watch,
+    allow_open_files,
+    go_to_rank_0,
+    receive_ranks,
+)
 from neox_core.parallel.kept import forget
 
 COLLECTIVE = timedelta(minutes=30)
 """How long ranks wait for each other when all have what they need."""
+
+NEVER = timedelta(days=365)
+"""The same where nobody is to be given up."""
 
 FAREWELL = 2.0
 """Seconds for which rank 0 keeps the store up where some have not left it yet."""
 
 NEWS = 5.0
 """Seconds in which a rank that has lost contact learns who failed."""
+
+FILES, FILES_OF_RANK = 1024, 8
+"""Open files that a rank may need by itself, and for each other rank: for the watch, the store, and groups of gloo and NCCL."""
 
 MESSAGE = 400
 """Characters of an error that other ranks are told."""
@@ -47,6 +62,7 @@ def rendezvous(place: Rendezvous, run: str, patience: Patience | None = None) ->
         UserError: they have not all come in time, there is no way to rank 0, or one of them does not belong here.
     """
     patience = patience or Patience()
+    allow_open_files(FILES + FILES_OF_RANK * place.world_size)
     meeting = (go_to_rank_0 if place.rank else receive_ranks)(place, run, patience)
     store = _store(place, meeting, timedelta(seconds=patience.limit))
     try:
@@ -117,7 +133,8 @@ def collective_timeout(resolved: Resolved) -> timedelta:
 
     It is only for what the watch does not see, and so longer than a run may stand still in any case.
     """
-    longest = timedelta(seconds=4 * resolved[RunnerSettings].hang_timeout)
+    limit = resolved[RunnerSettings].hang_timeout
+    longest = timedelta(seconds=4 * limit) if limit else NEVER
     return max(COLLECTIVE, longest) + _waiting_for_server(resolved)
 
 

@@ -14,6 +14,7 @@ from neox_launchers.local import LocalLauncher, build
 from neox_core.config.world import Host, World
 from neox_core.errors import UserError
 from neox_core.launch import Job, free_port
+from neox_core.launch.watch import LAST_WORDS, REACTION
 
 # Writes what it was given to a file named by its rank.
 TELL = """
@@ -145,3 +146,11 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path):
         with pytest.raises(UserError, match=f"master_port: {port} is taken on this machine"):
             local.run(local.plan(job(tmp_path, master_port=port)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ranks_have_the_time_for_their_end_that_they_give_each_other(monkeypatch, tmp_path):
+    graces: list[float] = []
+    monkeypatch.setattr("neox_launchers.local.supervise", lambda plan, grace: graces.append(grace) or 0)
+    made = launcher()
+    made.run(made.plan(job(tmp_path)))
+    assert graces[0] > REACTION + LAST_WORDS

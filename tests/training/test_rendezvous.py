@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 import torch.distributed as dist
-import training_models
 from places import place
+from training_models import resolve
 
 from neox_core.config import World
 from neox_core.errors import UserError
@@ -16,7 +17,14 @@ from neox_core.launch import FailedElsewhere, Patience, Verdict, Watch, free_por
 from neox_core.plugins import Switches
 from neox_core.training.handover import Handover
 from neox_core.training.one_rank import check_world
-from neox_core.training.rendezvous import lost_contact, process_group, rendezvous, telling
+from neox_core.training.rendezvous import (
+    collective_timeout,
+    hang_limit,
+    lost_contact,
+    process_group,
+    rendezvous,
+    telling,
+)
 
 SAID = "[/src/third_party/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:8. Check the other."
 
@@ -59,7 +67,7 @@ def test_a_rank_that_is_alone_meets_itself():
 
 
 def test_the_process_group_is_destroyed_whatever_happens():
-    resolved, _ = training_models.resolve()
+    resolved, _ = resolve()
     with (
         pytest.raises(ZeroDivisionError),
         rendezvous(place(0, 1), "runs/a") as (store, _),
@@ -76,6 +84,13 @@ def test_what_gloo_says_of_a_lost_rank_is_cut_to_its_cause():
     assert lost_contact(dist.DistBackendError("NCCL error in: ProcessGroupNCCL.cpp:1")) is not None
     assert lost_contact(RuntimeError("shapes differ")) is None
     assert lost_contact(ValueError("gloo")) is None
+
+
+def test_a_run_that_may_stand_still_for_ever_is_not_ended_by_a_collective():
+    for_ever, default = (resolve(1, **changes)[0] for changes in ({"hang_timeout": 0}, {}))
+    assert hang_limit(for_ever) is None
+    assert collective_timeout(for_ever) >= timedelta(days=30)
+    assert hang_limit(default) < collective_timeout(default).total_seconds() < 7200
 
 
 class Recorded(Watch):

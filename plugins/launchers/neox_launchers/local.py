@@ -8,6 +8,7 @@ from typing import Any
 
 from neox_core.errors import UserError
 from neox_core.launch import (
+    ENDED,
     Command,
     Job,
     LaunchPlan,
@@ -29,10 +30,11 @@ class LocalLauncher:
     """Starts the ranks of a job here and watches them to their end.
 
     `cores` and `environ` are the facts of this machine that a plan depends on. Every rank sees every GPU and takes that of its
-    LOCAL_RANK, so that ranks can reach each other's memory; CUDA_VISIBLE_DEVICES passes through.
+    LOCAL_RANK, so that ranks can reach each other's memory; CUDA_VISIBLE_DEVICES passes through. Once one has failed the others
+    have `grace` seconds for their end: by default as long as ranks that watch each other give each other.
     """
 
-    def __init__(self, *, cores: int, environ: Mapping[str, str], grace: float = 5.0) -> None:
+    def __init__(self, *, cores: int, environ: Mapping[str, str], grace: float = ENDED) -> None:
         self._cores = cores
         self._environ = environ
         self._grace = grace
