@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from neox_core.errors import UserError
+from neox_core.training.extensions import built_by_one
 from neox_optimizers.counts import keep_counts_in_tensors
-from neox_optimizers.extensions import built_by_one
 from neox_optimizers.params import AdamParams
 
 

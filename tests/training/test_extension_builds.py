@@ -6,8 +6,9 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from neox_optimizers.extensions import built_by_one
 from torch.utils.file_baton import FileBaton
+
+from neox_core.training.extensions import built_by_one
 
 
 @pytest.fixture
