@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.deepspeed_options import DEEPSPEED_OPTIONS
+from neox_core.config.disk_rules import DISK_RULES
 from neox_core.config.extra_args import EXTRA_NOTICES, EXTRA_RULES
 from neox_core.config.groups import GivenUpSettings
 from neox_core.config.groups.given_up import is_asked_for
@@ -67,20 +68,6 @@ def autotuner_is_not_run(args: NeoXArgs, world: World) -> Iterator[Problem]:
     if (args.autotuning or {}).get("enabled") is True:
         message = "DeepSpeed's autotuner is not run by this version"
         yield Problem(keys=("autotuning",), message=message, remedy="remove it", limitation=True)
-
-
-def offload_stays_in_memory(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """What ZeRO moves to disks would be missing from checkpoints."""
-    for part in ("offload_optimizer", "offload_param"):
-        options = (args.zero_optimization or {}).get(part)
-        if isinstance(options, dict) and options.get("device") == "nvme":
-            yield Problem(
-                keys=("zero_optimization",),
-                message=f"{part}.device: 'nvme': this version cannot save what lies on disks",
-                remedy="write device: cpu",
-                limitation=True,
-                path=f"{part}.device",
-            )
 
 
 def zero_computes_the_same(args: NeoXArgs, world: World) -> Iterator[Problem]:
@@ -212,7 +199,7 @@ DEEPSPEED_RULES = (
     precisions_are_switched,
     fp16_is_fp16,
     overflow_is_checked,
-    offload_stays_in_memory,
+    *DISK_RULES,
     zero_computes_the_same,
     copies_of_pieces_are_of_the_same_weights,
     dictionaries_hold_options,

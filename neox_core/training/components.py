@@ -22,6 +22,7 @@ from neox_core.config.validation import allowed
 from neox_core.errors import Problem, UserError, did_you_mean, nearest
 from neox_core.model import tables
 from neox_core.plugins import Feature, Logger, Objective, PluginManager, State
+from neox_core.training.disk_checks import disk_problems
 from neox_core.training.gpt_neox_names import GPT_NEOX_NAMES, is_gpt_neox_name
 from neox_core.training.mup import optimizer_problems
 from neox_core.training.parallel_features import parallel_problems
@@ -58,6 +59,7 @@ def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Probl
         problems += option_problems(resolved, plugins)
         problems += admission_problems(resolved, plugins)
         problems += cutting_problems(resolved, plugins)
+        problems += disk_problems(resolved, plugins)
         problems += optimizer_problems(resolved, plugins)
     if not problems:
         problems += feature_problems(resolved, plugins)

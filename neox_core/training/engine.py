@@ -26,6 +26,7 @@ from neox_core.parallel import Fragment, Mesh, SequenceLayout, local_part
 from neox_core.plugins import Optimizer, PluginManager
 from neox_core.training.averages import Averages, MetricNames
 from neox_core.training.deepspeed.core import Observer
+from neox_core.training.deepspeed.disks import prepared
 from neox_core.training.deepspeed.making import Cutter, adapted, import_deepspeed, make_core
 from neox_core.training.deepspeed.mpu import ModelParallelUnit
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
@@ -112,7 +113,7 @@ class Engine:
         mark("engine")
         measure = partial(measured_costs, resolved, plugins, self.mesh, self.device)
         stage = stage_of(resolved, plugins, self.mesh.pipe, measure)
-        config = engine_json(resolved)
+        config = prepared(engine_json(resolved))
         with refusals_told(resolved):
             cutter = Cutter(deepspeed, config, self.mesh) if config["zero_optimization"]["stage"] == 3 else None
         self.model = LanguageModel(resolved, plugins, self.mesh, stage, cutter).to(self.device)

@@ -317,6 +317,14 @@ def test_malformed_optimizers_are_refused(optimizer, message):
             "offload_param.device: 'cpus' is not one of none, cpu, nvme (did you mean 'cpu'?)",
         ),
         (
+            {"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "nvme", "nvme_path": "/tmp"}}},
+            "offload_optimizer.device: 'nvme' is for stage 3, and stage is 2 (write stage: 3, or device: cpu)",
+        ),
+        (
+            {"zero_optimization": {"stage": 3, "offload_optimizer": {"device": "nvme"}}},
+            "offload_optimizer.device: 'nvme' without nvme_path (add nvme_path, a directory of a local disk that every",
+        ),
+        (
             {"data_efficiency": {"data_sampling": {"enabld": True}}},
             "'enabld' is not an option of DeepSpeed's data_efficiency.data_sampling (did you mean 'enabled'?)",
         ),
@@ -445,7 +453,7 @@ def test_problems_of_all_rules_and_derivations_come_together():
     [
         (
             {"zero_optimization": {"stage": 3, "offload_param": {"device": "nvme", "nvme_path": "/tmp"}}},
-            "offload_param.device: 'nvme': this version cannot save what lies on disks (write device: cpu)",
+            "offload_param.device: 'nvme': this version moves only the optimizer to disks (write device: cpu)",
         ),
         (
             {"zero_optimization": {"stage": 2, "zenflow": {"topk_ratio": 0.1}}},

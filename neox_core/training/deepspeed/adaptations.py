@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from neox_core.training.deepspeed.disks import check_lockable
+
 _LINEAR = functional.linear
 
 
@@ -48,15 +50,17 @@ def adapted(deepspeed: Any) -> Iterator[None]:
     ZeRO flattens each group of parameters into one tensor, so `parameter_groups` has groups for them alone. ZeRO 3 has one tensor
     of all groups, in whose place there is one for each number format; and it makes originals of weights that are float32 already,
     since it compares a device with a device's name. And where gradients are to be added up in float32, ZeRO 1 in bfloat16 is the
-    same optimizer as otherwise, instead of another kind that keeps its state elsewhere.
+    same optimizer as otherwise, instead of another kind that keeps its state elsewhere. What it locks in memory for disks it does
+    without asking whether it may.
     """
     engine_class, stage3 = deepspeed.DeepSpeedEngine, deepspeed.runtime.zero.stage3
     zero3_class = stage3.DeepSpeedZeroOptimizer_Stage3
-    cast, choose, defragment, make_originals = (
+    cast, choose, defragment, make_originals, make_swapper = (
         engine_class._cast_module_mixed_precision,
         engine_class._do_optimizer_sanity_check,
         stage3.defragment,
         zero3_class._create_fp32_partitions,
+        zero3_class._configure_tensor_swapping,
     )
 
     def cast_the_others(engine: Any, *args: Any, **kwargs: Any) -> None:
@@ -75,10 +79,15 @@ def adapted(deepspeed: Any) -> Iterator[None]:
         make_originals(zero)
         zero.device = name
 
+    def make_swapper_that_fits(zero: Any, options: Any, aio: Any) -> None:
+        check_lockable(4 * options.buffer_count * max(zero.fp16_partitioned_groups_flat_numel))
+        make_swapper(zero, options, aio)
+
     engine_class._cast_module_mixed_precision = cast_the_others
     engine_class._do_optimizer_sanity_check = choose_zero
     stage3.defragment = lambda tensors: Buffers(tensors, defragment)
     zero3_class._create_fp32_partitions = make_originals_of_others
+    zero3_class._configure_tensor_swapping = make_swapper_that_fits
     try:
         yield
     finally:
@@ -86,6 +95,7 @@ def adapted(deepspeed: Any) -> Iterator[None]:
         engine_class._do_optimizer_sanity_check = choose
         stage3.defragment = defragment
         zero3_class._create_fp32_partitions = make_originals
+        zero3_class._configure_tensor_swapping = make_swapper
 
 
 class Buffers:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from neox_core.parallel import Fragment, Mesh, Range
 from neox_core.training.deepspeed.core import Observer, Parameters
+from neox_core.training.deepspeed.disks import Disks
 from neox_core.training.deepspeed.flat import FlatCore, Piece
 from neox_core.training.deepspeed.mpu import ModelParallelUnit
 from neox_core.training.fragments import Held, step_without_effect
@@ -53,10 +54,14 @@ class Cutter:
 
 
 class ShardedCore(FlatCore):
-    """Every rank has its piece of every parameter. A group is some of them, whose pieces are one flat partition."""
+    """Every rank has its piece of every parameter. A group is some of them, whose pieces are one flat partition.
+
+    Partitions may be in files between steps, see `Disks`: whoever asks for them has them mapped.
+    """
 
     def __init__(self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh) -> None:
         super().__init__(engine, parameters, clipping, mesh)
+        self._disks = Disks(self._zero) if self._zero.swap_optimizer else None
         self._zero._get_norm_groups = lambda: [self._scaled_norm()]
 
     @property
@@ -86,6 +91,8 @@ class ShardedCore(FlatCore):
         return norm, applied
 
     def _gradients(self, group: int) -> list[Tensor]:
+        if self._disks is not None and group in self._disks:
+            return [self._disks.gradient(group)]
         offloaded = self._partitions[group].grad
         if self._zero.offload_optimizer and offloaded is not None:
             return [offloaded]
@@ -100,17 +107,31 @@ class ShardedCore(FlatCore):
 
     def weight_targets(self) -> Iterator[Fragment]:
         """The pieces; `refresh` makes what computes."""
+        self._reach()
         yield from (frozen for _, frozen in self._frozen())
         yield from (self._weight(piece) for piece in self._pieces)
+
+    def fragments(self) -> Iterator[Fragment]:
+        """This rank's pieces with their state, and its share of frozen weights."""
+        self._reach()
+        yield from super().fragments()
+
+    def optimized(self) -> Iterable[Tensor]:
+        """The partitions."""
+        self._reach()
+        return super().optimized()
 
     def refresh(self) -> None:
         """The pieces in the number format that computes; what is kept gathered is gathered anew."""
         zero = self._zero
+        self._reach()
         zero._partition_all_parameters()
         for group in range(len(self._partitions)):
             zero._reassign_or_swap_out_partitioned_parameters(group)
         if zero.persistent_parameters:
             zero.persistent_parameters[0].all_gather(zero.persistent_parameters)
+        if self._disks is not None:
+            self._disks.write()
 
     def gathered(self, *parameters: nn.Parameter) -> AbstractContextManager[None]:
         """While it lasts, these are whole, to be read."""
@@ -122,9 +143,16 @@ class ShardedCore(FlatCore):
     def _make_state(self) -> None:
         """DeepSpeed gives the optimizer its partitions one after the other, and takes each away after its step."""
         groups = self._optimizer.param_groups
-        for partition, index in zip(self._partitions, self._groups(), strict=True):
-            gradient, partition.grad = partition.grad, torch.zeros_like(partition)
+        for group, (partition, index) in enumerate(zip(self._partitions, self._groups(), strict=True)):
             groups[index]["params"] = [partition]
-            step_without_effect(self._optimizer)
+            if self._disks is not None and group in self._disks:
+                self._disks.make_state(group)
+            else:
+                gradient, partition.grad = partition.grad, torch.zeros_like(partition)
+                step_without_effect(self._optimizer)
+                partition.grad = gradient  # with offloading it is DeepSpeed's buffer
             groups[index]["params"] = []
-            partition.grad = gradient  # with offloading it is DeepSpeed's buffer
+
+    def _reach(self) -> None:
+        if self._disks is not None:
+            self._disks.reach()

@@ -41,7 +41,7 @@ def _parameters_are_in_the_host(args: NeoXArgs) -> Iterator[Problem]:
     zero = args.zero_optimization or {}
     offload = zero.get("offload_optimizer") or {"device": "cpu" if zero.get("cpu_offload") is True else None}
     has_parts = zero.get("stage", 0) != 0 or bool(precisions_asked_for(args) - {"fp32"})
-    if not has_parts or not isinstance(offload, dict) or offload.get("device") != "cpu":
+    if not has_parts or not isinstance(offload, dict) or offload.get("device") not in ("cpu", "nvme"):
         yield Problem(
             keys=("optimizer", "zero_optimization"),
             message="cpu_adam updates parameters in the host's memory, and on GPUs they are there only when they are offloaded",
