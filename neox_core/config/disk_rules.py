@@ -41,15 +41,8 @@ def disks_are_for_stage_3(args: NeoXArgs, world: World) -> Iterator[Problem]:
             yield _problem(part, "device: 'nvme' without nvme_path", remedy)
 
 
-def parameters_stay_in_memory(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """DeepSpeed's parameters on disks are not proved."""
-    if is_on_disks((args.zero_optimization or {}).get("offload_param")):
-        message = "device: 'nvme': this version moves only the optimizer to disks"
-        yield _problem("offload_param", message, "write device: cpu")._replace(limitation=True)
-
-
 def _problem(part: str, message: str, remedy: str) -> Problem:
     return Problem(keys=("zero_optimization",), message=f"{part}.{message}", remedy=remedy, path=f"{part}.device")
 
 
-DISK_RULES = (disks_are_for_stage_3, parameters_stay_in_memory)
+DISK_RULES = (disks_are_for_stage_3,)

@@ -321,6 +321,10 @@ def test_malformed_optimizers_are_refused(optimizer, message):
             "offload_optimizer.device: 'nvme' is for stage 3, and stage is 2 (write stage: 3, or device: cpu)",
         ),
         (
+            {"zero_optimization": {"stage": 1, "offload_param": {"device": "nvme", "nvme_path": "/tmp"}}},
+            "offload_param.device: 'nvme' is for stage 3, and stage is 1 (write stage: 3, or device: cpu)",
+        ),
+        (
             {"zero_optimization": {"stage": 3, "offload_optimizer": {"device": "nvme"}}},
             "offload_optimizer.device: 'nvme' without nvme_path (add nvme_path, a directory of a local disk that every",
         ),
@@ -451,10 +455,6 @@ def test_problems_of_all_rules_and_derivations_come_together():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"zero_optimization": {"stage": 3, "offload_param": {"device": "nvme", "nvme_path": "/tmp"}}},
-            "offload_param.device: 'nvme': this version moves only the optimizer to disks (write device: cpu)",
-        ),
         (
             {"zero_optimization": {"stage": 2, "zenflow": {"topk_ratio": 0.1}}},
             "zenflow: this version does not have it (leave it out)",

@@ -54,3 +54,12 @@ def states_agree(steps: int, one: dict[str, Any], other: dict[str, Any], **chang
     first.train(steps)
     second.train(steps)
     return same(first.state(), second.state())
+
+
+def with_evaluations(**changes: Any) -> Found:
+    """Losses of steps and evaluations in turn, and the number of weights that compute whose pieces are in files."""
+    bench, losses = Bench(**changes), list[float]()
+    for _ in range(2):
+        losses += [result.loss for result in bench.train(2)]
+        losses.append(bench.engine.evaluate(bench.batches, 2)["loss"])
+    return Found(losses, sum(p.ds_tensor.final_location == "nvme" for p in bench.parameters.values()))

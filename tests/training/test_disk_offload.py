@@ -1,12 +1,14 @@
-"""The optimizer on disks is the same training; checkpoints have all of it, and any other run goes on from them."""
+"""With weights and optimizer on disks it is the same training; checkpoints have all of it, and any other run goes on from them."""
 
 from __future__ import annotations
 
 import resource
+from types import SimpleNamespace
 
 import disk_ranks as ranks
 import parallel_ranks
 import pytest
+import torch
 import zero_ranks as zero
 from training_models import resolve
 
@@ -92,6 +94,61 @@ def test_a_step_whose_gradient_is_not_finite_leaves_files_alone(workers, tmp_pat
     assert [result.loss for result in found[0]] == pytest.approx([result.loss for result in expected[0]], rel=1e-6)
 
 
+def all_on_disks(directory, buffer_count):
+    weights = {
+        "device": "nvme",
+        "nvme_path": str(directory),
+        "max_in_cpu": 0,
+        "buffer_size": 320_000,
+        "buffer_count": buffer_count,
+    }
+    return {**on_disks(directory, **PIPELINED), "offload_param": weights}
+
+
+WIDE = {"hidden_size": 384, "init_method_std": 0.05}
+"""On two ranks the matrices of MLPs are large enough."""
+
+
+@needs_libaio
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bfloat16", "activation": "swiglu"},
+        {"checkpoint_activations": True, "no_weight_tying": False},
+        {"soft_prompt_tuning": {"enabled": True, "num_tokens": 3}},
+    ],
+)
+def test_weights_that_compute_are_on_disks_too(workers, tmp_path, changes):
+    changes = {**WIDE, **changes}
+    disk = all_on_disks(tmp_path / "disk", buffer_count=6)
+    found = workers(2).run(zero.gone_on, tmp_path / "a", zero_optimization=disk, **changes)
+    expected = workers(2).run(zero.gone_on, tmp_path / "b", zero_optimization=IN_HOST, **changes)
+    assert found == expected
+
+
+@needs_libaio
+def test_evaluation_reads_weights_from_disks(workers, tmp_path):
+    changes = {**WIDE, "num_layers": 3}
+    disk = {**all_on_disks(tmp_path, buffer_count=3), "stage3_max_reuse_distance": 0, "stage3_max_live_parameters": 0}
+    found = workers(2).run(ranks.with_evaluations, zero_optimization=disk, **changes)[0]
+    expected = workers(2).run(ranks.with_evaluations, zero_optimization=IN_HOST, **changes)[0]
+    assert found.losses == expected.losses
+    assert found.on_disks > expected.on_disks == 0
+
+
+def test_weights_that_buffers_do_not_hold_are_refused():
+    swapper = SimpleNamespace(elements_per_buffer=50, dtype=torch.bfloat16, swappable_tensor=lambda numel: numel > 10)
+    on_disk, weight = disks.WeightsOnDisks(swapper), torch.nn.Parameter(torch.ones(101))
+    on_disk.check_before(weight, torch.bfloat16, 3)
+    on_disk.check_before(weight, torch.float32, 11)
+    with pytest.raises(UserError, match=r"offload_param.buffer_size: 50: .* has 51 elements: write buffer_size: 51"):
+        on_disk.check_before(weight, torch.bfloat16, 2)
+    with pytest.raises(
+        UserError, match=r"kept in torch.float32, and DeepSpeed's buffers are torch.bfloat16: write device: cpu"
+    ):
+        on_disk.check_before(weight, torch.float32, 3)
+
+
 def refusals(**changes):
     resolved, plugins = resolve(**changes)
     return " ".join(map(str, disk_checks.disk_problems(resolved, plugins)))
@@ -130,11 +187,11 @@ def test_buffers_that_cannot_be_locked_are_refused(monkeypatch):
     monkeypatch.setattr(disks, "CAN_LOCK", 0)
     monkeypatch.setattr(resource, "getrlimit", lambda which: (4096, 8192))
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
-    disks.check_lockable(8192)
+    disks.check_lockable("offload_param", 8192)
     with pytest.raises(
         UserError, match="8193 bytes, which have to be locked in memory, and this process may lock 8192: raise"
     ):
-        disks.check_lockable(8193)
+        disks.check_lockable("offload_optimizer", 8193)
 
 
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path):

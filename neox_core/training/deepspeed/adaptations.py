@@ -80,7 +80,7 @@ def adapted(deepspeed: Any) -> Iterator[None]:
         zero.device = name
 
     def make_swapper_that_fits(zero: Any, options: Any, aio: Any) -> None:
-        check_lockable(4 * options.buffer_count * max(zero.fp16_partitioned_groups_flat_numel))
+        check_lockable("offload_optimizer", 4 * options.buffer_count * max(zero.fp16_partitioned_groups_flat_numel))
         make_swapper(zero, options, aio)
 
     engine_class._cast_module_mixed_precision = cast_the_others

@@ -1,4 +1,4 @@
-"""What ZeRO 3 keeps in files between steps, and how it is reached there: DeepSpeed's offloading of the optimizer to disks."""
+"""What ZeRO 3 keeps in files, and how it is reached there: DeepSpeed's offloading to disks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import re
 import resource
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neox_core.config.disk_rules import PARTS, buffers_needed, is_on_disks
 from neox_core.errors import UserError
@@ -34,6 +34,10 @@ def prepared(config: Mapping[str, Any]) -> dict[str, Any]:
     zero = dict(config["zero_optimization"])
     for part in filter(lambda part: is_on_disks(zero.get(part)), PARTS):
         _build_operator()
+        if part == "offload_param":
+            width = 2 if any((config.get(key) or {}).get("enabled") for key in ("bf16", "fp16")) else 4
+            size = int(zero[part].get("buffer_count", 5)) * int(zero[part].get("buffer_size", 1e8))
+            check_lockable(part, width * size)
         zero[part] = {**zero[part], "nvme_path": _own_directory(part, Path(zero[part]["nvme_path"]))}
     return {**config, "zero_optimization": zero}
 
@@ -70,7 +74,7 @@ CAN_LOCK = 1 << 14
 """Linux's capability to lock memory without a limit, as a bit of those that a process has."""
 
 
-def check_lockable(size: int) -> None:
+def check_lockable(part: str, size: int) -> None:
     """See whether this process may lock so many bytes of memory; DeepSpeed's operator aborts where it may not.
 
     Raises:
@@ -82,9 +86,9 @@ def check_lockable(size: int) -> None:
         return
     if size > most:
         raise UserError(
-            f"zero_optimization.offload_optimizer.device: nvme: the buffers of the disks are {size} bytes, which have to be "
+            f"zero_optimization.{part}.device: nvme: the buffers of the disks are {size} bytes, which have to be "
             f"locked in memory, and this process may lock {most}: raise the limit (ulimit -l, or docker run --ulimit memlock=-1), or "
-            "lower zero_optimization.sub_group_size"
+            f"lower {'sub_group_size' if part == 'offload_optimizer' else 'buffer_size'}"
         )
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (most, most))
 
@@ -115,7 +119,7 @@ class Disks:
         self._swapper._get_state_tensors = self._state_to_write
         for path, size in self._files():
             if Path(path).stat().st_size < 4 * size:
-                raise self._no_room(path)
+                raise _no_room("offload_optimizer", path)
 
     def __contains__(self, group: int) -> bool:
         """Whether a group's partition is in a file; a small one stays in memory."""
@@ -181,7 +185,7 @@ class Disks:
             try:
                 os.posix_fallocate(file.fileno(), 0, 4 * self._swapper._io_aligned_numel(size))
             except OSError as error:
-                raise self._no_room(str(path)) from error
+                raise _no_room("offload_optimizer", str(path)) from error
 
     def _files(self) -> Iterator[tuple[str, int]]:
         """Paths and numbers of elements."""
@@ -189,8 +193,91 @@ class Disks:
             for kept in info.tensors:
                 yield kept.swap_path, info.numel()
 
-    @staticmethod
-    def _no_room(path: str) -> UserError:
-        return UserError(
-            f"zero_optimization.offload_optimizer.nvme_path: there is no room for {path}: name a larger disk, or use more ranks"
-        )
+
+class WeightsOnDisks:
+    """Pieces of weights that compute, of which DeepSpeed has the large ones in files, and in a buffer while they are used.
+
+    Args:
+        swapper: DeepSpeed's.
+    """
+
+    def __init__(self, swapper: Any) -> None:
+        self._swapper = swapper
+
+    def check_before(self, parameter: nn.Parameter, dtype: torch.dtype, ranks: int) -> None:
+        """See whether a weight's piece can be moved.
+
+        Raises:
+            UserError: a buffer does not hold it.
+        """
+        size, most = -(-parameter.numel() // ranks), self._swapper.elements_per_buffer
+        if not self._swapper.swappable_tensor(numel=size):
+            return
+        if size > most:
+            raise UserError(
+                f"zero_optimization.offload_param.buffer_size: {most}: a rank's piece of a weight has {size} elements: "
+                f"write buffer_size: {size}, or more"
+            )
+        if dtype != self._swapper.dtype:
+            raise UserError(
+                f"zero_optimization.offload_param.device: nvme: a weight of {size} elements a rank is kept in {dtype}, and "
+                f"DeepSpeed's buffers are {self._swapper.dtype}: write device: cpu"
+            )
+
+    def check_after(self, parameter: Any) -> None:
+        """See whether it was written.
+
+        Raises:
+            UserError: there is no room.
+        """
+        if parameter.ds_tensor.final_location is not None:
+            path = Path(self._swapper.get_path(parameter))
+            if not path.exists() or path.stat().st_size < parameter.ds_tensor.ds_numel * self._swapper.dtype.itemsize:
+                raise _no_room("offload_param", str(path))
+
+
+def read_ahead_rightly(parameters: Iterable[Any], module: nn.Module) -> None:
+    """Let DeepSpeed read weights ahead that are used, and once.
+
+    It fails where one that is used twice comes twice; and in an evaluation it would read for the backward pass, which never takes
+    these weights out of their buffers.
+    """
+    swapper = next((parameter.nvme_swapper for parameter in parameters), None)
+    if swapper is None:
+        return
+    read = swapper.swap_in
+
+    def read_rightly(wanted: Iterable[Any], async_op: bool = True, swap_in_buffers: Any = None) -> None:
+        once = list({parameter.ds_id: parameter for parameter in wanted}.values())
+        if not async_op and swap_in_buffers is None and len(once) > swapper.available_swap_in_buffers():
+            raise UserError(
+                f"zero_optimization.offload_param.buffer_count: {swapper.param_buffer_count} is too few for the weights that are "
+                "whole or read ahead at once: write a larger number, or lower stage3_max_reuse_distance, which keeps them whole"
+            )
+        if module.training or not async_op:
+            read(once, async_op=async_op, swap_in_buffers=swap_in_buffers)
+
+    swapper.swap_in = read_rightly
+
+
+def piece_of(parameter: Any) -> Tensor:
+    """A rank's piece of a parameter that computes, mapped where it is in a file."""
+    own: Tensor = parameter.ds_tensor
+    if parameter.nvme_swapper is None or own.status.name == "AVAILABLE":  # type: ignore[attr-defined]
+        return own
+    swapper, size = parameter.nvme_swapper, own.ds_numel  # type: ignore[attr-defined]
+    return torch.from_file(swapper.get_path(parameter), shared=True, size=size, dtype=swapper.dtype)
+
+
+def put_away(parameters: Iterable[Any]) -> None:
+    """Leave what was read ahead and not used: an update would go to the buffers, and not to the files."""
+    if held := [parameter for parameter in parameters if parameter.nvme_swapper is not None]:
+        swapper = held[0].nvme_swapper
+        swapper.synchronize_reads()
+        swapper.remove_partition_and_release_buffers([one for one in held if one.ds_id in swapper.available_params])
+
+
+def _no_room(part: str, path: str) -> UserError:
+    return UserError(
+        f"zero_optimization.{part}.nvme_path: there is no room for {path}: name a larger disk, or use more ranks"
+    )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from neox_core.parallel import Fragment, Mesh, Range
 from neox_core.training.deepspeed.core import Observer, Parameters
-from neox_core.training.deepspeed.disks import Disks
+from neox_core.training.deepspeed.disks import Disks, WeightsOnDisks, piece_of, put_away, read_ahead_rightly
 from neox_core.training.deepspeed.flat import FlatCore, Piece
 from neox_core.training.deepspeed.mpu import ModelParallelUnit
 from neox_core.training.fragments import Held, step_without_effect
@@ -35,6 +35,8 @@ class Cutter:
         self._init = deepspeed.zero.Init(
             module=nn.Module(), data_parallel_group=mpu.get_data_parallel_group(), config_dict_or_path=config, mpu=mpu
         )
+        self._disks = WeightsOnDisks(self._init.param_swapper) if self._init.param_swapper is not None else None
+        self._ranks = mesh.replicas.size
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> None:
         """Cut some parameters, in the number format that computes; every rank has to call it with the same ones."""
@@ -42,7 +44,11 @@ class Cutter:
         for parameter in parameters:
             dtype = parameter.dtype if getattr(parameter, "keeps_float32", False) else init.dtype
             parameter.data = parameter.data.to(init.local_device, dtype)
+            if self._disks is not None:
+                self._disks.check_before(parameter, dtype, self._ranks)
             init._convert_to_zero_parameters([parameter])
+            if self._disks is not None:
+                self._disks.check_after(parameter)
             parameter.data = parameter.data.new_zeros(()).expand(parameter.ds_shape)  # type: ignore[attr-defined]
             self._cut.append(parameter)
 
@@ -62,6 +68,7 @@ class ShardedCore(FlatCore):
     def __init__(self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh) -> None:
         super().__init__(engine, parameters, clipping, mesh)
         self._disks = Disks(self._zero) if self._zero.swap_optimizer else None
+        read_ahead_rightly(parameters.values(), engine.module)
         self._zero._get_norm_groups = lambda: [self._scaled_norm()]
 
     @property
@@ -86,6 +93,7 @@ class ShardedCore(FlatCore):
 
     def step(self, observe: Observer | None = None, *, drop: bool = False) -> tuple[float, bool]:
         """As with other stages. A parameter that the next step does not use would have this step's gradient."""
+        self._put_away()
         norm, applied = super().step(observe, drop=drop)
         self._zero.grad_partitions_flat_buffer.zero_()
         return norm, applied
@@ -102,8 +110,8 @@ class ShardedCore(FlatCore):
         for held in self.held:
             start, stop = self._covered(held)
             if not held.parameter.requires_grad and start < stop:
-                own: Tensor = held.parameter.ds_tensor  # type: ignore[attr-defined]
-                yield held, Fragment(held.spec, "weight", (start, stop), own.detach().narrow(0, 0, stop - start))
+                own = piece_of(held.parameter).detach().narrow(0, 0, stop - start)
+                yield held, Fragment(held.spec, "weight", (start, stop), own)
 
     def weight_targets(self) -> Iterator[Fragment]:
         """The pieces; `refresh` makes what computes."""
@@ -125,7 +133,7 @@ class ShardedCore(FlatCore):
         """The pieces in the number format that computes; what is kept gathered is gathered anew."""
         zero = self._zero
         self._reach()
-        zero._partition_all_parameters()
+        self._put_away()
         for group in range(len(self._partitions)):
             zero._reassign_or_swap_out_partitioned_parameters(group)
         if zero.persistent_parameters:
@@ -152,6 +160,10 @@ class ShardedCore(FlatCore):
                 step_without_effect(self._optimizer)
                 partition.grad = gradient  # with offloading it is DeepSpeed's buffer
             groups[index]["params"] = []
+
+    def _put_away(self) -> None:
+        self._zero._partition_all_parameters()
+        put_away(held.parameter for held in self.held)
 
     def _reach(self) -> None:
         if self._disks is not None:
