@@ -63,6 +63,7 @@ CASES = {
     "frozen and cut": (3, {"soft_prompt_tuning": {"enabled": True, "num_tokens": 3}}, GATHERED),
     "some in float32": (2, {**MAMBA, "precision": "bfloat16"}, {}),
     "some in float32 and cut": (3, {**MAMBA, "precision": "bfloat16"}, GATHERED),
+    "some in float32 and in the host": (3, {**MAMBA, "precision": "bfloat16"}, {"offload_param": {"device": "cpu"}}),
     "whole matrices": (2, {"optimizer": {"type": "lamb", "params": {"lr": 0.01}}}, {}),
     "whole matrices of cut ones": (3, {"optimizer": {"type": "lamb", "params": {"lr": 0.01}}}, GATHERED),
     "whole matrices of groups": (3, {"optimizer": {"type": "muon", "params": {"lr": 0.01}}}, {"sub_group_size": 500}),

@@ -48,19 +48,20 @@ def adapted(deepspeed: Any) -> Iterator[None]:
     """While DeepSpeed makes an engine it casts every parameter; those that are marked `keeps_float32` come back as they were.
 
     ZeRO flattens each group of parameters into one tensor, so `parameter_groups` has groups for them alone. ZeRO 3 has one tensor
-    of all groups, in whose place there is one for each number format; and it makes originals of weights that are float32 already,
-    since it compares a device with a device's name. And where gradients are to be added up in float32, ZeRO 1 in bfloat16 is the
-    same optimizer as otherwise, instead of another kind that keeps its state elsewhere. What it locks in memory for disks it does
-    without asking whether it may.
+    of all groups, in whose place there is one for each number format, and in the host's memory one of each group, but all of one
+    format; and it makes originals of weights that are float32 already, since it compares a device with a device's name. And where
+    gradients are to be added up in float32, ZeRO 1 in bfloat16 is the same optimizer as otherwise, instead of another kind that keeps
+    its state elsewhere. What it locks in memory for disks it does without asking whether it may.
     """
     engine_class, stage3 = deepspeed.DeepSpeedEngine, deepspeed.runtime.zero.stage3
     zero3_class = stage3.DeepSpeedZeroOptimizer_Stage3
-    cast, choose, defragment, make_originals, make_swapper = (
+    cast, choose, defragment, make_originals, make_swapper, make_memory = (
         engine_class._cast_module_mixed_precision,
         engine_class._do_optimizer_sanity_check,
         stage3.defragment,
         zero3_class._create_fp32_partitions,
         zero3_class._configure_tensor_swapping,
+        zero3_class._create_param_groups_fp16_flat_cpu_memory,
     )
 
     def cast_the_others(engine: Any, *args: Any, **kwargs: Any) -> None:
@@ -79,6 +80,12 @@ def adapted(deepspeed: Any) -> Iterator[None]:
         make_originals(zero)
         zero.device = name
 
+    def make_memory_of_formats(zero: Any) -> None:
+        make_memory(zero)
+        memory = zero.param_groups_fp16_flat_cpu_memory
+        for place, group in enumerate(zero.trainable_param_groups):
+            memory[place] = memory[place].to(group["params"][0].ds_tensor.dtype)
+
     def make_swapper_that_fits(zero: Any, options: Any, aio: Any) -> None:
         check_lockable("offload_optimizer", 4 * options.buffer_count * max(zero.fp16_partitioned_groups_flat_numel))
         make_swapper(zero, options, aio)
@@ -88,6 +95,7 @@ def adapted(deepspeed: Any) -> Iterator[None]:
     stage3.defragment = lambda tensors: Buffers(tensors, defragment)
     zero3_class._create_fp32_partitions = make_originals_of_others
     zero3_class._configure_tensor_swapping = make_swapper_that_fits
+    zero3_class._create_param_groups_fp16_flat_cpu_memory = make_memory_of_formats
     try:
         yield
     finally:
@@ -96,6 +104,7 @@ def adapted(deepspeed: Any) -> Iterator[None]:
         stage3.defragment = defragment
         zero3_class._create_fp32_partitions = make_originals
         zero3_class._configure_tensor_swapping = make_swapper
+        zero3_class._create_param_groups_fp16_flat_cpu_memory = make_memory
 
 
 class Buffers:
