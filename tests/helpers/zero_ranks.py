@@ -54,6 +54,17 @@ def prompted(**changes: Any) -> torch.Tensor:
     return saved.tensor.clone()
 
 
+def partly_used(**changes: Any) -> list[tuple[float, float]]:
+    """Loss and gradient norm of three steps, of which the second does without a layer."""
+    bench = Bench(num_layers=3, **changes)
+    layer, results = bench.engine.model.layers[1], []
+    forward = layer.forward
+    for used in (True, False, True):
+        layer.forward = forward if used else lambda carry: carry
+        results.append(bench.step())
+    return [(result.loss, result.grad_norm) for result in results]
+
+
 class Wire(TorchDispatchMode):
     """Counts the elements that collectives are given, by number format."""
 

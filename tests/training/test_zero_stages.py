@@ -93,6 +93,24 @@ def test_what_a_run_asks_for_is_the_same_and_goes_on_from_a_checkpoint(workers, 
     assert found[0].again == [loss for loss, _ in found[0].curve[2:]], "another engine must go on to the bit"
 
 
+@pytest.mark.parametrize(
+    ("stage", "options"),
+    [
+        (1, {}),
+        (2, {}),
+        (3, GATHERED),
+        (1, {"offload_optimizer": {"device": "cpu"}}),
+        (2, {"offload_optimizer": {"device": "cpu"}}),
+        (3, {"offload_optimizer": {"device": "cpu"}, **GATHERED}),
+    ],
+)
+def test_what_a_step_does_not_use_has_no_gradient_of_an_earlier_one(workers, stage, options):
+    expected = workers(2).run(zero.partly_used, zero_optimization={"stage": 0})[0]
+    for found in workers(2).run(zero.partly_used, zero_optimization={"stage": stage, **options}):
+        for step, wanted in zip(found, expected, strict=True):
+            assert step == pytest.approx(wanted, rel=1e-5)
+
+
 def test_gradients_can_be_added_up_in_float32(workers):
     bf16 = {**plain("bfloat16"), "zero_optimization": {"stage": 1}}
     wide = bf16 | {"data_types": {"grad_accum_dtype": "fp32"}, "fp32_allreduce": True}

@@ -114,6 +114,10 @@ class FlatCore(ABC):
         self._observe, self._drop = observe, drop
         take_step(self._engine)
         self._observe = None
+        # DeepSpeed keeps those in the host's memory: a parameter that the next step does not use would have this step's gradient.
+        for partition in self._partitions:
+            if partition.grad is not None:
+                partition.grad.zero_()
         return self._unscaled_norm(), not self._zero.overflow
 
     def _scaled_norm(self) -> Tensor:
