@@ -73,8 +73,8 @@ def _remarks(stage: StagePlan, worst: bool) -> Iterator[str]:
         yield "<- most"
     if stage.under_way > 1:
         yield f"({stage.under_way} micro-batches under way)"
-    if stage.states.host:
-        yield f"({_gib(stage.states.host)} in the host's memory)"
+    if stage.states.offloaded:
+        yield f"({_gib(stage.states.offloaded)} offloaded)"
     if stage.on_host:
         yield "(activations in the host's memory)"
 
@@ -168,7 +168,7 @@ def _stage_data(stage: StagePlan, sizes: dict[str, int]) -> dict[str, Any]:
             "activations": stage.activations,
             "working": stage.working,
             "update": states.update,
-            "host": states.host,
+            "offloaded": states.offloaded,
             "total": stage.memory,
         },
         "micro_batches_under_way": stage.under_way,

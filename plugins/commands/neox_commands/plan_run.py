@@ -57,7 +57,7 @@ class StagePlan:
     def lasting(self) -> int:
         """Bytes on the device from step to step."""
         states = self.states
-        return states.weights + states.master + states.optimizer - states.host
+        return states.weights + states.master + states.optimizer - states.offloaded
 
     @property
     def memory(self) -> int:

@@ -43,7 +43,7 @@ class States:
         optimizer: what it remembers.
         buffers: what gradients and parameters travel in.
         update: float32 gradients of what is being stepped; activations are gone by then.
-        host: of these, what is in the host's memory.
+        offloaded: of these, what is in the host's memory or on disks.
     """
 
     weights: int
@@ -52,7 +52,7 @@ class States:
     optimizer: int
     buffers: int
     update: int
-    host: int = 0
+    offloaded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +170,14 @@ class Zero:
         return any(option.get("device", "none") != "none" for option in options)
 
     def _offloaded(self, states: States) -> States:
-        """What is told to be in the host's memory."""
-        host = 0
+        """What is told to be elsewhere than on the GPU."""
+        offloaded = 0
         if (self._options.get("offload_optimizer") or {}).get("device", "none") != "none":
-            host += states.master + states.optimizer
+            offloaded += states.master + states.optimizer
         if self.stage == 3 and (self._options.get("offload_param") or {}).get("device", "none") != "none":
-            host += states.weights - self._frozen
+            offloaded += states.weights - self._frozen
         return States(
-            states.weights, states.gradients, states.master, states.optimizer, states.buffers, states.update, host
+            states.weights, states.gradients, states.master, states.optimizer, states.buffers, states.update, offloaded
         )
 
     def _number(self, option: str) -> int:
