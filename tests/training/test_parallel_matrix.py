@@ -79,7 +79,8 @@ TOGETHER = "all weights"
 def check_same(found: Curve, expected: Curve, bf16: bool) -> None:
     """Losses, norms and weights agree, and the weights begin alike to the bit.
 
-    In bfloat16 gradients are sums of numbers of 8 bits: how they are added up moves a norm's few weights by some per cent.
+    In bfloat16, numbers of 8 bits, the gradients of the first step are one or two per cent from those in float32, the reference's as
+    much as any other's. After five steps of Adam the few weights of a bias were up to a seventh of their way apart.
     """
     assert found.weights.keys() == expected.weights.keys()
     assert all(found.beginning[name].equal(expected.beginning[name]) for name in expected.weights)
