@@ -11,6 +11,7 @@ import pytest
 import torch
 import zero_ranks as zero
 from training_models import resolve
+from whole_matrix import in_whole
 
 from neox_core.errors import UserError
 from neox_core.training import disk_checks
@@ -54,7 +55,9 @@ FREE = {"optimizer": {"type": "schedule_free_adamw", "params": {"lr": 0.01}}, "l
 
 
 @needs_libaio
-@pytest.mark.parametrize(("options", "changes"), [({}, {}), (PIPELINED, {"precision": "bfloat16"}), ({}, FREE)])
+@pytest.mark.parametrize(
+    ("options", "changes"), [in_whole({}, {}), (PIPELINED, {"precision": "bfloat16"}), in_whole({}, FREE)]
+)
 def test_another_engine_goes_on_to_the_bit(workers, tmp_path, options, changes):
     changes = {**LARGE, **changes}
     found = workers(2).run(
@@ -113,9 +116,9 @@ WIDE = {"hidden_size": 384, "init_method_std": 0.05}
 @pytest.mark.parametrize(
     "changes",
     [
-        {"precision": "bfloat16", "activation": "swiglu"},
+        in_whole({"precision": "bfloat16", "activation": "swiglu"}),
         {"checkpoint_activations": True, "no_weight_tying": False},
-        {"soft_prompt_tuning": {"enabled": True, "num_tokens": 3}},
+        in_whole({"soft_prompt_tuning": {"enabled": True, "num_tokens": 3}}),
     ],
 )
 def test_weights_that_compute_are_on_disks_too(workers, tmp_path, changes):
