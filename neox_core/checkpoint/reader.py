@@ -100,7 +100,7 @@ class Reader:
         """The same of the rank that was at a place, or None also where there was none."""
         if any(index >= size for index, size in zip(place, self.topology.shape, strict=True)):
             return None
-        return self.random_state(self.topology.rank(place))
+        return self.random_state(self.topology.rank_at(place))
 
     def stream_state(self, rank: int) -> dict[str, Any] | None:
         """Where the streams of samples of `rank` are, or None when it had none."""

@@ -80,7 +80,7 @@ class Topology:
             found.append(index)
         return Place(*reversed(found))
 
-    def rank(self, place: Place) -> int:
+    def rank_at(self, place: Place) -> int:
         """Which rank is at a place."""
         rank = 0
         for size, index in zip(self.shape, place, strict=True):
@@ -91,13 +91,13 @@ class Topology:
         """The ranks that differ from one in their places along these axes alone, itself among them, in order."""
         own = zip(AXES, self.shape, self.place(rank), strict=True)
         places = itertools.product(*(range(size) if axis in axes else (index,) for axis, size, index in own))
-        return tuple(self.rank(Place(*place)) for place in places)
+        return tuple(self.rank_at(Place(*place)) for place in places)
 
     def groups(self, *axes: AxisName) -> Iterator[tuple[int, ...]]:
         """All such groups, by their first ranks."""
         sizes = zip(AXES, self.shape, strict=True)
         for first in itertools.product(*(range(1 if axis in axes else size) for axis, size in sizes)):
-            yield self.group(self.rank(Place(*first)), *axes)
+            yield self.group(self.rank_at(Place(*first)), *axes)
 
     def experts(self, size: int) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """The groups of ranks over which a layer's experts are dealt, where so many share them, and those that have the same experts.

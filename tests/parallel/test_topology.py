@@ -26,7 +26,7 @@ def test_ranks_are_numbered_by_stage_then_data_then_context_then_tensor():
 
 @given(topologies)
 def test_places_and_groups_cover_all_ranks_once(topology):
-    assert [topology.rank(topology.place(rank)) for rank in range(topology.size)] == [*range(topology.size)]
+    assert [topology.rank_at(topology.place(rank)) for rank in range(topology.size)] == [*range(topology.size)]
     for axes in (*((axis,) for axis in AXES), ("data", "context")):
         groups = list(topology.groups(*axes))
         assert sorted(rank for group in groups for rank in group) == [*range(topology.size)]

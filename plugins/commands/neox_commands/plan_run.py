@@ -118,7 +118,7 @@ def plan_run(args: NeoXArgs, resolved: Resolved, plugins: PluginManager) -> Plan
 
 def _plan_stage(resolved: Resolved, plugins: PluginManager, stage: Stage, found: Pieces) -> StagePlan:
     topology, dtype = resolved.topology, DTYPES[resolved.precision]
-    mesh = Mesh.without_groups(topology, topology.rank(Place(stage.index, 0, 0, 0)))
+    mesh = Mesh.without_groups(topology, topology.rank_at(Place(stage.index, 0, 0, 0)))
     with torch.device("meta"):
         model = LanguageModel(resolved, plugins, mesh, stage)
     trained = groups_to_plan(groups_of(model, resolved, plugins), dtype)
