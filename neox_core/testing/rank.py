@@ -40,6 +40,7 @@ def serve(connection: Connection, port: int, rank: int, world_size: int) -> None
     gc.unfreeze()
     gc.collect()
     dist.destroy_process_group()
+    gc.freeze()  # what is left goes with the process
 
 
 def _next_task(connection: Connection) -> bytes:

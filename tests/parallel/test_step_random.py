@@ -8,7 +8,9 @@ from hypothesis import given, strategies as st
 from neox_core.parallel import StepRandom, derive_seed, generator
 
 PARTS = st.lists(
-    st.integers(0, 2**40) | st.text(st.characters(codec="utf-8", exclude_characters="\x1f"), max_size=5), min_size=1, max_size=4
+    st.integers(0, 2**40) | st.text(st.characters(codec="utf-8", exclude_characters="\x1f"), max_size=5),
+    min_size=1,
+    max_size=4,
 )
 
 

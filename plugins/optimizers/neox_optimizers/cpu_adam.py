@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ def build(groups: list[dict[str, Any]], params: AdamParams) -> torch.optim.Optim
     from deepspeed.ops.adam import DeepSpeedCPUAdam
 
     options = {"lr": params.lr, "betas": params.betas, "eps": params.eps, "adamw_mode": params.adam_w_mode}
+    ask_once_about_the_processor()
     try:
         with built_by_one("cpu_adam"):
             optimizer = DeepSpeedCPUAdam(groups, **options)
@@ -34,6 +37,14 @@ def build(groups: list[dict[str, Any]], params: AdamParams) -> torch.optim.Optim
             "cpu_torch_adam computes the same without it"
         ) from error
     return keep_counts_in_tensors(optimizer)
+
+
+def ask_once_about_the_processor() -> None:
+    """DeepSpeed asks for each optimizer, and cpuinfo starts a program each time, which takes a second."""
+    cpuinfo: Any = import_module("cpuinfo")
+
+    if not hasattr(cpuinfo.get_cpu_info, "cache_info"):
+        cpuinfo.get_cpu_info = cache(cpuinfo.get_cpu_info)
 
 
 def lack() -> str | None:
