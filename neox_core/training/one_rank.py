@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ from neox_core.plugins import PluginManager
 from neox_core.training.batches import Batches
 from neox_core.training.components import selected_loggers
 from neox_core.training.datasets import open_datasets
+from neox_core.training.deepspeed.making import import_deepspeed
 from neox_core.training.engine import Engine
 from neox_core.training.handover import Handover, agree, receive
 from neox_core.training.ledger import Ledger
@@ -75,6 +77,7 @@ def work(handover_file: Path, stop: StopRequests) -> int:
         startup = Startup(handover.begun, handover.launched)
         plugins, resolved = handover.resolve()
         watch.allow(hang_limit(resolved))
+        leave_imports_alone(resolved)
         statement = {
             "host": socket.gethostname(),
             "settings": resolved.fingerprint(),
@@ -84,6 +87,13 @@ def work(handover_file: Path, stop: StopRequests) -> int:
         agree(store, place, statement)
         with process_group(store, place, resolved):
             return train(handover, plugins, resolved, place, stop, startup=startup, watch=watch)
+
+
+def leave_imports_alone(resolved: Resolved) -> None:
+    """Import what remains to be imported, and never look for garbage among it: that would stop this rank while others wait for it."""
+    import_module("torch._dynamo")  # torch's optimizers need it
+    import_deepspeed(resolved.world.device)
+    gc.freeze()
 
 
 def check_world(place: Rendezvous, handover: Handover) -> None:
@@ -168,9 +178,6 @@ def train(
 
 def carry_out(training: Training, watch: Watch) -> int:
     """Run the loop, and tell the other ranks and the plugins how it ended."""
-    # Looking for garbage stops one rank while the others wait for it: it leaves alone what was made before the first step.
-    gc.collect()
-    gc.freeze()
     gc.enable()
     try:
         with telling(watch):
@@ -179,7 +186,6 @@ def carry_out(training: Training, watch: Watch) -> int:
         training.notify("neox_train_end", error=error)
         raise
     finally:
-        gc.unfreeze()
         for batches in training.batches.values():
             batches.close()
     code = 128 + signal if signal else 0
