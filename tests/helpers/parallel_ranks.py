@@ -23,11 +23,13 @@ class Answer(NamedTuple):
         results: of each step.
         weights: its fragments of the weights after the last step.
         beginning: those before the first one.
+        moments: those of Adam's first ones after the first step.
     """
 
     results: list[StepResult]
     weights: list[Fragment]
     beginning: list[Fragment]
+    moments: list[Fragment]
 
 
 class Run:
@@ -43,21 +45,23 @@ class Run:
     def step(self, number: int) -> StepResult:
         return self.engine.train_step(self.batches, step=number, learning_rate=rate(number))
 
-    def weights(self) -> list[Fragment]:
-        """Copies of this rank's fragments of the weights."""
+    def kept(self, role: str = "weight") -> list[Fragment]:
+        """Copies of this rank's fragments of a role."""
         return [
             Fragment(kept.spec, kept.role, kept.range, kept.tensor.float().clone())
             for kept in self.engine.fragments()
-            if kept.role == "weight"
+            if kept.role == role
         ]
 
 
 def train(steps: int = STEPS, **changes: Any) -> Answer:
     """Some steps of a run."""
     run = Run(**changes)
-    beginning = run.weights()
-    results = [run.step(number) for number in range(steps)]
-    return Answer(results, run.weights(), beginning)
+    beginning = run.kept()
+    first = run.step(0)
+    moments = run.kept("exp_avg")
+    results = [first, *(run.step(number) for number in range(1, steps))]
+    return Answer(results, run.kept(), beginning, moments)
 
 
 def curve(answers: Sequence[Answer]) -> Curve:
@@ -74,6 +78,7 @@ def curve(answers: Sequence[Answer]) -> Curve:
         [result.grad_norm for result in results],
         put_together(fragment for answer in answers for fragment in answer.weights),
         put_together(fragment for answer in answers for fragment in answer.beginning),
+        put_together(fragment for answer in answers for fragment in answer.moments),
     )
 
 

@@ -64,12 +64,14 @@ class Curve(NamedTuple):
         norms: of the gradient, before it is clipped.
         weights: after the last step, global and in float32, by canonical name.
         beginning: those before the first one.
+        moments: Adam's first ones after the first step, which are its gradient but for a factor.
     """
 
     losses: list[float]
     norms: list[float]
     weights: dict[str, Tensor]
     beginning: dict[str, Tensor]
+    moments: dict[str, Tensor]
 
 
 class PlainLoop:
@@ -94,8 +96,10 @@ class PlainLoop:
         """Some steps."""
         beginning = self.weights()
         data = iter(batches(self.resolved, 0, self.objective.batch_fields))
-        losses, norms = zip(*(self.step(data, number) for number in range(steps)), strict=True)
-        return Curve([*losses], [*norms], self.weights(), beginning)
+        first = self.step(data, 0)
+        moments = {name: self.optimizer.state[p]["exp_avg"].clone() for name, p in self.originals.items()}
+        losses, norms = zip(first, *(self.step(data, number) for number in range(1, steps)), strict=True)
+        return Curve([*losses], [*norms], self.weights(), beginning, moments)
 
     def step(self, data: Iterator[Batch], number: int) -> tuple[float, float]:
         """Loss and gradient norm of a step."""

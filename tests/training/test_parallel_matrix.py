@@ -80,7 +80,8 @@ def check_same(found: Curve, expected: Curve, bf16: bool) -> None:
     """Losses, norms and weights agree, and the weights begin alike to the bit.
 
     In bfloat16, numbers of 8 bits, the gradients of the first step are one or two per cent from those in float32, the reference's as
-    much as any other's. After five steps of Adam the few weights of a bias were up to a seventh of their way apart.
+    much as any other's, and five steps of Adam may take an element of a bias where its gradient is near 0 the other way. So each
+    weight's first gradient is compared, and where they all come to.
     """
     assert found.weights.keys() == expected.weights.keys()
     assert all(found.beginning[name].equal(expected.beginning[name]) for name in expected.weights)
@@ -88,7 +89,12 @@ def check_same(found: Curve, expected: Curve, bf16: bool) -> None:
     assert found.norms == pytest.approx(expected.norms, rel=2e-2 if bf16 else 1e-5)
     shares = distances(found, expected)
     assert shares.pop(TOGETHER) < (0.1 if bf16 else 5e-5)
-    assert {name: share for name, share in shares.items() if not share < (0.25 if bf16 else 1e-4)} == {}
+    errors = {
+        name: float((found.moments[name] - wanted).norm() / wanted.norm()) for name, wanted in expected.moments.items()
+    }
+    first, later = (0.06, 0.5) if bf16 else (1e-4, 1e-4)
+    assert {name: error for name, error in errors.items() if not error < first} == {}
+    assert {name: share for name, share in shares.items() if not share < later} == {}
 
 
 @pytest.mark.parametrize("cell", sample(ACCEPTED), ids=str)
