@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 from neox_core.config import Resolved
 from neox_core.config.disk_rules import BUFFERS, PARTS, buffers_needed, is_on_disks
 from neox_core.errors import Problem
 from neox_core.plugins import Optimizer, PluginManager
+from neox_core.training.extensions import came_with_deepspeed, compiler, missing_tools
 
 PROGRAM = "#include <libaio.h>\nint main() { return io_submit(0, 0, 0); }\n"
 """What can be compiled and linked where DeepSpeed's operator for disks can be built."""
@@ -66,19 +64,16 @@ def _optimizer_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[
 
 def lack() -> str | None:
     """What keeps this machine from building DeepSpeed's operator for disks, or None."""
-    deepspeed = find_spec("deepspeed")
-    places = deepspeed.submodule_search_locations if deepspeed is not None else None
-    if any(list(Path(place, "ops", "aio").glob("async_io_op*.so")) for place in places or ()):
-        return None  # built when DeepSpeed was installed
-    compiler = os.environ.get("CXX", "g++")
-    missing = [tool for tool in (compiler, "ninja") if shutil.which(tool) is None]
-    if compiler not in missing and not _can_link(compiler):
+    if came_with_deepspeed("aio", "async_io_op"):
+        return None
+    missing = missing_tools()
+    if compiler() not in missing and not _can_link():
         missing.append("libaio")
     return " and ".join(missing) or None
 
 
-def _can_link(compiler: str) -> bool:
+def _can_link() -> bool:
     """Whether libaio's header and library are there."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [compiler, "-x", "c++", "-", "-laio", "-o", str(Path(directory, "program"))]
+        command = [compiler(), "-x", "c++", "-", "-laio", "-o", str(Path(directory, "program"))]
         return subprocess.run(command, input=PROGRAM.encode(), capture_output=True, check=False).returncode == 0

@@ -77,7 +77,6 @@ def work(handover_file: Path, stop: StopRequests) -> int:
         startup = Startup(handover.begun, handover.launched)
         plugins, resolved = handover.resolve()
         watch.allow(hang_limit(resolved))
-        leave_imports_alone(resolved)
         statement = {
             "host": socket.gethostname(),
             "settings": resolved.fingerprint(),
@@ -85,6 +84,7 @@ def work(handover_file: Path, stop: StopRequests) -> int:
             "torch": torch.__version__,
         }
         agree(store, place, statement)
+        leave_imports_alone(resolved)
         with process_group(store, place, resolved):
             return train(handover, plugins, resolved, place, stop, startup=startup, watch=watch)
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from neox_core.errors import UserError
-from neox_core.training.extensions import built_by_one
+from neox_core.training.extensions import built_by_one, came_with_deepspeed, missing_tools
 from neox_optimizers.counts import keep_counts_in_tensors
 from neox_optimizers.params import AdamParams
 
@@ -49,11 +45,6 @@ def ask_once_about_the_processor() -> None:
 
 def lack() -> str | None:
     """What keeps this machine from building the extension, or None. Says it without importing DeepSpeed."""
-    deepspeed = find_spec("deepspeed")
-    places = deepspeed.submodule_search_locations if deepspeed is not None else None
-    if any(list(Path(place, "ops", "adam").glob("cpu_adam_op*.so")) for place in places or ()):
-        return None  # built when DeepSpeed was installed
-    missing = [tool for tool in (os.environ.get("CXX", "g++"), "ninja") if shutil.which(tool) is None]
-    if not missing:
+    if came_with_deepspeed("adam", "cpu_adam_op") or not (missing := missing_tools()):
         return None
     return f"needs {' and '.join(missing)} to build its extension; cpu_torch_adam computes the same without"
