@@ -64,7 +64,7 @@ def _optimizer_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[
 
 def lack() -> str | None:
     """What keeps this machine from building DeepSpeed's operator for disks, or None."""
-    if came_with_deepspeed("aio", "async_io_op"):
+    if came_with_deepspeed("async_io"):
         return None
     missing = missing_tools()
     if compiler() not in missing and not _can_link():

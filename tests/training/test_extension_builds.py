@@ -1,14 +1,17 @@
-"""A build of an extension that was killed keeps nobody waiting, and two processes do not build at once."""
+"""A build of an extension that was killed keeps nobody waiting, two processes do not build at once, and who builds says so."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 from torch.utils.file_baton import FileBaton
 
-from neox_core.training.extensions import built_by_one
+from neox_core.training.extensions import built_by_one, is_built
 
 
 @pytest.fixture
@@ -52,3 +55,27 @@ def test_a_second_process_waits_and_one_that_is_killed_lets_it_in(directory, tmp
     with built_by_one("thing"):
         assert Path("inside").exists()
     second.join()
+
+
+def rules(headers):
+    return f"rule copy\n  command = cp $in $out\nbuild thing.so: copy thing.cpp\n# -isystem {headers}\n"
+
+
+def test_what_this_environment_has_built_is_known_and_only_other_builds_are_told(directory, caplog):
+    caplog.set_level(logging.INFO, "neox")
+    directory.mkdir()
+    assert not is_built("thing")
+    with built_by_one("thing"):
+        (directory / "thing.cpp").touch()
+        (directory / "build.ninja").write_text(rules(Path(torch.__file__).parent / "include"))
+        assert not is_built("thing")
+        subprocess.run(["ninja"], cwd=directory, capture_output=True, check=True)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "compiling thing, an extension of DeepSpeed"
+    ]
+    caplog.clear()
+    with built_by_one("thing"):
+        assert is_built("thing")
+    assert not caplog.records
+    (directory / "build.ninja").write_text(rules("/other/torch/include"))
+    assert not is_built("thing")

@@ -33,7 +33,7 @@ def prepared(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     zero = dict(config["zero_optimization"])
     for part in filter(lambda part: is_on_disks(zero.get(part)), PARTS):
-        _build_operator()
+        build_operator()
         if part == "offload_param":
             width = 2 if any((config.get(key) or {}).get("enabled") for key in ("bf16", "fp16")) else 4
             size = int(zero[part].get("buffer_count", 5)) * int(zero[part].get("buffer_size", 1e8))
@@ -42,7 +42,12 @@ def prepared(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "zero_optimization": zero}
 
 
-def _build_operator() -> None:
+def build_operator() -> None:
+    """Build what reads and writes files, where that was not done before.
+
+    Raises:
+        UserError: it cannot be built.
+    """
     from deepspeed.ops.op_builder import AsyncIOBuilder
 
     try:

@@ -45,6 +45,6 @@ def ask_once_about_the_processor() -> None:
 
 def lack() -> str | None:
     """What keeps this machine from building the extension, or None. Says it without importing DeepSpeed."""
-    if came_with_deepspeed("adam", "cpu_adam_op") or not (missing := missing_tools()):
+    if came_with_deepspeed("cpu_adam") or not (missing := missing_tools()):
         return None
     return f"needs {' and '.join(missing)} to build its extension; cpu_torch_adam computes the same without"
