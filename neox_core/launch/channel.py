@@ -15,6 +15,7 @@ UNREACHABLE = 60
 """Seconds without a sign from the other machine's kernel after which a connection counts as lost."""
 
 FOREIGN = "what comes is not of a rank"
+CLOSED = "the connection was closed"
 
 Message = dict[str, Any]
 
@@ -91,7 +92,7 @@ class Channel:
         except OSError as error:
             raise ConnectionError(_said(error)) from error
         if not chunk:
-            raise ConnectionError("the connection was closed")
+            raise ConnectionError(CLOSED)
         *lines, self._in = (self._in + chunk).split(b"\n")
         if len(self._in) > LONGEST:
             raise ConnectionError(FOREIGN)
@@ -113,4 +114,6 @@ def _message(line: bytes) -> Message:
 
 
 def _said(error: OSError) -> str:
+    if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+        return CLOSED  # as well, but before all was read that had been sent to the other side
     return error.strerror or str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import logging
+import select
 import socket
 import threading
 import time
@@ -232,3 +233,15 @@ def test_another_run_at_the_port_is_named():
         said = outcome(lambda: go_to_rank_0(place(1, 2, port), "runs/a", QUICK))
         assert said.startswith(f"master_port: at 127.0.0.1:{port} another run answers rank 1: runs/b on ")
         assert other.result().startswith("rank 1 of 2 did not come to the rendezvous")
+
+
+def test_a_connection_is_closed_whether_or_not_all_was_read():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        channel = Channel(socket.create_connection(server.getsockname()))
+        connection, _ = server.accept()
+        channel.send({"unread": 1})
+        select.select([connection], [], [], 10)
+        connection.close()  # the kernel tells the other side that something was lost
+        with pytest.raises(ConnectionError, match="^the connection was closed$"):
+            channel.wait(10)
+        channel.close()
