@@ -242,6 +242,6 @@ def test_a_connection_is_closed_whether_or_not_all_was_read():
         channel.send({"unread": 1})
         select.select([connection], [], [], 10)
         connection.close()  # the kernel tells the other side that something was lost
-        with pytest.raises(ConnectionError, match="^the connection was closed$"):
+        with pytest.raises(ConnectionError, match=r"^the connection was closed$"):
             channel.wait(10)
         channel.close()
