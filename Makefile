@@ -12,6 +12,9 @@ TEST_PROCESSES ?= 2
 # One thread a process: the tests start several processes at once.
 test test-all coverage: export OMP_NUM_THREADS ?= 1
 
+# Hundreds of processes import neox: none of them compiles what another one has.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help quickstart test test-all coverage pytest lint types bench clean

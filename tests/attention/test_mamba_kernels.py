@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from types import ModuleType
 
 import pytest
 import torch
 from training_models import SETTINGS, plugins
-from transformers.models.mamba import modeling_mamba as reference
 
 from neox_core.config import NeoXArgs, World
 from neox_core.errors import SettingsError, UserError
@@ -21,15 +21,20 @@ KEYS = {
 }
 
 
+def reference() -> ModuleType:
+    """It is imported by who runs a test of this file: that takes seconds."""
+    return import_module("transformers.models.mamba.modeling_mamba")
+
+
 def inner(xz, conv_weight, conv_bias, x_weight, dt_weight, out_weight, out_bias, a, b=None, c=None, **rest):
     """`mamba_inner_fn`, which transformers has no plain form of."""
     assert b is None
     assert c is None
     x, z = xz.chunk(2, 1)
-    x = reference.causal_conv1d_fn(x, conv_weight.squeeze(1), conv_bias, activation="silu")
+    x = reference().causal_conv1d_fn(x, conv_weight.squeeze(1), conv_bias, activation="silu")
     parts = x.transpose(1, 2) @ x_weight.T
     step, b, c = parts.transpose(1, 2).split([dt_weight.shape[1], 16, 16], 1)
-    y = reference.mamba_selective_scan(x, dt_weight @ step, a, b, c, z=z, D=rest.pop("D"), **rest)
+    y = reference().mamba_selective_scan(x, dt_weight @ step, a, b, c, z=z, D=rest.pop("D"), **rest)
     return torch.nn.functional.linear(y.transpose(1, 2), out_weight, out_bias)
 
 
@@ -49,10 +54,10 @@ def called(monkeypatch):
         "mamba_ssm": {},
         "mamba_ssm.ops": {},
         "mamba_ssm.ops.selective_scan_interface": {
-            "selective_scan_fn": reference.mamba_selective_scan,
+            "selective_scan_fn": reference().mamba_selective_scan,
             "mamba_inner_fn": inner,
         },
-        "causal_conv1d": {"causal_conv1d_fn": reference.causal_conv1d_fn},
+        "causal_conv1d": {"causal_conv1d_fn": reference().causal_conv1d_fn},
     }
     for name, functions in modules.items():
         module = ModuleType(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -116,19 +117,19 @@ def _last_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def sources() -> Iterator[Source]:
+@cache
+def sources() -> list[Source]:
+    found = []
     for top in ("neox_core", "plugins"):
         for path in sorted((ROOT / top).rglob("*.py")):
             inside = path.relative_to(ROOT).with_suffix("")
             if DECLARING.isdisjoint(inside.parts) and inside not in ABOUT_KEYS:
-                yield Source.read(path)
-
-
-SOURCES = list(sources())
+                found.append(Source.read(path))
+    return found
 
 
 def readers(key: Key) -> list[str]:
-    return [str(source.path.relative_to(ROOT)) for source in SOURCES if source.reads(key)]
+    return [str(source.path.relative_to(ROOT)) for source in sources() if source.reads(key)]
 
 
 @pytest.mark.parametrize("key", WITH_EFFECT, ids=lambda key: key.name)
@@ -174,4 +175,4 @@ def test_a_word_alone_is_not_read(tmp_path, line, is_read):
 
 
 def test_the_tables_are_used():
-    assert {name for source in SOURCES for name in source.names} >= set(TABLES)
+    assert {name for source in sources() for name in source.names} >= set(TABLES)
