@@ -57,7 +57,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [in_whole(2), 4])
 @pytest.mark.parametrize("case", CASES)
 def test_a_cut_model_computes_what_the_whole_one_does(case, ranks, workers):
     for differences in workers(ranks).run("cut_models:largest_differences", **CASES[case]):

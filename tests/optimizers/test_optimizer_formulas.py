@@ -6,6 +6,7 @@ import numpy as np
 import optimizer_formulas as formulas
 import pytest
 import torch
+from compiled_extensions import why_not
 from neox_optimizers import cpu_adam
 from training_models import plugins
 
@@ -133,7 +134,7 @@ def test_lamb_does_not_scale_what_is_zero():
 @pytest.mark.slow
 @pytest.mark.parametrize("decoupled", [True, False])
 def test_cpu_adam_is_the_formula_up_to_float32(decoupled):
-    if reason := cpu_adam.lack():
+    if reason := why_not("cpu_adam", cpu_adam.lack()):
         pytest.skip(reason)
     options = {**ADAM, "adam_w_mode": decoupled}
     run = Run("cpu_adam", options, {name: weight.astype(np.float32) for name, weight in start().items()})

@@ -10,11 +10,12 @@ import parallel_ranks
 import pytest
 import torch
 import zero_ranks as zero
+from compiled_extensions import why_not
 from training_models import resolve
-from whole_matrix import WHOLE, in_whole
+from whole_matrix import in_whole
 
 from neox_core.errors import UserError
-from neox_core.training import disk_checks, extensions
+from neox_core.training import disk_checks
 from neox_core.training.deepspeed import disks
 
 LARGE = {"hidden_size": 256, "init_method_std": 0.05}
@@ -24,22 +25,14 @@ IN_HOST = {**IN_MEMORY, "offload_optimizer": {"device": "cpu"}}
 PIPELINED = {"pipeline_read": True, "pipeline_write": True, "buffer_count": 9}
 
 
-def why_not() -> str | None:
-    """Why nothing is offloaded to disks here, or None: to build the operator takes minutes, which are left to the whole run."""
-    if missing := disk_checks.lack():
-        return f"there is no {missing}: apt-get install libaio-dev g++ ninja-build"
-    if not WHOLE and not extensions.is_built("async_io"):
-        return "this environment has not built DeepSpeed's operator for disks; NEOX_TEST_ALL=1 builds it"
-    return None
-
-
 @pytest.fixture(scope="module")
 def operator():
     """Built before ranks are asked for something: they have to answer in time."""
     disks.build_operator()
 
 
-REASON = why_not()
+MISSING = disk_checks.lack()
+REASON = why_not("async_io", MISSING and f"there is no {MISSING}: apt-get install libaio-dev g++ ninja-build")
 
 
 def needs_operator(test):
