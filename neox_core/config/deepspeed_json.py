@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from neox_core.config.compatibility import reproduces
 from neox_core.config.deepspeed_names import NAMES_OF_GPT_NEOX
 from neox_core.config.groups import DeepSpeedSettings, GivenUpSettings
+from neox_core.config.offload_rules import OLDER_NAMES
 from neox_core.config.resolved import Batch, OptimizerChoice, Precision, Resolved
 from neox_core.config.schedule_rules import has_one_bit_schedule
 
@@ -92,6 +93,9 @@ def _extra(args: NeoXArgs) -> dict[str, Any]:
 
 def _zero(args: NeoXArgs, precision: Precision) -> dict[str, Any]:
     zero = {"stage": 0, **(ZERO_DEFAULTS if args.zero_optimization is None else args.zero_optimization)}
+    for older, part in OLDER_NAMES.items():
+        if part in zero and not zero.get(older):
+            zero.pop(older, None)  # DeepSpeed refuses even a switch that is off beside what took its place
     if precision != "fp32" and zero["stage"] == 0:
         # DeepSpeed has other optimizers for reduced precision without ZeRO: the one for bfloat16 takes an empty step when it is
         # made, which shifts Adam's count, and none reports the gradient's norm. On one rank stage 1 is the same.

@@ -13,6 +13,7 @@ from neox_core.config.disk_rules import DISK_RULES
 from neox_core.config.extra_args import EXTRA_NOTICES, EXTRA_RULES
 from neox_core.config.groups import GivenUpSettings
 from neox_core.config.groups.given_up import is_asked_for
+from neox_core.config.offload_rules import OFFLOAD_NOTICES, OFFLOAD_RULES
 from neox_core.config.optimizer_choice import optimizer_name
 from neox_core.config.option_checks import option_problems
 from neox_core.config.precision import precisions_asked_for
@@ -200,6 +201,7 @@ DEEPSPEED_RULES = (
     fp16_is_fp16,
     overflow_is_checked,
     *DISK_RULES,
+    *OFFLOAD_RULES,
     zero_computes_the_same,
     copies_of_pieces_are_of_the_same_weights,
     dictionaries_hold_options,
@@ -214,4 +216,5 @@ DEEPSPEED_NOTICES = (
     one_bit_adam_has_its_schedule,
     pipelines_have_no_options,
     *EXTRA_NOTICES,
+    *OFFLOAD_NOTICES,
 )

@@ -55,9 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     logger.setLevel(logging.INFO)
-    stop = StopRequests()
     try:
-        return work(Path(arguments[0]), stop)
+        return work(Path(arguments[0]))
     except (UserError, RuntimeError) as error:
         sentence = str(error) if isinstance(error, UserError) else lost_contact(error)
         if sentence is None or os.environ.get("NEOX_TRACEBACK"):
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         return error.exit_code if isinstance(error, UserError) else 1
 
 
-def work(handover_file: Path, stop: StopRequests) -> int:
+def work(handover_file: Path) -> int:
     """Meet the other ranks, make sure that all are about to do the same, and train."""
     place = Rendezvous.from_environment(os.environ)
     with rendezvous(place, str(handover_file)) as (store, watch), telling(watch):
@@ -84,6 +83,7 @@ def work(handover_file: Path, stop: StopRequests) -> int:
             "torch": torch.__version__,
         }
         agree(store, place, statement)
+        stop = StopRequests()  # until here it has nothing to save, and dies of the signal
         leave_imports_alone(resolved)
         with process_group(store, place, resolved):
             return train(handover, plugins, resolved, place, stop, startup=startup, watch=watch)

@@ -22,6 +22,7 @@ from neox_core.config.presets import RUN_SETTINGS
 from neox_core.config.yaml_text import dump_settings
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.launch import Job, Launcher, LaunchPlan
+from neox_core.launch.supervisor import FORWARDED
 from neox_core.plugins import PluginManager
 from neox_core.training import preflight
 from neox_core.training.handover import FILE_NAME, Handover
@@ -210,7 +211,8 @@ def launch(prepared: Prepared, begun: float) -> int:
     except BaseException:
         write_status(run_dir, {"state": "failed"})
         raise
-    write_status(run_dir, {"state": "done" if code == 0 else "stopped" if code > 128 else "failed", "exit_code": code})
+    state = "done" if code == 0 else "stopped" if code - 128 in FORWARDED else "failed"
+    write_status(run_dir, {"state": state, "exit_code": code})
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -39,6 +40,8 @@ def test_a_run_that_is_terminated_and_later_killed_ends_with_the_same_bits(tmp_p
     code, said = terminated.end()
     assert code == 128 + signal.SIGTERM, said
     are_gone(pids)
+    (status,) = tmp_path.glob("runs/parts/*/status.json")
+    assert json.loads(status.read_text()) == {"state": "stopped", "exit_code": code}
     stopped_at = int(find(tmp_path / "parts").name.removeprefix("global_step"))
     assert 2 < stopped_at < ITERATIONS
 

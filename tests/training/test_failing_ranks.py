@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from launching import eventually
 from plugin_distributions import environment, neox
 from plugin_runs import write_config, write_data
 from training_commands import are_gone
@@ -69,6 +70,7 @@ def test_a_killed_rank(tmp_path, rank):
     assert f"rank {rank} on localhost was killed by signal 9 (SIGKILL)" in failed.said
     assert f"error: rank {rank} on " in failed.log(1 - rank)
     assert "is gone without a word" in failed.log(1 - rank)
+    assert failed.fact("status.json") == {"state": "failed", "exit_code": failed.code}
     assert failed.seconds < WITHIN
 
 
@@ -164,6 +166,24 @@ def test_more_ranks_than_were_planned(planned, tmp_path):
     for code, said in ends(*(worker(tmp_path, rank, 3, port, planned) for rank in range(3))):
         assert code in {2, 75}
         assert "WORLD_SIZE: 3 ranks were started for a run of 2; let the launcher start 2, or" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_rank_that_waits_for_the_others_ends_when_it_is_told_to(planned, tmp_path, number):
+    port = free_port()
+    rank = worker(tmp_path, 0, 2, port, planned)
+    eventually(lambda: _listens(port), 60)
+    rank.send_signal(number)
+    begun = time.monotonic()
+    ((code, said),) = ends(rank)
+    assert code == -number
+    assert "Traceback" not in said
+    assert time.monotonic() - begun < WITHIN
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_port_that_another_program_has(planned, tmp_path):
