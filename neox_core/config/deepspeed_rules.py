@@ -16,7 +16,7 @@ from neox_core.config.groups.given_up import is_asked_for
 from neox_core.config.offload_rules import OFFLOAD_NOTICES, OFFLOAD_RULES
 from neox_core.config.optimizer_choice import optimizer_name
 from neox_core.config.option_checks import option_problems
-from neox_core.config.precision import precisions_asked_for
+from neox_core.config.precision import BY_NAME, precisions_asked_for
 from neox_core.config.schedule_rules import has_one_bit_schedule
 from neox_core.config.world import World
 from neox_core.errors import Notice, Problem
@@ -118,10 +118,11 @@ def copies_of_pieces_are_of_the_same_weights(args: NeoXArgs, world: World) -> It
 
 
 def precisions_are_switched(args: NeoXArgs, world: World) -> Iterator[Problem]:
-    """The dictionaries of number formats say `enabled`."""
+    """The dictionaries of number formats say `enabled`, but for that of the format that `precision` names."""
     for key in ("fp16", "bf16"):
         options = getattr(args, key)
-        if options is not None and "enabled" not in options:
+        named = args.precision is not None and BY_NAME[args.precision] == key
+        if options is not None and "enabled" not in options and not named:
             remedy = "write enabled: true or enabled: false"
             yield Problem(keys=(key,), message="does not say enabled", remedy=remedy)
 

@@ -10,12 +10,13 @@ from neox_core.errors import Problem, SettingsError
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
 
-_BY_NAME: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "bfloat16": "bf16"}
+BY_NAME: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "bfloat16": "bf16"}
+"""Values of `precision`."""
 
 
 def precisions_asked_for(args: NeoXArgs) -> set[Precision]:
     """The number formats that `precision` names and those whose dictionary says `enabled`; more than one is a mistake."""
-    named: set[Precision] = {_BY_NAME[args.precision]} if args.precision else set()
+    named: set[Precision] = {BY_NAME[args.precision]} if args.precision else set()
     return named | set(_enabled(args))
 
 

@@ -183,3 +183,11 @@ def test_bfloat16_needs_no_dictionaries():
     found = resolve(precision="bfloat16").deepspeed
     assert found["bf16"] == {"enabled": True}
     assert found["zero_optimization"]["stage"] == 1
+
+
+@pytest.mark.parametrize(
+    ("precision", "key", "options"), [("fp16", "fp16", {"initial_scale_power": 16}), ("bfloat16", "bf16", {})]
+)
+def test_the_dictionary_of_the_named_format_need_not_say_that_it_is_on(precision, key, options):
+    assert resolve(precision=precision, **{key: options}).deepspeed[key] == {**options, "enabled": True}
+    assert "does not say enabled" in problem(precision="fp32", **{key: options})
