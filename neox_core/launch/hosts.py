@@ -91,9 +91,12 @@ def _first_slots(pool: Pool, num_gpus: int | None, device: Device, hostfile: Pat
 
 
 def _too_many(host: str, slots: int, num_gpus: int, device: Device, hostfile: Path | None) -> str:
-    source, file = (str(hostfile), "this file") if hostfile else (_count(slots, _UNIT[device]), "a hostfile")
-    message = f"{num_gpus}: {host} has {_count(slots, 'slot')} ({source}); use at most {slots}"
-    return f"{message}, or declare more in {file} with a line `{host} slots={num_gpus}`"
+    line = f"the line `{host} slots={num_gpus}`"
+    if hostfile:
+        source, way = str(hostfile), f"declare more there with {line}"
+    else:
+        source, way = _count(slots, _UNIT[device]), f"write {line} to a file and set hostfile to its path"
+    return f"{num_gpus}: {host} has {_count(slots, 'slot')} ({source}); use at most {slots}, or {way}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -169,5 +169,9 @@ def attempt(problems: list[Problem], key: str, args: NeoXArgs, work: Callable[[]
     except SettingsError as error:
         problems += error.problems
     except UserError as error:
-        problems.append(Problem(keys=(key,), message=str(error), origin=args.origin(key)))
+        said, _, rest = str(error).partition(": ")
+        if said in args.ownership.keys:
+            problems.append(Problem(keys=(said,), message=rest, origin=args.origin(said)))
+        else:
+            problems.append(Problem(keys=(key,), message=str(error), origin=args.origin(key)))
     return None

@@ -54,6 +54,12 @@ CASES = {
         ["train", "tiny.yml", "hidden_size=15"],
         ["hidden_size 15 is not a multiple of num_attention_heads 2\n", "\n  use a multiple of 2, such as 16\n"],
     ),
+    "layers that cannot be dealt": (
+        ["train", "tiny.yml", "pipe_parallel_size=2", "num_gpus=2", "pipe_partition_method=unifrom"],
+        [
+            "error: command line (pipe_partition_method=unifrom): pipe_partition_method: 'unifrom' is none of uniform, par"
+        ],
+    ),
     "data that does not exist": (
         ["train", "tiny.yml", "data_path=data/toknes"],
         ["data_path: data/toknes.idx: this token file cannot be read (No such file or directory)", "neox data prepare"],

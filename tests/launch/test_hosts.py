@@ -89,7 +89,7 @@ def test_a_gpu_that_is_not_there_cannot_be_asked_for(machine):
 def test_more_ranks_than_slots_are_refused_with_a_way_out(machine):
     expected = (
         "num_gpus: 5: localhost has 2 slots (2 CPU cores); use at most 2, "
-        "or declare more in a hostfile with a line `localhost slots=5`"
+        "or write the line `localhost slots=5` to a file and set hostfile to its path"
     )
     with pytest.raises(UserError) as refusal:
         plan_world(num_gpus=5)
