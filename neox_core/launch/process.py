@@ -14,6 +14,10 @@ from neox_core.launch.output import Log, Screen, Stream
 from neox_core.launch.verdict import ELSEWHERE
 
 _SIGNAL_NAMES = {int(number): number.name for number in signal.Signals}
+_SENT_BY_KERNEL = {
+    signal.SIGKILL: ", as where memory has run out",
+    signal.SIGBUS: ", as where a file that it reads was cut short, or /dev/shm is full",
+}
 
 
 class LocalProcess:
@@ -58,7 +62,8 @@ class LocalProcess:
             return "ended because another rank failed"
         if self.code is None or self.code >= 0:
             return f"exited with code {self.code}"
-        return f"was killed by signal {-self.code} ({_SIGNAL_NAMES.get(-self.code, 'real-time')})"
+        reason = _SENT_BY_KERNEL.get(-self.code, "")
+        return f"was killed by signal {-self.code} ({_SIGNAL_NAMES.get(-self.code, 'real-time')}){reason}"
 
     def poll(self) -> bool:
         """Whether it has ended just now: all its output is passed on, and `code` its exit code or minus the signal that killed it."""

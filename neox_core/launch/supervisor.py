@@ -103,10 +103,11 @@ class _Supervision:
             process.send(forwarded)
 
     def _ended(self, process: LocalProcess) -> None:
+        if process.code == ELSEWHERE:
+            self._victim = self._victim or process
         if self._culprit is not None or process.code in self._orderly or process in self._killed:
             return
         if process.code == ELSEWHERE:
-            self._victim = self._victim or process
             stopped = [other for other in self._running() if other.find_stopped()]
             if stopped:
                 self._blame(stopped[0])
@@ -137,12 +138,12 @@ class _Supervision:
     def _show_tail(self) -> None:
         """Show the last lines of the rank that failed, or that says which did, after whatever the others had to say.
 
-        Rank 0's have been seen.
+        Rank 0's have been seen. What it says of others that were killed, another one says of it.
         """
         speaker = self._culprit
         if speaker is None and self._victim is not None:
             self._report(self._victim)
-        if speaker is None or speaker.stopped_by is not None:
+        if speaker is None or speaker.stopped_by is not None or (speaker.command.rank == 0 and (speaker.code or 0) < 0):
             speaker = self._victim
         if speaker is None or speaker.command.rank in (None, 0) or not speaker.log.tail:
             return

@@ -106,6 +106,18 @@ def test_a_killed_rank_ends_the_job_with_the_signals_code(tmp_path):
     assert not is_running(first)
 
 
+def test_when_rank_0_is_killed_another_one_tells_of_it(tmp_path):
+    told = "ready()\nwhile not Path('killed').exists(): time.sleep(0.01)\nprint('rank 0 is gone'); sys.exit(75)"
+    launched = launch(tmp_path, "ready(); wait()", f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{told}", grace=60.0)
+    first, _ = launched.pids(["ready-0", "ready-1"])
+    os.kill(first, signal.SIGKILL)
+    (tmp_path / "killed").touch()
+    code, _, err = launched.end()
+    assert code == 128 + 9
+    assert "rank 0 on localhost was killed by signal 9 (SIGKILL), as where memory has run out" in err
+    assert "[rank 1] rank 0 is gone" in err
+
+
 def test_only_the_first_failure_counts(tmp_path):
     second = """
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))

@@ -70,6 +70,7 @@ def test_a_killed_rank(tmp_path, rank):
     assert f"rank {rank} on localhost was killed by signal 9 (SIGKILL)" in failed.said
     assert f"error: rank {rank} on " in failed.log(1 - rank)
     assert "is gone without a word" in failed.log(1 - rank)
+    assert "is gone without a word" in failed.said
     assert failed.fact("status.json") == {"state": "failed", "exit_code": failed.code}
     assert failed.seconds < WITHIN
 
