@@ -14,7 +14,7 @@ from neox_core.launch.output import Log, Screen, Stream
 from neox_core.launch.verdict import ELSEWHERE
 
 _SIGNAL_NAMES = {int(number): number.name for number in signal.Signals}
-_SENT_BY_KERNEL = {
+_SENT_BY_KERNEL: dict[int, str] = {
     signal.SIGKILL: ", as where memory has run out",
     signal.SIGBUS: ", as where a file that it reads was cut short, or /dev/shm is full",
 }
