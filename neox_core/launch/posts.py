@@ -49,6 +49,11 @@ class Post:
         self._every = 1 + meeting.own.world_size // CROWD
         self._ticks = 0
 
+    @property
+    def decided(self) -> bool:
+        """Whether the verdict is its own."""
+        return True
+
     def send(self, message: Message) -> None:
         """Tell all that there is a connection to."""
         for channel in self.channels.values():
@@ -141,6 +146,11 @@ class Outpost(Post):
     def verdict(self) -> Verdict | None:
         """What rank 0 decided, or that it was rank 0."""
         return self._told or self._judge.verdict
+
+    @property
+    def decided(self) -> bool:
+        """Whether the verdict is its own."""
+        return self._told is None
 
     def hear(self, rank: int, channel: Channel) -> bool:
         """Deal with what rank 0 says; False when there will be no more of it."""

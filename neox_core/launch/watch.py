@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -178,12 +179,17 @@ class Watch:
         if self.run_dir is None:
             return
         try:
-            if self._rank == 0:
-                facts = {"failure": verdict.sentence, "ranks": self._post.places()}
-                (self.run_dir / FAILURE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+            if self._post.decided:
+                self._write_facts(self.run_dir / FAILURE, verdict)
             if verdict.hangs:
                 (self.run_dir / STACKS).mkdir(parents=True, exist_ok=True)
                 with (self.run_dir / STACKS / f"rank-{self._rank}.txt").open("w", encoding="utf-8") as file:
                     faulthandler.dump_traceback(file)
         except OSError as error:
             logger.warning("%s cannot be written: %s", error.filename, error.strerror)
+
+    def _write_facts(self, path: Path, verdict: Verdict) -> None:
+        """Of several ranks that have decided, where it was rank 0, the first one writes."""
+        facts = {"failure": verdict.sentence, "ranks": self._post.places()}
+        with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(facts, indent=1) + "\n")

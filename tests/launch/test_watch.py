@@ -30,6 +30,9 @@ def test_a_killed_rank_is_named_by_all_others(tmp_path, victim):
         assert f"is gone without a word (the connection was closed); it was last seen in {WHERE}" in said
         assert f"rank {rank.number} was in {WHERE}" in said
     assert time.monotonic() - begun < 20
+    facts = json.loads((tmp_path / "run" / "failure.json").read_text())
+    assert facts["failure"].startswith(f"rank {victim} on ")
+    assert facts["ranks"][str(victim)] == f"in {WHERE}"
 
 
 @pytest.mark.parametrize("victim", [0, 1])
