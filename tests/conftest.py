@@ -23,8 +23,7 @@ def workers():
     pools: dict[int, Workers] = {}
 
     def of_size(world_size: int) -> Workers:
-        # What is asked first may have to compile an extension of DeepSpeed, on a machine that does other things as well.
-        return pools.setdefault(world_size, Workers(world_size, limit=240))
+        return pools.setdefault(world_size, Workers(world_size, limit=90))
 
     yield of_size
     for pool in pools.values():
