@@ -121,7 +121,8 @@ CASES = {
     "more ranks than slots": (
         ["train", "tiny.yml", "hostfile=hosts", "num_gpus=3"],
         [
-            "command line (num_gpus=3): num_gpus: 3: localhost has 2 slots (hosts); use at most 2, or declare more in this file"
+            "command line (num_gpus=3): num_gpus: 3: localhost has 2 slots (hosts); use at most 2, "
+            "or declare more there with the line `localhost slots=3`"
         ],
     ),
     "missing hostfile": (["train", "tiny.yml", "hostfile=nohosts"], ["hostfile: nohosts cannot be read", "slots=N"]),
