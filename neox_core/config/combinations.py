@@ -21,11 +21,20 @@ class Way(NamedTuple):
         keys: the settings that ask for it, the first of which is shown with its value.
         asked: whether they do.
         without: what to write to train without it.
+        part: where the first key is a mapping, its entry that is shown.
     """
 
     keys: tuple[str, ...]
     asked: Callable[[NeoXArgs], bool]
     without: str
+    part: str | None = None
+
+    def said(self, args: NeoXArgs) -> str:
+        """What asks for it, as settings have it."""
+        value = getattr(args, self.keys[0])
+        if self.part is None:
+            return f"{self.keys[0]} {shown(value)}"
+        return f"{self.keys[0]}.{self.part} {shown(value[self.part])}"
 
 
 def _stage(args: NeoXArgs) -> object:
@@ -48,9 +57,9 @@ WAYS: Mapping[str, Way] = {
     "context parallelism": Way(
         ("context_parallel_size",), lambda args: args.context_parallel_size > 1, "context_parallel_size: 1"
     ),
-    "ZeRO 1": Way(("zero_optimization",), lambda args: _stage(args) == 1, "zero_optimization: {stage: 0}"),
-    "ZeRO 2": Way(("zero_optimization",), lambda args: _stage(args) == 2, "zero_optimization: {stage: 1}"),
-    "ZeRO 3": Way(("zero_optimization",), lambda args: _stage(args) == 3, "zero_optimization: {stage: 1}"),
+    "ZeRO 1": Way(("zero_optimization",), lambda args: _stage(args) == 1, "stage: 0 in zero_optimization", "stage"),
+    "ZeRO 2": Way(("zero_optimization",), lambda args: _stage(args) == 2, "stage: 1 in zero_optimization", "stage"),
+    "ZeRO 3": Way(("zero_optimization",), lambda args: _stage(args) == 3, "stage: 1 in zero_optimization", "stage"),
     "bf16": Way(("precision", "bf16"), lambda args: "bf16" in precisions_asked_for(args), "precision: fp32"),
     "fp16": Way(("precision", "fp16"), lambda args: "fp16" in precisions_asked_for(args), "precision: bfloat16"),
     "activation checkpointing": Way(
@@ -61,7 +70,8 @@ WAYS: Mapping[str, Way] = {
     "soft prompt": Way(
         ("soft_prompt_tuning",),
         lambda args: bool((args.soft_prompt_tuning or {}).get("enabled")),
-        "soft_prompt_tuning: {enabled: false}",
+        "enabled: false in soft_prompt_tuning",
+        "enabled",
     ),
     "muP": Way(("use_mup",), lambda args: args.use_mup, "use_mup: false"),
 }
@@ -111,5 +121,5 @@ def ways_go_together(args: NeoXArgs, world: World) -> Iterator[Problem]:
         first, second = WAYS[one], WAYS[other]
         if first.asked(args) and second.asked(args):
             keys = (first.keys[0], second.keys[0])
-            asked = " with ".join(f"{key} {shown(getattr(args, key))}" for key in keys)
+            asked = f"{first.said(args)} with {second.said(args)}"
             yield Problem(keys=keys, message=f"{asked}: {reason}", remedy=f"set {first.without}, or {second.without}")

@@ -321,6 +321,12 @@ def saving_has_a_place(args: NeoXArgs, world: World) -> Iterator[Notice]:
             yield Notice(keys=(key,), message="has no effect without save: DIRECTORY")
 
 
+def tokens_are_cut_over_ranks(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """Sequence parallelism is between tensor-parallel ranks."""
+    if args.sequence_parallel and args.model_parallel_size <= 1:
+        yield Notice(keys=("sequence_parallel",), message="has no effect without model_parallel_size > 1")
+
+
 def noise_scale_is_measured(args: NeoXArgs, world: World) -> Iterator[Notice]:
     """How it is measured matters where it is."""
     given = tuple(key for key in NOISE_SCALE if key in args and getattr(args, key) != NOISE_SCALE[key].default)
@@ -349,6 +355,7 @@ NOTICES: tuple[NoticeRule, ...] = (
     every_layer_is_meant,
     saving_has_a_place,
     noise_scale_is_measured,
+    tokens_are_cut_over_ranks,
     backend_fits_the_device,
     *MUP_NOTICES,
     *DEEPSPEED_NOTICES,

@@ -18,6 +18,12 @@ from neox_core.config import NeoXArgs, Topology
 from neox_core.errors import UserError
 from neox_core.parallel import Mesh
 
+SMALL = (
+    "19M",
+    *("num_layers=2", "hidden_size=8", "num_attention_heads=2"),
+    *("seq_length=64", "max_position_embeddings=64", "train_micro_batch_size_per_gpu=1"),
+    "zero_optimization={'stage': 1, 'reduce_bucket_size': 1000, 'allgather_bucket_size': 1000}",
+)
 OF_20B = ("20B", "pipe_parallel_size=4", "model_parallel_size=2", "--world-size", "96")
 
 
@@ -109,6 +115,20 @@ def test_text_says_what_fits(neox):
     assert "fits a100-40" in done.out
 
 
+@pytest.mark.parametrize(
+    ("words", "memory", "traffic"),
+    [
+        (OF_20B, "GiB", "GiB"),
+        (("125M", "--world-size", "2"), "GiB", "MiB"),
+        ((*SMALL, "--world-size", "2"), "MiB", "MiB"),
+    ],
+)
+def test_sizes_have_the_unit_that_suits_them(neox, words, memory, traffic):
+    said = neox("plan", *words).out
+    assert f"memory of a rank in {memory}" in said
+    assert f"{traffic} that a rank sends in a step" in said
+
+
 def test_what_does_not_fit_is_refused_with_changes_that_help(neox):
     words = ("125M", "train_micro_batch_size_per_gpu=8", "checkpoint_activations=false", "mock_data=true")
     done = neox("plan", *words, "--world-size", "8", "--gpu", "5GiB")
@@ -147,6 +167,13 @@ def test_impossible_cuts_are_refused(neox):
     assert done.code == 2
     assert "num_attention_heads 64 is not a multiple of model_parallel_size 3" in done.err
     assert "data_path" not in done.err
+
+
+def test_ways_that_exclude_each_other_are_refused(neox):
+    done = neox("plan", *OF_20B, "zero_optimization.stage=3")
+    assert done.code == 2
+    assert "pipe_parallel_size 4 with zero_optimization.stage 3: every micro-batch would gather" in done.err
+    assert "set pipe_parallel_size: 1, or stage: 1 in zero_optimization" in done.err
 
 
 def test_tensor_groups_over_hosts_are_told(neox):

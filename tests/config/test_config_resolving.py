@@ -569,6 +569,7 @@ def test_a_checkpoint_factor_without_a_fraction_is_a_number_of_steps():
             {"gradient_noise_scale_n_batches": 9},
             "gradient_noise_scale_n_batches: has no effect without log_gradient_noise_scale: true",
         ),
+        ({"sequence_parallel": True}, "sequence_parallel: has no effect without model_parallel_size > 1"),
         ({"distributed_backend": "nccl"}, "distributed_backend: there is no GPU here: gloo in place of nccl"),
         ({"lr_decay_iters": 4, "lr_decay_fraction": 0.5}, "lr_decay_fraction: is not used: lr_decay_iters is 4"),
         (

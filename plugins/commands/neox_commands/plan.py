@@ -127,6 +127,7 @@ def remarks(resolved: Resolved) -> list[Notice]:
 def advice(args: NeoXArgs, plan: Plan, card: Gpu) -> str:
     """What to change, in a sentence."""
     from neox_commands.plan_changes import what_fits
+    from neox_commands.plan_report import in_words
 
     assert args.plugins is not None
     found = what_fits(args, plan, args.plugins, card.usable)
@@ -134,7 +135,7 @@ def advice(args: NeoXArgs, plan: Plan, card: Gpu) -> str:
         return "nor does it with any change that was tried: take more ranks, GPUs with more memory, or a smaller model"
     changes, other = found
     words = " ".join(overrides(changes))
-    return f"with {words} it needs {other.worst.memory / 2**30:.2f} GiB"
+    return f"with {words} it needs {in_words(other.worst.memory)}"
 
 
 def overrides(changes: Mapping[str, Any]) -> Iterator[str]:

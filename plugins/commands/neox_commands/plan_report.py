@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from neox_commands.plan_machines import RESERVE, Gpu, smallest
 from neox_commands.plan_run import Plan, StagePlan
@@ -11,17 +11,17 @@ from neox_commands.plan_traffic import sent
 from neox_core.cli.tables import table
 from neox_core.config import ModelSettings
 
-GIB = 2**30
-
 AXES = ("tensor", "context", "pipe", "replicas")
 """Along which ranks communicate; `replicas` have the same weights."""
 
 
 def text_of(plan: Plan) -> str:
     """For people."""
-    parts = [table([*_facts(plan)]), "memory of a rank in GiB", table([*_memory_rows(plan)])]
+    unit = Unit.of(plan.worst.memory)
+    parts = [table([*_facts(plan)]), f"memory of a rank in {unit.name}", table([*_memory_rows(plan, unit)])]
     if plan.resolved.topology.size > 1:
-        parts += ["GiB that a rank sends in a step, along each axis", table([*_traffic_rows(plan)])]
+        unit = Unit.of(max(sum(_sent(plan, stage).values()) for stage in plan.stages))
+        parts += [f"{unit.name} that a rank sends in a step, along each axis", table([*_traffic_rows(plan, unit)])]
     return "\n\n".join(parts)
 
 
@@ -51,7 +51,7 @@ def zero_stage(plan: Plan) -> int:
     return int(plan.resolved.deepspeed["zero_optimization"]["stage"])
 
 
-def _memory_rows(plan: Plan) -> Iterator[list[str]]:
+def _memory_rows(plan: Plan, unit: Unit) -> Iterator[list[str]]:
     names = ["weights", "gradients", "master", "optimizer", "buffers", "activations", "working"]
     yield ["stage", "layers", "parameters", *names, "in all", ""]
     worst = plan.worst
@@ -63,7 +63,7 @@ def _memory_rows(plan: Plan) -> Iterator[list[str]]:
             str(stage.stage.index),
             _layers(stage),
             _number(stage.parameters),
-            *(_gib(number) for number in numbers),
+            *(unit.number(number) for number in numbers),
             " ".join(_remarks(stage, stage is worst and len(plan.stages) > 1)),
         ]
 
@@ -74,7 +74,7 @@ def _remarks(stage: StagePlan, worst: bool) -> Iterator[str]:
     if stage.under_way > 1:
         yield f"({stage.under_way} micro-batches under way)"
     if stage.states.offloaded:
-        yield f"({_gib(stage.states.offloaded)} offloaded)"
+        yield f"({in_words(stage.states.offloaded)} offloaded)"
     if stage.on_host:
         yield "(activations in the host's memory)"
 
@@ -84,16 +84,24 @@ def _layers(stage: StagePlan) -> str:
     return f"{layers.start}-{layers.stop - 1}" if layers else "none"
 
 
-def _traffic_rows(plan: Plan) -> Iterator[list[str]]:
+def _sent(plan: Plan, stage: StagePlan) -> dict[str, float]:
+    """Bytes that a rank of a stage sends in a step, by axis."""
+    return {axis: sent(stage.traffic[axis], size) for axis, size in sizes_along(plan).items()}
+
+
+def _traffic_rows(plan: Plan, unit: Unit) -> Iterator[list[str]]:
     sizes = sizes_along(plan)
     shown = [axis for axis in AXES if sizes[axis] > 1]
     yield ["stage", *(f"{axis} ({sizes[axis]})" for axis in shown), "by collective"]
     for stage in plan.stages:
         kinds = [
-            f"{axis} {kind} {_gib(size)}" for axis in shown for kind, size in stage.traffic[axis].items() if size > 0
+            f"{axis} {kind} {unit.number(size)}"
+            for axis in shown
+            for kind, size in stage.traffic[axis].items()
+            if size > 0
         ]
-        each = (_gib(sent(stage.traffic[axis], sizes[axis])) for axis in shown)
-        yield [str(stage.stage.index), *each, ", ".join(kinds)]
+        each = _sent(plan, stage)
+        yield [str(stage.stage.index), *(unit.number(each[axis]) for axis in shown), ", ".join(kinds)]
 
 
 def sizes_along(plan: Plan) -> dict[str, int]:
@@ -113,16 +121,43 @@ def verdict(plan: Plan, gpu: Gpu | None) -> str:
     if gpu is None:
         enough = smallest(needed)
         least = f"the smallest that has it is {enough.name}" if enough else "no GPU known here has it"
-        return f"{_gib(needed)} GiB, with {RESERVE:.0%} of the memory left to driver and allocator: {least}"
+        return f"{in_words(needed)}, with {RESERVE:.0%} of the memory left to driver and allocator: {least}"
     fits = "fits" if needed <= gpu.usable else "does not fit"
     return (
-        f"{fits} {gpu.name}: {_gib(needed)} of {_gib(gpu.usable)} GiB ({_gib(gpu.memory)} less {RESERVE:.0%} for driver "
+        f"{fits} {gpu.name}: {in_words(needed)} of {in_words(gpu.usable)} ({in_words(gpu.memory)} less {RESERVE:.0%} for driver "
         "and allocator)"
     )
 
 
-def _gib(size: float) -> str:
-    return f"{size / GIB:.2f}" if size >= GIB / 100 or size == 0 else f"{size / GIB:.2g}"
+class Unit(NamedTuple):
+    """In what bytes are told.
+
+    Args:
+        name: as people know it.
+        size: in bytes.
+    """
+
+    name: str
+    size: int
+
+    @classmethod
+    def of(cls, largest: float) -> Unit:
+        """The one for numbers up to the largest of them."""
+        return next((unit for unit in (GIB, MIB) if largest >= unit.size), KIB)
+
+    def number(self, size: float) -> str:
+        """Bytes in this unit."""
+        shown = size / self.size
+        return f"{shown:.2f}" if shown >= 0.01 or size == 0 else f"{shown:.2g}"
+
+
+GIB, MIB, KIB = Unit("GiB", 2**30), Unit("MiB", 2**20), Unit("KiB", 2**10)
+
+
+def in_words(size: float) -> str:
+    """Bytes in the unit that suits them."""
+    unit = Unit.of(size)
+    return f"{unit.number(size)} {unit.name}"
 
 
 def _number(value: float) -> str:
