@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from neox_core.config.world import World
 from neox_core.errors import UserError
+
+_PORTS_OF_CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST_PORT = 10_000  # many of those below belong to well-known services
+_TRIES = 64
 
 _NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -78,10 +84,26 @@ def port_is_free(port: int, host: str = "") -> bool:
 
 
 def free_port(host: str = "") -> int:
-    """A TCP port that nobody listens on now. Another process may take it before it is used."""
+    """A TCP port that nobody listens on now.
+
+    Another process may take it before it is used. Those that the system deals out to every connection are taken and given back
+    all the time, and are only chosen where there are no others.
+    """
+    below = range(_LOWEST_PORT, _first_port_of_connections())
+    for port in random.SystemRandom().sample(below, min(_TRIES, len(below))):
+        if port_is_free(port, host):
+            return port
     with socket.create_server((host, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+        dealt: int = server.getsockname()[1]
+        return dealt
+
+
+def _first_port_of_connections() -> int:
+    """Linux tells where the range begins of which connections get their ports; elsewhere it begins no lower than its default."""
+    try:
+        return int(_PORTS_OF_CONNECTIONS.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 32768
 
 
 def _text(environ: Mapping[str, str], name: str) -> str:

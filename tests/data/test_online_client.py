@@ -18,6 +18,7 @@ from online_servers import ServerProcess, answer, hears, line, request, says, sc
 from neox_core.data.online.addresses import Address
 from neox_core.data.online.client import BatchClient
 from neox_core.errors import UserError
+from neox_core.launch import free_port
 
 
 def client_of(address, timeout=20.0, reminder=30.0, told=None):
@@ -26,11 +27,6 @@ def client_of(address, timeout=20.0, reminder=30.0, told=None):
 
 def completions(groups):
     return [np.asarray(ids).tolist() for group in groups for ids in group.completions]
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def test_batches_come_over_one_connection():

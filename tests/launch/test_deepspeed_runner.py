@@ -13,6 +13,7 @@ from launching import eventually, is_running
 from plugin_distributions import NEOX, environment, neox
 
 from neox_core.config import NeoXArgs
+from neox_core.launch import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -114,12 +115,6 @@ def test_main_of_its_launcher_takes_the_words_as_they_are(place, monkeypatch):
     )
     assert done.returncode == 0, done.stderr
     assert (place / "seen").read_text() == "77"
-
-
-def free_port() -> int:
-    from neox_core.launch import free_port
-
-    return free_port()
 
 
 def test_the_exit_code_is_that_of_the_rank_that_failed(place):

@@ -89,3 +89,19 @@ def test_a_free_port_is_free_until_somebody_listens():
         assert not port_is_free(port)
         assert not port_is_free(port, "127.0.0.1")
     assert port_is_free(port)
+
+
+@pytest.mark.parametrize(
+    ("dealt_out", "chosen"), [("20000\t60999\n", range(10_000, 20_000)), ("", range(10_000, 32_768))]
+)
+def test_a_free_port_is_none_that_connections_are_given(tmp_path, monkeypatch, dealt_out, chosen):
+    """Such a one may be gone before a rank listens."""
+    (tmp_path / "ip_local_port_range").write_text(dealt_out)
+    monkeypatch.setattr("neox_core.launch.rendezvous._PORTS_OF_CONNECTIONS", tmp_path / "ip_local_port_range")
+    assert all(free_port() in chosen for _ in range(20))
+
+
+def test_where_connections_are_given_every_port_one_of_theirs_has_to_do(tmp_path, monkeypatch):
+    (tmp_path / "ip_local_port_range").write_text("1024 65535\n")
+    monkeypatch.setattr("neox_core.launch.rendezvous._PORTS_OF_CONNECTIONS", tmp_path / "ip_local_port_range")
+    assert port_is_free(free_port())
