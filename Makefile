@@ -55,12 +55,12 @@ clean: ## remove .venv, caches and build products; data, runs and checkpoints st
 	  .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# torch comes first: DeepSpeed's installation looks for it.
+# torch comes first: DeepSpeed's installation looks for it. What of it is used is compiled on first use.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "neox needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	@echo "setting up $(VENV); the first time this takes some minutes"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) install -c constraints.txt torch
-	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@$(PIP) install --no-compile -c constraints.txt torch
+	@$(PIP) install --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+from prepared_corpus import Prepared, prepared_once
 
 from neox_core.testing.distributed import Workers
 
@@ -15,6 +16,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # No example fails for the time it took: a machine may be busy.
 settings.register_profile("neox", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("neox")
+
+
+@pytest.fixture(scope="session")
+def prepared_stdlib(tmp_path_factory) -> Prepared:
+    return prepared_once(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")

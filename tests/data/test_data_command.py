@@ -10,40 +10,28 @@ from neox_core.data.token_files import open_tokens
 from neox_core.errors import UserError
 
 
-@pytest.fixture(scope="module")
-def data_directory(tmp_path_factory):
-    return tmp_path_factory.mktemp("data")
+def test_standard_library_is_prepared(prepared_stdlib):
+    file = open_tokens(prepared_stdlib.directory / "data" / "stdlib" / "train_text_document")
+    assert f"{len(file):,} documents, {int(file.sizes.sum()):,} tokens" in prepared_stdlib.stdout
+    assert "2,048 entries" in prepared_stdlib.stdout
+    assert "data/stdlib prepared" in prepared_stdlib.stdout
 
 
-@pytest.fixture(scope="module")
-def first(data_directory):
-    """What preparing the standard library prints."""
-    command = "import sys; from neox_commands.data import main; sys.exit(main(sys.argv[1:], None))"
-    arguments = ["prepare", "stdlib", "--data-dir", str(data_directory), "--vocab-size", "512"]
-    return subprocess.run([sys.executable, "-c", command, *arguments], capture_output=True, text=True, check=True)
+def test_stages_are_plain_lines_where_there_is_no_terminal(prepared_stdlib):
+    assert prepared_stdlib.stderr.splitlines()[0] == "reading ..."
+    assert "\r" not in prepared_stdlib.stderr
 
 
-def test_standard_library_is_prepared(first, data_directory):
-    prefix = data_directory / "stdlib" / "train_text_document"
-    file = open_tokens(prefix)
-    assert f"{len(file):,} documents, {int(file.sizes.sum()):,} tokens" in first.stdout
-    assert "512 entries" in first.stdout
-    assert f"{data_directory / 'stdlib'} prepared" in first.stdout
-
-
-def test_stages_are_plain_lines_where_there_is_no_terminal(first):
-    assert first.stderr.splitlines()[0] == "reading ..."
-    assert "\r" not in first.stderr
-
-
-def test_second_time_says_that_it_was_there(first, data_directory, capsys):
-    assert main(["prepare", "stdlib", "--data-dir", str(data_directory), "--vocab-size", "512"], None) == 0
+def test_second_time_says_that_it_was_there(prepared_stdlib, capsys, monkeypatch):
+    monkeypatch.chdir(prepared_stdlib.directory)
+    assert main(["prepare", "stdlib"], None) == 0
     assert "was there already" in capsys.readouterr().out
 
 
-def test_terminal_gets_a_bar(first, data_directory, capsys, monkeypatch):
+def test_terminal_gets_a_bar(prepared_stdlib, capsys, monkeypatch):
+    monkeypatch.chdir(prepared_stdlib.directory)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    main(["prepare", "stdlib", "--data-dir", str(data_directory), "--vocab-size", "512"], None)
+    main(["prepare", "stdlib"], None)
     shown = capsys.readouterr().err
     assert "reading: 100%" in shown
 

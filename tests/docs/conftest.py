@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from markdown_pages import ROOT
+from prepared_corpus import Prepared
 
 SMALL = {
     "train_iters": 4,
@@ -54,13 +55,13 @@ def shell() -> Shell:
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory, shell: Shell) -> Path:
+def checkout(tmp_path_factory: pytest.TempPathFactory, prepared_stdlib: Prepared) -> Path:
     """The directory that each page starts from."""
     directory = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "configs", directory / "configs")
     quickstart = directory / "configs" / "quickstart.yml"
     quickstart.write_text(yaml.safe_dump(yaml.safe_load(quickstart.read_text()) | SMALL))
-    shell("neox data prepare stdlib", directory)
+    shutil.copytree(prepared_stdlib.directory / "data", directory / "data")
     return directory
 
 

@@ -42,3 +42,10 @@ def test_each_step_micro_batch_and_layer_draws_its_own():
     draws = [draw(), draw(seed=2), draw(step=1), draw(micro_batch=1), draw(layer=1), draw(layer=-1)]
     assert len(set(draws)) == len(draws)
     assert draw() == draws[0]
+
+
+def test_a_layer_seeds_as_torch_does():
+    StepRandom(1, step=2, micro_batch=3).begin_layer(4)
+    found = torch.rand(8)
+    torch.manual_seed(derive_seed(1, "dropout", 2, 3, 4))
+    assert found.equal(torch.rand(8))

@@ -18,17 +18,13 @@ from neox_core.plugins import State
 pytestmark = pytest.mark.slow
 
 PRESET = Path(__file__).resolve().parents[2] / "configs" / "quickstart.yml"
-STEPS, EVAL_INTERVAL = 60, 20
+STEPS, EVAL_INTERVAL = 30, 10
 SHORT = (f"train_iters={STEPS}", f"eval_interval={EVAL_INTERVAL}", "eval_iters=8")
 
 
 @pytest.fixture(scope="session")
-def prepared_data(tmp_path_factory):
-    """The `data` directory that `neox data prepare stdlib` writes."""
-    directory = tmp_path_factory.mktemp("quickstart")
-    done = neox("data", "prepare", "stdlib", cwd=directory, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return directory / "data"
+def prepared_data(prepared_stdlib):
+    return prepared_stdlib.directory / "data"
 
 
 @pytest.fixture(scope="session")
