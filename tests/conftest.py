@@ -10,8 +10,9 @@ from prepared_corpus import Prepared, prepared_once
 
 from neox_core.testing.distributed import Workers
 
-# Whoever starts the tests in the background of a script has them, and all that they start, ignore Ctrl-C.
+# Whoever starts the tests in the background of a script has them, and all that they start, ignore Ctrl-C; nohup, a hang-up.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # No example fails for the time it took: a machine may be busy.
 settings.register_profile("neox", deadline=None, suppress_health_check=[HealthCheck.too_slow])
