@@ -81,6 +81,9 @@ CASES = {
 
 
 LESS = (
+    "optimizer in the host",
+    "gradients in the host",
+    "recomputed in twos",
     "recomputed",
     "frozen",
     "some in float32",
