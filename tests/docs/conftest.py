@@ -15,10 +15,6 @@ from markdown_pages import ROOT
 from prepared_corpus import Prepared
 
 SMALL = {
-    "num_layers": 2,
-    "hidden_size": 48,
-    "seq_length": 64,
-    "max_position_embeddings": 64,
     "train_iters": 4,
     "train_micro_batch_size_per_gpu": 2,
     "eval_interval": 4,
