@@ -18,7 +18,7 @@ from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 
 RUNS = [run for run in read_golden("gpt-neox-runs") if not {"without", "compat"} & run.keys()]
-COUNT = 10_000 if WHOLE else 1_000
+COUNT = 10_000 if WHOLE else 500
 STRANGERS: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 10**20, 0.5, -0.5, 1e300),
     *("", "text", "1e5", " 3", "None", "NaN"),

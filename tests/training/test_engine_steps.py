@@ -6,6 +6,7 @@ import math
 
 import pytest
 import training_steps as steps
+from whole_matrix import in_whole
 
 CUTS = [(1, 0), (2, 0), (1, 1), (2, 1), (2, 2), (1, 3), (2, 3)]
 
@@ -32,7 +33,7 @@ def test_clipping_at_one_is_not_taken_for_none(workers, ranks, stage):
     assert used == pytest.approx(1.0, rel=1e-4)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [math.nan, in_whole(math.inf)])
 @pytest.mark.parametrize(("ranks", "stage"), CUTS)
 def test_a_gradient_that_is_not_finite_on_one_rank_is_skipped_on_all(workers, ranks, stage, value):
     for answer in workers(ranks).run(steps.skipped, value, bad_rank=ranks - 1, **zero(stage)):
@@ -47,7 +48,7 @@ def test_a_gradient_that_is_not_finite_on_one_rank_is_skipped_on_all(workers, ra
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
-@pytest.mark.parametrize("micro_batch", [0, 1])
+@pytest.mark.parametrize("micro_batch", [in_whole(0), 1])
 def test_a_bad_micro_batch_spoils_the_whole_step_and_no_other(workers, stage, micro_batch):
     changes = {"train_micro_batch_size_per_gpu": 1, "bad_micro_batch": micro_batch, **zero(stage)}
     for answer in workers(2).run(steps.skipped, math.nan, bad_rank=0, **changes):
@@ -56,7 +57,7 @@ def test_a_bad_micro_batch_spoils_the_whole_step_and_no_other(workers, stage, mi
         assert answer["after"] == answer["expected"]
 
 
-@pytest.mark.parametrize(("ranks", "stage"), [(1, 1), (2, 1), (2, 2), (2, 3)])
+@pytest.mark.parametrize(("ranks", "stage"), [in_whole(1, 1), in_whole(2, 1), (2, 2), (2, 3)])
 def test_bfloat16_skips_too(workers, ranks, stage):
     for answer in workers(ranks).run(steps.skipped, math.nan, bad_rank=0, precision="bfloat16", **zero(stage)):
         assert not answer["result"].applied

@@ -213,7 +213,9 @@ def install_another_plugin(directory: Path) -> None:
     (metadata / "entry_points.txt").write_text("[neox.v1]\nodd = odd_plugin\n")
 
 
-@pytest.mark.parametrize(("install", "item"), [(install_other_torch, "torch"), (install_another_plugin, "plugins")])
+@pytest.mark.parametrize(
+    ("install", "item"), [in_whole(install_other_torch, "torch"), (install_another_plugin, "plugins")]
+)
 def test_a_rank_with_another_installation(planned, tmp_path, install, item):
     install(tmp_path)
     port = free_port()

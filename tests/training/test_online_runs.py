@@ -11,6 +11,7 @@ from online_runs import digests, ledger, samples, samples_of, serving
 from online_servers import ServerProcess
 from plugin_runs import write_config
 from training_commands import are_gone, train
+from whole_matrix import in_whole
 
 from neox_core.checkpoint import find
 from neox_core.cli.main import main
@@ -50,7 +51,7 @@ def expected(stream, steps, ranks):
     return digests(stream, steps=steps, accumulation=2, micro=6 // ranks, fields=GRADED)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [in_whole(1), 2])
 def test_each_rank_is_trained_on_what_it_was_sent(run, tmp_path, ranks):
     with serving() as served:
         found = run("whole", ranks, **served.settings)
@@ -65,8 +66,8 @@ def test_each_rank_is_trained_on_what_it_was_sent(run, tmp_path, ranks):
     assert {(each.world_size, each.seq_length, each.vocab_size) for each in served.requests} == {(ranks, 16, 64)}
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-@pytest.mark.parametrize("leave_one_out", [True, False])
+@pytest.mark.parametrize("ranks", [in_whole(1), 2])
+@pytest.mark.parametrize("leave_one_out", [True, in_whole(False)])
 def test_a_part_and_the_rest_are_the_whole(run, tmp_path, ranks, leave_one_out):
     changes = {"reinforce_leave_one_out": leave_one_out}
     with serving() as served:
@@ -128,7 +129,7 @@ def asked_once(served, data_ranks):
         assert served.batches(split, rank) == list(range(len(served.batches(split, rank))))
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("cut", [in_whole("tensor"), in_whole("pipeline"), "context", "two pipelines"])
 def test_one_rank_of_those_with_the_same_samples_asks_for_them(run, tmp_path, cut):
     ranks, changes = CUTS[cut]
     data_ranks, accumulation = ranks // 2, 6 // (ranks // 2)
