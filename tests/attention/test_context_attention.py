@@ -10,7 +10,6 @@ from hypothesis import given, settings, strategies as st
 from mup_models import base_shapes
 from neox_attention.ulysses import repeats
 from random_mixers import mix
-from whole_matrix import in_whole
 
 from neox_core.config import Topology
 from neox_core.errors import UserError
@@ -83,7 +82,7 @@ def test_numbers_may_be_narrower(workers, name, pos_emb, dtype, tolerance):
     assert max(found.values()) < tolerance, found
 
 
-@pytest.mark.parametrize("name", [in_whole("ring"), "ulysses"])
+@pytest.mark.parametrize("name", MIXERS)
 def test_a_compiled_mixer_computes_the_same(workers, name):
     found = workers(2).run(largest_differences, Case(name, documents=ROW, compiled=True), pos_emb="rotary")[0]
     assert max(found.values()) < 1e-12, found

@@ -44,7 +44,7 @@ def test_loss_and_gradients_are_the_same_and_all_layers_share_a_graph():
 
 
 @pytest.mark.parametrize(
-    "changes", [in_whole(PARALLEL), in_whole(LLAMA), in_whole({}), in_whole({"norm": "scalenorm", "pos_emb": "rpe"})]
+    "changes", [PARALLEL, in_whole(LLAMA), in_whole({}), in_whole({"norm": "scalenorm", "pos_emb": "rpe"})]
 )
 def test_in_bfloat16_too(changes):
     (wanted_loss, wanted), (loss, gradients) = both(torch.bfloat16, **changes)

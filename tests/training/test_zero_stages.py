@@ -82,8 +82,6 @@ CASES = {
 
 LESS = (
     "optimizer in the host",
-    "gradients in the host",
-    "recomputed in twos",
     "recomputed",
     "frozen",
     "some in float32",
