@@ -58,6 +58,10 @@ class Index:
         """The data type in which parameter `name` was saved in `role`."""
         return self._find(name, role)[0].piece.dtype
 
+    def is_scalar(self, name: str, role: str) -> bool:
+        """Whether what was saved of parameter `name` in `role` is one number for the tensor as a whole."""
+        return self._find(name, role)[0].piece.scalar
+
     def copies(self, spec: ShardSpec, role: str, wanted: Range, opened: Container[str] = ()) -> list[Copy]:
         """What to take to have elements `wanted` of the flat local tensor of `spec`, whatever the saved cutting was; see `cover`.
 

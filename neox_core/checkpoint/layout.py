@@ -12,6 +12,7 @@ SAVE/global_step{N}/streams/rank-{R}.json   where a rank's streams of samples ar
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from enum import Enum, auto
@@ -86,6 +87,22 @@ def remove(path: Path) -> None:
     sync_directory(path)
     shutil.rmtree(path)
     sync_directory(path.parent)
+
+
+def set_aside(path: Path) -> Path:
+    """Give a checkpoint a name by which it is none any more, and keep all of it; its new place."""
+    names = (f"{path.name}.damaged{number or ''}" for number in itertools.count())
+    place = next(place for place in map(path.with_name, names) if not place.exists())
+    path.rename(place)
+    sync_directory(path.parent)
+    return place
+
+
+def previous(path: Path) -> Path | None:
+    """The newest complete checkpoint before one, in the same directory."""
+    iteration = _iteration(path)
+    found = checkpoints(path.parent) if iteration is not None else {}
+    return next((found[number] for number in sorted(found, reverse=True) if number < (iteration or 0)), None)
 
 
 def _iteration(path: Path) -> int | None:

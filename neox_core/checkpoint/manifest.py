@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from neox_core.checkpoint.layout import previous
 from neox_core.config.presets import MANIFEST
 from neox_core.config.topology import Topology
 from neox_core.errors import UserError
@@ -18,10 +19,23 @@ FORMAT_VERSION = 1
 
 
 class DamagedCheckpoint(UserError):
-    """A file of a complete checkpoint is not what was written."""
+    """A file of a complete checkpoint is not what was written.
 
-    def __init__(self, path: Path, difference: str) -> None:
-        super().__init__(f"{path} is damaged: {difference}. Restore it from a copy, or load another checkpoint.")
+    Args:
+        checkpoint: its directory.
+        name: of the file within it.
+        difference: a clause that says what is wrong.
+    """
+
+    def __init__(self, checkpoint: Path, name: str, difference: str) -> None:
+        self.fact = f"{checkpoint / name} is damaged: {difference}"
+        older = previous(checkpoint)
+        other = (
+            "another checkpoint"
+            if older is None
+            else f"{older}, the one before: `load_fallback: true` does so by itself"
+        )
+        super().__init__(f"{self.fact}. Restore it from a copy, or load {other}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +112,7 @@ class Manifest:
     def check_digest(self, checkpoint: Path, name: str, sha256: str) -> None:
         """Raise DamagedCheckpoint unless `sha256` is the digest that the file `name` had when it was written."""
         if sha256 != self.files[name].sha256:
-            raise DamagedCheckpoint(checkpoint / name, "its sha256 is not what was written")
+            raise DamagedCheckpoint(checkpoint, name, "its sha256 is not what was written")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -106,9 +120,9 @@ def _read(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_bytes())
         digest = content.pop("sha256")
     except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise DamagedCheckpoint(path, "it cannot be read") from error
+        raise DamagedCheckpoint(path.parent, path.name, "it cannot be read") from error
     if digest != _digest(content):
-        raise DamagedCheckpoint(path, "its sha256 is not what was written")
+        raise DamagedCheckpoint(path.parent, path.name, "its sha256 is not what was written")
     return content
 
 

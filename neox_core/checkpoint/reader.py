@@ -37,7 +37,7 @@ class Reader:
         self.path = path
         self.manifest = Manifest.read(path)
         for name, difference in self.manifest.missing(path).items():
-            raise DamagedCheckpoint(path / name, difference)
+            raise DamagedCheckpoint(path, name, difference)
         self._shards: dict[str, Any] = {}
 
     @property
@@ -82,6 +82,30 @@ class Reader:
             UserError: there is no such parameter.
         """
         return self._index.shape(name)
+
+    def dtype(self, name: str, role: str) -> torch.dtype:
+        """The data type in which parameter `name` was saved in `role`.
+
+        Raises:
+            UserError: there is no such parameter, or no such role.
+        """
+        return self._index.dtype(name, role)
+
+    def is_scalar(self, name: str, role: str) -> bool:
+        """Whether what was saved of parameter `name` in `role` is one number for the tensor as a whole, not one for each element."""
+        return self._index.is_scalar(name, role)
+
+    def whole(self, name: str, role: str = "weight") -> torch.Tensor:
+        """All of parameter `name` in `role`, in its global shape and the type that was saved; a scalar state has no dimension.
+
+        Raises:
+            UserError: it was not saved, or not all of it.
+            DamagedCheckpoint: a shard that holds some of it is not what was written.
+        """
+        spec = ShardSpec.complete(name, self.shape(name))
+        if self.is_scalar(name, role):
+            return self.read(spec, role, (0, 1)).squeeze(0)
+        return self.read(spec, role, (0, spec.local_size)).view(spec.global_shape)
 
     def file(self, name: str) -> bytes:
         """The content of the file `name` (a path relative to the checkpoint).

@@ -5,25 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 
 from neox_core.checkpoint.layout import Condition, checkpoints, point_latest, remove
+from neox_core.checkpoint.manifest import Manifest
+from neox_core.errors import UserError
+
+
+def doomed(directory: Path, keep_last: int) -> list[Path]:
+    """What `prune` would delete, oldest first: all but the newest `keep_last` checkpoints, and what before the newest is not whole.
+
+    A checkpoint is whole if its manifest can be read and its files are there and as long as they were. The newest such one is never
+    among them, whatever `keep_last` is, nor is anything that GPT-NeoX wrote.
+    """
+    complete = checkpoints(directory)
+    whole = [iteration for iteration, path in complete.items() if _is_whole(path)]
+    if not whole:
+        return []
+    newest, kept = whole[-1], whole[-max(keep_last, 1) :]
+    candidates = complete | checkpoints(directory, Condition.INTERRUPTED)
+    return [candidates[iteration] for iteration in sorted(candidates) if iteration < newest and iteration not in kept]
 
 
 def prune(directory: Path, keep_last: int) -> list[Path]:
-    """Delete all but the newest `keep_last` complete checkpoints, and interrupted saves older than the newest one.
-
-    The newest complete checkpoint is never deleted, whatever `keep_last` is, nor is anything that GPT-NeoX wrote. Only one
-    rank may call this, and none while a save is under way.
-
-    Returns:
-        What was deleted, oldest first.
-    """
-    complete = checkpoints(directory)
-    if not complete:
-        return []
-    newest, kept = max(complete), sorted(complete)[-max(keep_last, 1) :]
-    # A crash between a manifest and `latest` leaves `latest` naming a checkpoint that may be deleted here.
-    point_latest(complete[newest])
-    candidates = complete | checkpoints(directory, Condition.INTERRUPTED)
-    doomed = [candidates[iteration] for iteration in sorted(candidates) if iteration < newest and iteration not in kept]
-    for path in doomed:
+    """Delete what is `doomed`, and return it. Only one rank may call this, and none while a save is under way."""
+    paths, complete = doomed(directory, keep_last), checkpoints(directory)
+    if complete:
+        # A crash between a manifest and `latest` leaves `latest` naming a checkpoint that may be deleted here.
+        point_latest(complete[max(complete)])
+    for path in paths:
         remove(path)
-    return doomed
+    return paths
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return not Manifest.read(path).missing(path)
+    except UserError:
+        return False

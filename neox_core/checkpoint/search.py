@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from neox_core.checkpoint.layout import Condition, checkpoint_path, checkpoints, condition
@@ -56,13 +56,13 @@ def require_complete(path: Path) -> None:
             pass
 
 
-def require_none_later(directory: Path, iteration: int) -> None:
+def require_none_later(directory: Path, iteration: int, ignored: Collection[Path] = ()) -> None:
     """Raise a UserError if `directory` holds a complete checkpoint later than `iteration`, with which a run begins or saves.
 
     Such a run started from an earlier checkpoint; what it saves would be mixed up with what an earlier run saved, and a
     restart would take up the wrong one.
     """
-    later = [path.name for saved, path in checkpoints(directory).items() if saved > iteration]
+    later = [path.name for saved, path in checkpoints(directory).items() if saved > iteration and path not in ignored]
     if later:
         raise UserError(
             f"{directory} holds checkpoints later than iteration {iteration}, where this run is: {', '.join(later)}. "

@@ -255,20 +255,20 @@ class Engine:
         """What a checkpoint has to keep beside the fragments, as plain data."""
         return {} if self._core.loss_scale is None else {LOSS_SCALE: self._core.loss_scale.state()}
 
-    def load_fragments(self, reader: Reader) -> None:
-        """Take weights and optimizer state from a checkpoint, whatever topology or ZeRO stage wrote it."""
+    def load_fragments(self, reader: Reader, *, optimizer: bool = True) -> None:
+        """Take weights and, if wanted, optimizer state from a checkpoint, whatever topology or ZeRO stage wrote it."""
         # Before the first step that is applied an optimizer may have no state to save.
         begun = reader.state.get("applied", reader.manifest.iteration) > 0
-        wanted = list(self._core.targets() if begun else self._core.weight_targets())
+        wanted = list(self._core.targets() if begun and optimizer else self._core.weight_targets())
         check_same_state(reader, wanted)
         load_fragments(reader, wanted)
         own = list(self._core.rank_fragments())
         for fragment in own:
             fragment.tensor.zero_()
-        if reader.topology == self.mesh.topology:
+        if optimizer and reader.topology == self.mesh.topology:
             load_fragments(reader, (part for part in own if part.role in reader.roles(part.name)))
         self._core.refresh()
-        if self._core.loss_scale is not None:
+        if optimizer and self._core.loss_scale is not None:
             self._core.loss_scale.load(reader.state.get(LOSS_SCALE, {}))
 
     def update_from_checkpoint(self, reader: Reader, skip: Iterable[str]) -> WeightsReport:

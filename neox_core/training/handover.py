@@ -42,6 +42,8 @@ class Handover:
         eod_token: id of the token that ends a document, where there is a tokenizer.
         prompt_tokens: tokens whose embeddings a soft prompt begins with, where it begins with a text.
         checkpoint: what to resume from.
+        older: what to resume from instead should it be damaged, best first.
+        damaged: later checkpoints, which are known to be.
         initial: what to begin with the weights of.
         begun: when the command was given, in seconds since the epoch.
         launched: when the launcher was asked to start the ranks.
@@ -61,6 +63,8 @@ class Handover:
     prompt_tokens: tuple[int, ...] = ()
     epoch_samples: int | None = None
     padded_vocab_size: int | None = None
+    older: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Plain text for the file and the store."""
@@ -79,6 +83,8 @@ class Handover:
             "prompt_tokens": self.prompt_tokens,
             "epoch_samples": self.epoch_samples,
             "padded_vocab_size": self.padded_vocab_size,
+            "older": self.older,
+            "damaged": self.damaged,
         }
         return json.dumps(data, indent=1)
 
@@ -102,6 +108,8 @@ class Handover:
             prompt_tokens=tuple(data["prompt_tokens"]),
             epoch_samples=data["epoch_samples"],
             padded_vocab_size=data["padded_vocab_size"],
+            older=tuple(data["older"]),
+            damaged=tuple(data["damaged"]),
         )
 
     def resolve(self) -> tuple[PluginManager, Resolved]:

@@ -10,11 +10,17 @@ from neox_core.checkpoint.search import find, require_complete
 from neox_core.config import CheckpointSettings, Resolved
 from neox_core.config.saved import is_nemo
 from neox_core.errors import UserError
-from neox_core.training.resuming import Tell, model_differences, saved_settings, tokenizer_difference
+from neox_core.training.resuming import (
+    Tell,
+    checkpoint_to_finetune,
+    model_differences,
+    saved_settings,
+    tokenizer_difference,
+)
 
 
 def initial_checkpoint(resolved: Resolved, resumed: Path | None, notice: Tell) -> Path | None:
-    """The checkpoint that `initial_ckpt_path` means, or None where the run has its weights from elsewhere.
+    """The checkpoint that `initial_ckpt_path`, or `load` with `finetune`, means, or None where the run has its weights from elsewhere.
 
     Args:
         resolved: the settings.
@@ -25,6 +31,13 @@ def initial_checkpoint(resolved: Resolved, resumed: Path | None, notice: Tell) -
         UserError: there is none, or it is damaged.
     """
     settings = resolved[CheckpointSettings]
+    finetuned = checkpoint_to_finetune(resolved, notice)
+    if finetuned is not None:
+        if settings.initial_ckpt_path is not None:
+            notice(
+                f"initial_ckpt_path: {settings.initial_ckpt_path} is not read: finetune takes the weights of {finetuned}"
+            )
+        return finetuned
     if settings.initial_ckpt_path is None:
         if settings.initial_ckpt_skip_keys_with_these_prefixes:
             notice("initial_ckpt_skip_keys_with_these_prefixes: has no effect without initial_ckpt_path")
@@ -63,7 +76,7 @@ def tell_other_model(path: Path, resolved: Resolved, notice: Tell) -> None:
     """
     manifest = Manifest.read(path)
     for name, difference in manifest.missing(path).items():
-        raise DamagedCheckpoint(path / name, difference)
+        raise DamagedCheckpoint(path, name, difference)
     differences = [
         *model_differences(saved_settings(path, manifest), resolved),
         *tokenizer_difference(path, manifest, resolved),

@@ -61,7 +61,7 @@ class Training:
 
         while self.progress.iteration < self.resolved.train_iters and not signal:
             start = time.monotonic()
-            rate = self.schedule(self.progress.applied)
+            rate = self.schedule(self.progress.scheduled)
             result = self.engine.train_step(
                 batches,
                 step=self.progress.iteration,

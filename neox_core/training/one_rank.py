@@ -7,14 +7,14 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
-from neox_core.checkpoint import Reader, TorchGroup, restore
+from neox_core.checkpoint import TorchGroup
 from neox_core.config import CheckpointSettings, DataSettings, Resolved, TrainingSettings
 from neox_core.data.samples.building import Builder
 from neox_core.errors import UserError
@@ -23,6 +23,7 @@ from neox_core.model import Objective
 from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.plugins import PluginManager
 from neox_core.training.batches import Batches
+from neox_core.training.beginning import Resumption, TakenUp, begin_with
 from neox_core.training.components import selected_loggers
 from neox_core.training.datasets import open_datasets
 from neox_core.training.deepspeed.making import import_deepspeed
@@ -39,7 +40,6 @@ from neox_core.training.schedule import make_schedule
 from neox_core.training.shared_samples import SharedSamples
 from neox_core.training.startup import Startup
 from neox_core.training.stopping import StopRequests
-from neox_core.training.streams import restore_streams
 
 logger = logging.getLogger("neox")
 
@@ -155,7 +155,13 @@ def train(
     if handover.prompt_tokens and SOFT_PROMPT not in loaded:
         engine.begin_prompt(handover.prompt_tokens)
     measures = Measures(resolved, [*engine.whole.shapes], engine.device)
-    progress = resume(engine, measures, batches, Path(handover.checkpoint)) if handover.checkpoint else Progress()
+    group = TorchGroup()
+    taken = TakenUp(None, Progress())
+    if handover.checkpoint:
+        paths = [Path(handover.checkpoint), *map(Path, handover.older)]
+        settings = resolved[CheckpointSettings]
+        resumption = Resumption(engine=engine, measures=measures, batches=batches, settings=settings, group=group)
+        taken = resumption.take_up(paths)
     for name in selected_loggers(resolved, plugins):
         plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
     plugins.register(startup, "start-up times")
@@ -168,9 +174,9 @@ def train(
         measures=measures,
         batches=batches,
         ledger=Ledger.of_rank(rank, run_dir, resolved),
-        saver=Saver(resolved, plugins, TorchGroup()),
-        description=describe(handover, resolved, engine, progress),
-        progress=progress,
+        saver=Saver(resolved, plugins, group, damaged=(*map(Path, handover.damaged), *taken.damaged)),
+        description=describe(handover, resolved, engine, taken),
+        progress=taken.progress,
         stop=stop,
     )
     return carry_out(training, watch)
@@ -194,31 +200,7 @@ def carry_out(training: Training, watch: Watch) -> int:
     return code
 
 
-def begin_with(engine: Engine, path: Path, resolved: Resolved, rank: int) -> tuple[str, ...]:
-    """The first weights from a checkpoint, which need not have a soft prompt; their names, which rank 0 tells too."""
-    reader = Reader(path)
-    skip = [*resolved[CheckpointSettings].initial_ckpt_skip_keys_with_these_prefixes]
-    if engine.model.prompt_length and SOFT_PROMPT not in reader.names:
-        skip.append(SOFT_PROMPT)
-    report = engine.update_from_checkpoint(reader, skip)
-    if rank == 0:
-        report.log()
-    return report.loaded
-
-
-def resume(engine: Engine, measures: Measures, batches: Mapping[str, Batches], path: Path) -> Progress:
-    """Weights, optimizer state, random states, averages of measures, places of streams and counts from a checkpoint."""
-    reader, mesh = Reader(path), engine.mesh
-    engine.load_fragments(reader)
-    measures.load(reader.state)
-    random_state = reader.random_state_at(mesh.topology.place(mesh.rank))
-    if random_state is not None:
-        restore(random_state)
-    restore_streams(batches, reader, mesh.data.rank, mesh.data.size)
-    return Progress.from_dict(reader.state)
-
-
-def describe(handover: Handover, resolved: Resolved, engine: Engine, progress: Progress) -> Run:
+def describe(handover: Handover, resolved: Resolved, engine: Engine, taken: TakenUp) -> Run:
     """What hooks are told of the run."""
     return Run(
         name=handover.name,
@@ -226,9 +208,9 @@ def describe(handover: Handover, resolved: Resolved, engine: Engine, progress: P
         resolved=resolved,
         rank=dist.get_rank(),
         world_size=dist.get_world_size(),
-        start_iteration=progress.iteration,
+        start_iteration=taken.progress.iteration,
         train_iters=resolved.train_iters,
         parameters=engine.whole.parameters,
         flops_per_token=engine.whole.flops_per_token,
-        resumed_from=Path(handover.checkpoint) if handover.checkpoint else None,
+        resumed_from=taken.path,
     )

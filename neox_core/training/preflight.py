@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from neox_core.config import (
+    CheckpointSettings,
     ModelSettings,
     NeoXArgs,
     Resolved,
@@ -22,6 +23,7 @@ from neox_core.training.components import component_problems
 from neox_core.training.data_checks import data_problems
 from neox_core.training.datasets import count_epoch_samples
 from neox_core.training.initial import initial_checkpoint
+from neox_core.training.load_choice import NOTHING, LoadChoice
 from neox_core.training.mup import check_base_shapes
 from neox_core.training.optimizer_resuming import check_same_optimizer
 from neox_core.training.resuming import Tell, check_saving, checkpoint_to_resume, with_saved_rows
@@ -56,14 +58,14 @@ class Checked(NamedTuple):
     Args:
         resolved: its settings.
         tokenizer: None where none is described.
-        checkpoint: the one to resume from; None to begin anew.
-        initial: the one to begin with the weights of; None where they are initialised, or those of `checkpoint`.
+        load: what to resume from, if anything.
+        initial: the one to begin with the weights of; None where they are initialised, or those that `load` has.
         prompt_tokens: tokens that a soft prompt begins with; none unless it begins with a text.
     """
 
     resolved: Resolved
     tokenizer: Tokenizer | None
-    checkpoint: Path | None
+    load: LoadChoice
     initial: Path | None
     prompt_tokens: tuple[int, ...] = ()
 
@@ -96,20 +98,21 @@ def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, fo
     problems += wrong_data
     if not wrong_data:
         resolved = attempt(problems, "train_epochs", args, partial(with_epochs, args, resolved)) or resolved
-    checkpoint = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice))
+    load = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice)) or NOTHING
+    checkpoint = load.path
     initial = attempt(problems, "initial_ckpt_path", args, lambda: initial_checkpoint(resolved, checkpoint, notice))
     begun_with = checkpoint or initial
     settled = attempt(problems, "load", args, lambda: with_saved_rows(resolved, begun_with)) or resolved
     prompt_tokens = attempt(problems, "soft_prompt_tuning", args, lambda: soft_prompt_tokens(resolved, tokenizer))
     if not problems:
-        if checkpoint is not None:
+        if checkpoint is not None and not resolved[CheckpointSettings].no_load_optim:
             attempt(problems, "optimizer", args, lambda: check_same_optimizer(checkpoint, resolved, plugins))
         attempt(problems, "pipe_parallel_size", args, lambda: check_stages(settled, plugins))
         attempt(problems, "base_shapes_file", args, lambda: check_base_shapes(settled, plugins))
-        attempt(problems, "save", args, lambda: check_saving(resolved, checkpoint))
+        attempt(problems, "save", args, lambda: check_saving(resolved, checkpoint, load.damaged))
     if problems:
         raise SettingsError(problems)
-    return Checked(settled, tokenizer, checkpoint, initial, prompt_tokens or ())
+    return Checked(settled, tokenizer, load, initial, prompt_tokens or ())
 
 
 def with_epochs(args: NeoXArgs, resolved: Resolved) -> Resolved:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neox_core.checkpoint.layout import STATE
+from neox_core.checkpoint.layout import STATE, checkpoints
 from neox_core.checkpoint.manifest import Manifest
-from neox_core.checkpoint.search import find, require_none_later
+from neox_core.checkpoint.search import require_none_later
 from neox_core.config import CheckpointSettings, ModelSettings, Resolved, TokenizerSettings, read_text
 from neox_core.config.architecture import meaning
 from neox_core.config.plain import shown
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizers import parse_source, read_source
 from neox_core.errors import UserError, shortened
+from neox_core.training.load_choice import NOTHING, LoadChoice, Tell, check_files, choose
 from neox_core.training.schedule_resuming import check_same_schedule
-
-Tell = Callable[[str], None]
-"""Told what a user should know but need not mend."""
 
 TOKENIZER = "tokenizer.json"
 """Name of the tokenizer's definition inside a checkpoint."""
@@ -38,44 +37,81 @@ ORDERING = (
 """Keys that decide which samples there are and in what order."""
 
 
-def checkpoint_to_resume(resolved: Resolved, notice: Tell) -> Path | None:
-    """The checkpoint that `load` and `iteration` mean, or None to begin anew.
-
-    Only a run that loads from where it saves may find nothing: it has not saved yet.
+def checkpoint_to_resume(resolved: Resolved, notice: Tell) -> LoadChoice:
+    """The checkpoint that `load` and `iteration` mean, and what there is besides; nothing to begin anew, or with `finetune`.
 
     Raises:
         UserError: it is asked for and not there, or damaged, or of another model, or has another schedule.
     """
     settings = resolved[CheckpointSettings]
     if settings.load is None:
-        if settings.iteration is not None:
-            raise UserError("iteration: names a checkpoint, but `load` does not say in which directory")
-        return None
-    directory = Path(settings.load)
-    if directory.exists() and not directory.is_dir():
-        raise UserError(f"{directory} is not a directory; name one that holds checkpoints")
+        for key in ("iteration", "finetune", "load_required"):
+            if getattr(settings, key):
+                raise UserError(f"{key}: is about a checkpoint, but `load` does not say in which directory")
+        return NOTHING
+    if settings.finetune:
+        return NOTHING
+    choice = choose(settings, notice)
+    if choice.path is None:
+        return choice
+    check_resumable(choice.path, resolved, notice)
+    return choice._replace(older=tuple(_resumable(choice.older, resolved)))
 
-    def interrupted(path: Path) -> None:
-        notice(f"{path} has no manifest, as when a save is interrupted: passed over")
 
-    found = find(directory, settings.iteration, on_interrupted=interrupted)
-    if found is not None:
-        check_same_model(found, resolved)
-        manifest = Manifest.read(found)
-        taken = saved_state(found, manifest).get("applied", manifest.iteration)
-        check_same_schedule(found, saved_settings(found, manifest), taken, resolved, notice)
-        tell_differences(found, resolved, notice)
-    elif settings.save is None or Path(settings.save).absolute() != directory.absolute():
-        raise UserError(
-            f"there is no checkpoint in {directory}; name a directory that holds one, or remove `load` to begin anew"
-        )
+def check_resumable(path: Path, resolved: Resolved, notice: Tell) -> None:
+    """Hold a run against a checkpoint that it may go on from.
+
+    Raises:
+        UserError: the checkpoint is damaged, or of another model, or has another schedule.
+    """
+    check_same_model(path, resolved)
+    manifest = Manifest.read(path)
+    if resolved[CheckpointSettings].no_load_optim:
+        notice(f"no_load_optim: the optimizer begins anew at step {manifest.iteration}, and the schedule with it")
     else:
-        notice(f"load: there is no checkpoint in {directory} yet: training begins anew")
-    return found
+        taken = saved_state(path, manifest).get("applied", manifest.iteration)
+        check_same_schedule(path, saved_settings(path, manifest), taken, resolved, notice)
+    tell_differences(path, resolved, notice)
 
 
-def check_saving(resolved: Resolved, checkpoint: Path | None) -> None:
+def _resumable(paths: Iterable[Path], resolved: Resolved) -> Iterator[Path]:
+    """Those that the run could go on from."""
+    for path in paths:
+        with suppress(UserError):
+            check_files(path)
+            check_resumable(path, resolved, lambda text: None)
+            yield path
+
+
+def checkpoint_to_finetune(resolved: Resolved, notice: Tell) -> Path | None:
+    """The checkpoint of which `finetune` takes the weights; None where that is not asked for.
+
+    Raises:
+        UserError: there is none, or it is damaged, or of another model.
+    """
+    settings = resolved[CheckpointSettings]
+    if not settings.finetune or settings.load is None:
+        return None
+    if settings.save is not None and any(checkpoints(Path(settings.save))):
+        raise UserError(
+            f"finetune: begins at step 0, and {settings.save} holds checkpoints already. To go on with them remove finetune and "
+            f"set load to {settings.save}; to begin again choose another save. One file for both: initial_ckpt_path: "
+            f"{settings.load} in place of finetune, with load: {settings.save}"
+        )
+    path = choose(settings, notice).path
+    if path is not None:
+        check_same_model(path, resolved)
+        notice(f"finetune: the first weights are those of {path}; training begins at step 0")
+    return path
+
+
+def check_saving(resolved: Resolved, checkpoint: Path | None, damaged: Collection[Path] = ()) -> None:
     """Whether the run may save where it is told to.
+
+    Args:
+        resolved: the run.
+        checkpoint: what it goes on from.
+        damaged: later checkpoints, which it will set aside.
 
     Raises:
         UserError: nothing can be written there, or there are later checkpoints than the one that the run begins with: those of
@@ -89,7 +125,8 @@ def check_saving(resolved: Resolved, checkpoint: Path | None) -> None:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         reason = "is not a directory" if not existing.is_dir() else "cannot be written to"
         raise UserError(f"{settings.save}: {existing} {reason}; choose another directory")
-    require_none_later(Path(settings.save), 0 if checkpoint is None else Manifest.read(checkpoint).iteration)
+    iteration = 0 if checkpoint is None else Manifest.read(checkpoint).iteration
+    require_none_later(Path(settings.save), iteration, damaged)
 
 
 def check_same_model(path: Path, resolved: Resolved) -> None:
@@ -99,8 +136,7 @@ def check_same_model(path: Path, resolved: Resolved) -> None:
         UserError: the checkpoint is damaged, or is of another model; all differences are named.
     """
     manifest = Manifest.read(path)
-    for name, difference in manifest.missing(path).items():
-        raise UserError(f"{path / name}: {difference}; resume from another checkpoint with `iteration`")
+    check_files(path)
     differences = list(model_differences(saved_settings(path, manifest), resolved))
     rows = with_saved_rows(resolved, path).padded_vocab_size
     saved_rows = saved_state(path, manifest).get("padded_vocab_size", rows)

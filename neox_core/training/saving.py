@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from neox_core.checkpoint import Group, Manifest, capture, prune, save
 from neox_core.checkpoint.group import together
-from neox_core.checkpoint.layout import PLUGINS
+from neox_core.checkpoint.layout import PLUGINS, set_aside
 from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizers import read_source
@@ -21,6 +22,8 @@ from neox_core.training.measures import Measures
 from neox_core.training.progress import Progress
 from neox_core.training.resuming import TOKENIZER
 from neox_core.training.run import Checkpoint
+
+logger = logging.getLogger("neox")
 
 
 def is_due(settings: CheckpointSettings, iteration: int) -> bool:
@@ -46,7 +49,10 @@ def is_whole_power(iteration: int, factor: float) -> bool:
 class Saver:
     """Writes the checkpoints of a run into the directory that `save` names."""
 
-    def __init__(self, resolved: Resolved, plugins: PluginManager, group: Group) -> None:
+    def __init__(
+        self, resolved: Resolved, plugins: PluginManager, group: Group, *, damaged: Iterable[Path] = ()
+    ) -> None:
+        """Take the directory, and set aside what in it is later than where the run is, and damaged."""
         self._settings, self._group = resolved[CheckpointSettings], group
         self._files: dict[str, str | bytes] = {
             CHECKPOINT_SETTINGS: dump_yaml(resolved.values),
@@ -55,14 +61,18 @@ class Saver:
         self._facts = {"vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size}
         self._looked_at = False
         if self.enabled:
-            together(group, "Taking the directory of checkpoints", self._take_directory)
+            together(group, "Taking the directory of checkpoints", lambda: self._take_directory(damaged))
         described = resolved[TokenizerSettings]
         if described.vocab_file is not None and group.rank == 0:
             source = read_source(described.tokenizer_type, described.vocab_file, described.merge_file)
             self._files[TOKENIZER] = source.dump()
 
-    def _take_directory(self) -> None:
-        self._lock = DirectoryLock(Path(str(self._settings.save))) if self._group.rank == 0 else None
+    def _take_directory(self, damaged: Iterable[Path]) -> None:
+        directory = Path(str(self._settings.save))
+        self._lock = DirectoryLock(directory) if self._group.rank == 0 else None
+        for path in damaged:
+            if self._group.rank == 0 and path.parent.absolute() == directory.absolute():
+                logger.warning("%s is damaged, and is now %s", path, set_aside(path).name)
 
     def look_at(self, engine: Engine) -> None:
         """Find out, once the optimizer has its state, whether all of it can be saved, instead of at the first checkpoint.
@@ -92,7 +102,7 @@ class Saver:
             fragments=engine.fragments(),
             state=progress.to_dict() | engine.state() | measures.state() | self._facts,
             files=self._files,
-            random_state=capture(),
+            random_state=None if self._settings.no_save_rng else capture(),
             group=self._group,
             topology=engine.mesh.topology,
             stream_state=stream_state,

@@ -135,7 +135,8 @@ def prepare(
     machines: list[Problem] = []
     world = find_world_or_least(args, machines)
     preflight.attempt(machines, "base_shapes_file", args, lambda: take_base_shapes(args))
-    resolved, tokenizer, checkpoint, initial, prompt_tokens = preflight.check(args, world, plugins, notice, machines)
+    resolved, tokenizer, load, initial, prompt_tokens = preflight.check(args, world, plugins, notice, machines)
+    checkpoint = load.path
     if checkpoint is not None and resolved[ScheduleSettings].use_checkpoint_lr_scheduler:
         args = with_saved_schedule(args, checkpoint, saved_settings(checkpoint, Manifest.read(checkpoint)))
         rows = resolved.padded_vocab_size
@@ -152,6 +153,8 @@ def prepare(
         padded_vocab_size=resolved.padded_vocab_size,
         eod_token=None if tokenizer is None else tokenizer.eod_id,
         checkpoint=None if checkpoint is None else str(checkpoint),
+        older=tuple(map(str, load.older)),
+        damaged=tuple(map(str, load.damaged)),
         initial=None if initial is None else str(initial),
         prompt_tokens=prompt_tokens,
         epoch_samples=resolved.epoch_samples,

@@ -13,13 +13,14 @@ import training_plugin
 from plugin_runs import MODEL, TRAINING
 
 from neox_core.checkpoint import find
-from neox_core.config import NeoXArgs, World
+from neox_core.config import CheckpointSettings, NeoXArgs, World
 from neox_core.errors import UserError
 from neox_core.launch import Rendezvous
 from neox_core.plugins import PluginManager, Switches
 from neox_core.training import one_rank
 from neox_core.training.handover import Handover
 from neox_core.training.initial import initial_checkpoint
+from neox_core.training.load_choice import LoadChoice, choose
 from neox_core.training.resuming import with_saved_rows
 from neox_core.training.startup import Startup
 
@@ -94,8 +95,12 @@ def run(
     plugins = PluginManager(Switches(modules=("training_plugin",)))
     resolved = NeoXArgs.from_dict(values, plugins=plugins).resolve(World.local(dist.get_world_size()))
     load = values.get("load")
-    checkpoint = None if load is None else find(Path(load), values.get("iteration"))
+    taken_up = load is not None and not values.get("finetune")
+    choice = LoadChoice(find(Path(str(load)), values.get("iteration")) if taken_up else None)
     notices: list[str] = []
+    if values.get("load_fallback"):
+        choice = choose(resolved[CheckpointSettings], notices.append)
+    checkpoint = choice.path
     try:
         initial = initial_checkpoint(resolved, checkpoint, notices.append)
     except UserError as error:
@@ -110,6 +115,8 @@ def run(
         vocabulary=resolved.vocabulary,
         eod_token=None,
         checkpoint=None if checkpoint is None else str(checkpoint),
+        older=tuple(map(str, choice.older)),
+        damaged=tuple(map(str, choice.damaged)),
         initial=None if initial is None else str(initial),
         prompt_tokens=prompt_tokens,
     )

@@ -17,6 +17,7 @@ from neox_core.config.loading import read_file
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 from neox_core.training.fragments import whole
+from neox_core.training.load_choice import NOTHING
 from neox_core.training.lock import DirectoryLock
 from neox_core.training.optimizer_resuming import check_same_optimizer, check_same_state
 from neox_core.training.resuming import check_saving, checkpoint_to_resume
@@ -51,7 +52,7 @@ def write_checkpoint(resolved, directory, iteration=3, rows=None, **files):
 
 def test_nothing_to_load_is_an_error_unless_the_run_saves_there(resolve, tmp_path):
     notices = []
-    assert checkpoint_to_resume(resolve(load="here", save="here"), notices.append) is None
+    assert checkpoint_to_resume(resolve(load="here", save="here"), notices.append) == NOTHING
     assert notices == ["load: there is no checkpoint in here yet: training begins anew"]
     for changes in ({"load": "tpyo", "save": "here"}, {"load": "tpyo"}):
         with pytest.raises(UserError, match="there is no checkpoint in tpyo"):
@@ -124,7 +125,7 @@ def test_another_tokenizer_is_refused(resolve, tmp_path):
     (tmp_path / "mine.json").write_text("{}")
     settings = {"vocab_file": "mine.json", "tokenizer_type": "HFTokenizer", "load": "saved"}
     write_checkpoint(resolve(**settings), tmp_path / "saved", **{"tokenizer.json": "{}"})
-    assert checkpoint_to_resume(resolve(**settings), print) is not None
+    assert checkpoint_to_resume(resolve(**settings), print).path is not None
     (tmp_path / "mine.json").write_text("{ }")
     with pytest.raises(UserError, match=r"another tokenizer than mine\.json"):
         checkpoint_to_resume(resolve(**settings), print)

@@ -51,7 +51,7 @@ def test_the_same_files_elsewhere_are_the_same_tokenizer_and_others_are_not(run,
         run, "moved.yml", mock_data=True, data_path=None, train_iters=1, load=str(run / "saved"), **moved
     )
     resolved = NeoXArgs(read_file(path), PluginManager()).resolve(World.local(), len(random_vocabulary().ids))
-    assert checkpoint_to_resume(resolved, print) is not None
+    assert checkpoint_to_resume(resolved, print).path is not None
     merge_file.write_bytes(merge_file.read_bytes().rsplit(b"\n", 2)[0] + b"\n")
     with pytest.raises(UserError, match="another tokenizer than"):
         checkpoint_to_resume(resolved, print)

@@ -51,7 +51,6 @@ class CheckpointSettings(Settings, group="checkpoint"):
         "Checkpoints without the state of the random generators",
         origin="megatron",
         changes="nothing",
-        pending=True,
     )
     s3_path: str | None = setting(
         None, "`s3://BUCKET/PREFIX` to which checkpoints are copied", origin="gpt-neox", changes="nothing", pending=True
@@ -73,15 +72,17 @@ class CheckpointSettings(Settings, group="checkpoint"):
     iteration: int | None = setting(
         None, "Step of the checkpoint to resume from; none: the newest", origin="gpt-neox", ge=0
     )
-    finetune: bool = setting(
-        False, "Take the weights alone from `load`, and begin at step 0", origin="megatron", pending=True
+    load_required: bool = setting(
+        False, "Refuse to begin anew where `load`, which is `save` too, holds no checkpoint yet", changes="nothing"
     )
+    load_fallback: bool = setting(
+        False, "Where the newest checkpoint is damaged take the one before, and say so", changes="nothing"
+    )
+    finetune: bool = setting(False, "Take the weights alone from `load`, and begin at step 0", origin="megatron")
     no_load_optim: bool = setting(
-        False, "Resume without the state of the optimizer and the schedule", origin="megatron", pending=True
+        False, "Resume without the state of the optimizer, and with the schedule at its beginning", origin="megatron"
     )
-    no_load_rng: bool = setting(
-        False, "Resume without the state of the random generators", origin="megatron", pending=True
-    )
+    no_load_rng: bool = setting(False, "Resume without the state of the random generators", origin="megatron")
 
     # Beginning with the weights of another model
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from neox_commands.data_output import add_json, counts_table, tell
-from neox_commands.json_text import json_text
+from neox_commands.data_output import counts_table, tell
+from neox_commands.json_text import add_json, json_text
 from neox_core.config.parser import RaisingParser
 from neox_core.errors import UserError
 from neox_core.plugins import CommandContext

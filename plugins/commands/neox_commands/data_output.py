@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING
 
 from neox_core.cli.report import print_notes
 from neox_core.cli.tables import table
-from neox_core.config.parser import RaisingParser
 from neox_core.errors import Notice
 
 if TYPE_CHECKING:
     from neox_core.data.token_files import Counts
 
 COUNTED = ("documents", "sequences", "tokens", "bytes")
-
-
-def add_json(parser: RaisingParser) -> None:
-    """The option that asks for JSON."""
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def counts_table(counts: Sequence[tuple[str, Counts]]) -> str:

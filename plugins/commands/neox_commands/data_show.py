@@ -7,8 +7,8 @@ import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from neox_commands.data_output import add_json, tell
-from neox_commands.json_text import json_text
+from neox_commands.data_output import tell
+from neox_commands.json_text import add_json, json_text
 from neox_core.cli.tables import table
 from neox_core.cli.words import positive
 from neox_core.config.parser import RaisingParser

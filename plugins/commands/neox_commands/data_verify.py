@@ -6,8 +6,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from neox_commands.data_output import add_json, aligned, tell
-from neox_commands.json_text import json_text
+from neox_commands.data_output import aligned, tell
+from neox_commands.json_text import add_json, json_text
 from neox_core.cli.words import positive
 from neox_core.config.parser import RaisingParser
 from neox_core.errors import UserError

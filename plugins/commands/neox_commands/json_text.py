@@ -1,10 +1,17 @@
-"""Numbers that verbs found, as JSON."""
+"""Numbers that verbs found, as JSON, and the option that asks for it."""
 
 from __future__ import annotations
 
 import json
 import math
 from typing import Any
+
+from neox_core.config.parser import RaisingParser
+
+
+def add_json(parser: RaisingParser) -> None:
+    """The option that asks for JSON."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def json_text(data: Any) -> str:

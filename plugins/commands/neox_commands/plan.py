@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from neox_commands.json_text import json_text
 from neox_commands.plan_machines import HOST_SLOTS, Gpu, gpu, torn_groups, world_of
+from neox_commands.sizes import in_words
 from neox_core.cli.config.subject import FILES, read
 from neox_core.cli.report import print_notes
 from neox_core.cli.words import positive
@@ -127,7 +128,6 @@ def remarks(resolved: Resolved) -> list[Notice]:
 def advice(args: NeoXArgs, plan: Plan, card: Gpu) -> str:
     """What to change, in a sentence."""
     from neox_commands.plan_changes import what_fits
-    from neox_commands.plan_report import in_words
 
     assert args.plugins is not None
     found = what_fits(args, plan, args.plugins, card.usable)

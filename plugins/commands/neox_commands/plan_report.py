@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from neox_commands.plan_machines import RESERVE, Gpu, smallest
 from neox_commands.plan_run import Plan, StagePlan
 from neox_commands.plan_traffic import sent
+from neox_commands.sizes import Unit, in_words
 from neox_core.cli.tables import table
 from neox_core.config import ModelSettings
 
@@ -127,37 +128,6 @@ def verdict(plan: Plan, gpu: Gpu | None) -> str:
         f"{fits} {gpu.name}: {in_words(needed)} of {in_words(gpu.usable)} ({in_words(gpu.memory)} less {RESERVE:.0%} for driver "
         "and allocator)"
     )
-
-
-class Unit(NamedTuple):
-    """In what bytes are told.
-
-    Args:
-        name: as people know it.
-        size: in bytes.
-    """
-
-    name: str
-    size: int
-
-    @classmethod
-    def of(cls, largest: float) -> Unit:
-        """The one for numbers up to the largest of them."""
-        return next((unit for unit in (GIB, MIB) if largest >= unit.size), KIB)
-
-    def number(self, size: float) -> str:
-        """Bytes in this unit."""
-        shown = size / self.size
-        return f"{shown:.2f}" if shown >= 0.01 or size == 0 else f"{shown:.2g}"
-
-
-GIB, MIB, KIB = Unit("GiB", 2**30), Unit("MiB", 2**20), Unit("KiB", 2**10)
-
-
-def in_words(size: float) -> str:
-    """Bytes in the unit that suits them."""
-    unit = Unit.of(size)
-    return f"{unit.number(size)} {unit.name}"
 
 
 def _number(value: float) -> str:

@@ -12,6 +12,9 @@ def neox_commands(commands: Commands) -> None:
     commands.add("data", "neox_commands.data:main", help="make token files from text")
     commands.add("mup", "neox_commands.mup:main", help="base shapes of muP, and its coordinate check")
     commands.add("plan", "neox_commands.plan:main", help="what a run needs of each rank: memory, communication, work")
+    commands.add(
+        "checkpoint", "neox_commands.checkpoint:main", help="list, show, verify, compare and change checkpoints"
+    )
     commands.add("generate", "neox_commands.generate:main", help="let a trained model write")
 
 

@@ -1,0 +1,45 @@
+"""Whether all of a checkpoint is what was written, file by file and tensor by tensor."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from neox_core.checkpoint.index import Index
+from neox_core.checkpoint.layout import INDEX
+from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
+from neox_core.errors import UserError
+from neox_core.parallel.shards import ShardSpec
+
+
+def problems(path: Path, manifest: Manifest) -> Iterator[str]:
+    """Everything that is wrong with the files of a checkpoint, a sentence each; all of them are read."""
+    missing = manifest.missing(path)
+    yield from (f"{path / name} is damaged: {difference}" for name, difference in missing.items())
+    damaged = set(missing)
+    for name in manifest.files.keys() - missing.keys():
+        try:
+            with (path / name).open("rb") as stream:
+                manifest.check_digest(path, name, hashlib.file_digest(stream, "sha256").hexdigest())
+        except DamagedCheckpoint as error:
+            damaged.add(name)
+            yield error.fact
+        except OSError as error:
+            damaged.add(name)
+            yield f"{path / name} cannot be read: {error.strerror}"
+    if INDEX not in damaged:
+        yield from _gaps(path, manifest)
+
+
+def _gaps(path: Path, manifest: Manifest) -> Iterator[str]:
+    """Elements of tensors that no shard has: what a rank should have saved and did not."""
+    index = Index.from_json(manifest.content(path, INDEX).decode())
+    for name in index.names:
+        spec = ShardSpec.complete(name, index.shape(name))
+        for role in index.roles(name):
+            if not index.is_scalar(name, role):
+                try:
+                    index.copies(spec, role, (0, spec.local_size))
+                except UserError as error:
+                    yield f"{path}: {error}"

@@ -1,0 +1,115 @@
+"""Which checkpoints of the directory that `load` names a run may take up, best first; costs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from neox_core.checkpoint.layout import Condition, checkpoints
+from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
+from neox_core.checkpoint.search import find
+from neox_core.config import CheckpointSettings
+from neox_core.errors import UserError
+
+Tell = Callable[[str], None]
+"""Told what a user should know but need not mend."""
+
+
+class LoadChoice(NamedTuple):
+    """What there is to load.
+
+    Args:
+        path: what to take up; None: there is nothing.
+        older: complete checkpoints before it, newest first, to take up in its place should it turn out to be damaged.
+        damaged: later ones, which are known to be damaged already.
+    """
+
+    path: Path | None
+    older: tuple[Path, ...] = ()
+    damaged: tuple[Path, ...] = ()
+
+
+NOTHING = LoadChoice(None)
+
+
+def choose(settings: CheckpointSettings, notice: Tell) -> LoadChoice:
+    """What `load`, `iteration` and `load_fallback` mean.
+
+    Only a run that loads from where it saves may find nothing: it has not saved yet.
+
+    Args:
+        settings: `load` is set.
+        notice: is told of saves that were interrupted, and of what is damaged.
+
+    Raises:
+        UserError: it is asked for and not there, or damaged.
+    """
+    directory = Path(str(settings.load))
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"{directory} is not a directory; name one that holds checkpoints")
+
+    def interrupted(path: Path) -> None:
+        notice(f"{path} has no manifest, as when a save is interrupted: passed over")
+
+    if settings.load_fallback and settings.iteration is None:
+        chosen = _newest_sound(directory, interrupted, notice)
+    else:
+        chosen = LoadChoice(find(directory, settings.iteration, on_interrupted=interrupted))
+        if chosen.path is not None:
+            check_files(chosen.path)
+    if chosen.path is None:
+        _allow_nothing(settings, directory)
+        notice(f"load: there is no checkpoint in {directory} yet: training begins anew")
+    return chosen
+
+
+def check_files(path: Path) -> None:
+    """See that all files of a checkpoint are there, as long as they were; their contents are checked where they are read.
+
+    Raises:
+        DamagedCheckpoint: one is not, or the manifest cannot be read.
+    """
+    for name, difference in Manifest.read(path).missing(path).items():
+        raise DamagedCheckpoint(path, name, difference)
+
+
+def _newest_sound(directory: Path, interrupted: Callable[[Path], None], notice: Tell) -> LoadChoice:
+    """The newest of which nothing is known to be wrong.
+
+    Raises:
+        DamagedCheckpoint: all of them are damaged; of the newest.
+    """
+    for path in checkpoints(directory, Condition.INTERRUPTED).values():
+        interrupted(path)
+    complete, damaged = _newest_first(directory), list[Path]()
+    first: DamagedCheckpoint | None = None
+    for place, path in enumerate(complete):
+        try:
+            check_files(path)
+        except DamagedCheckpoint as error:
+            notice(f"load_fallback: {error.fact}: passed over")
+            first = first or error
+            damaged.append(path)
+        else:
+            return LoadChoice(path, tuple(complete[place + 1 :]), tuple(damaged))
+    if first is not None:
+        raise first
+    return LoadChoice(find(directory))  # which tells GPT-NeoX's checkpoints from none
+
+
+def _newest_first(directory: Path) -> list[Path]:
+    return [*checkpoints(directory).values()][::-1]
+
+
+def _allow_nothing(settings: CheckpointSettings, directory: Path) -> None:
+    """Raises UserError unless a run may begin anew where there is no checkpoint."""
+    looked = f"there is no checkpoint in {directory} (looked for global_step*/manifest.json)"
+    if settings.finetune:
+        raise UserError(f"{looked}, and finetune: true begins with the weights of one; name a directory that holds it")
+    if settings.load_required:
+        raise UserError(
+            f"{looked}, and load_required is true; name a directory that holds one, or set it to false to begin anew"
+        )
+    if settings.save is None or Path(settings.save).absolute() != directory.absolute():
+        raise UserError(f"{looked}; name a directory that holds one, or remove `load` to begin anew")

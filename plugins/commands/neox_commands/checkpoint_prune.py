@@ -1,0 +1,48 @@
+"""`neox checkpoint prune`: delete old checkpoints, never the newest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neox_core.checkpoint.layout import checkpoints
+from neox_core.checkpoint.retention import doomed, prune
+from neox_core.cli.words import positive
+from neox_core.config.parser import RaisingParser
+from neox_core.errors import UserError
+from neox_core.plugins import CommandContext
+from neox_core.training.lock import DirectoryLock
+
+
+def parser() -> RaisingParser:
+    """The command line."""
+    command = RaisingParser(
+        prog="neox checkpoint prune",
+        description="Delete all but the newest complete checkpoints of a directory, and saves before them that were interrupted. "
+        "The newest is never deleted, nor what GPT-NeoX wrote, nor anything while a run saves there.",
+    )
+    command.add_argument("directory", type=Path, metavar="DIRECTORY", help="as `save` names it")
+    command.add_argument("--keep", type=positive, required=True, metavar="N", help="how many to keep")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    return command
+
+
+def main(argv: list[str], context: CommandContext) -> int:
+    """Delete them, and say which.
+
+    Raises:
+        UserError: there is no checkpoint, or a run saves there.
+    """
+    options = parser().parse(argv)
+    if not checkpoints(options.directory):
+        raise UserError(f"{options.directory} holds no complete checkpoint; give a directory that `save` names")
+    if options.dry_run:
+        for path in doomed(options.directory, options.keep):
+            print(f"would delete {path}")
+        return 0
+    lock = DirectoryLock(options.directory)
+    try:
+        for path in prune(options.directory, options.keep):
+            print(f"deleted {path}")
+    finally:
+        lock.release()
+    return 0

@@ -1,0 +1,164 @@
+"""`neox checkpoint`: verbs that look at checkpoints, and `prune`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoint_worlds import SIZES, in_threads, save_iteration, values
+from config_commands import Neox
+
+from neox_core.checkpoint import Reader
+from neox_core.training.lock import DirectoryLock
+
+
+@pytest.fixture
+def neox(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Neox(tmp_path, capsys)
+
+
+@pytest.fixture
+def saved(neox):
+    """A directory with the checkpoints of steps 2, 10 and 30, the last of them by two ranks."""
+    for iteration in (2, 10):
+        save_iteration(Path("saved"), iteration)
+    in_threads(2, lambda group: save_iteration(Path("saved"), 30, group))
+    return Path("saved")
+
+
+def flip(path: Path, place: int = -1) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def test_all_that_lies_there_is_listed_in_the_order_of_steps(neox, saved):
+    (saved / "global_step40").mkdir()
+    (saved / "global_step50").mkdir()
+    (saved / "global_step50/mp_rank_00_model_states.pt").touch()
+    (saved / "global_step2/state.json").unlink()
+    done = neox("checkpoint", "ls", "saved", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert [(entry["iteration"], entry["state"]) for entry in found] == [
+        *((2, "damaged"), (10, "complete"), (30, "complete"), (40, "interrupted"), (50, "GPT-NeoX")),
+    ]
+    assert found[0]["remark"] == "state.json: expected 44 bytes, found no file"
+    assert [entry["latest"] for entry in found] == [False, False, True, False, False]
+    lines = neox("checkpoint", "ls", "saved").out.splitlines()
+    assert len(lines) == 6
+    assert "data 2" in lines[3]
+    assert lines[3].endswith("<- latest")
+
+
+@pytest.mark.parametrize("words", [("nowhere",), (".",)])
+def test_where_there_is_nothing_it_is_said(neox, words):
+    done = neox("checkpoint", "ls", *words)
+    assert done.code == 2
+    assert "there is no such directory" in done.err or "holds no directory global_step" in done.err
+
+
+def test_a_checkpoint_is_shown(neox, saved):
+    done = neox("checkpoint", "show", "saved", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert (found["step"], found["ranks"]["number"], found["state"]["consumed_samples"]) == (30, 2, 240)
+    elements = sum(torch.Size(shape).numel() for shape in SIZES.values())
+    assert found["kept"]["weight bfloat16"] == {"tensors": 3, "elements": elements, "bytes": 2 * elements}
+    assert found["kept"]["step float32"]["elements"] == 3
+    said = neox("checkpoint", "show", "saved/global_step10").out
+    assert "saved/global_step10" in said
+    assert "weight bfloat16" in said
+
+
+def test_tensors_are_shown_by_their_names(neox, saved):
+    done = neox("checkpoint", "show", "saved", "--tensors", "layers.*", "--stats", "--json")
+    (entry,) = json.loads(done.out)["tensors"]
+    weight = values(30, "layers.0.mlp.bias", "weight").double()
+    assert (entry["name"], entry["shape"]) == ("layers.0.mlp.bias", [5])
+    assert entry["mean"] == pytest.approx(float(weight.mean()))
+    assert entry["largest"] == pytest.approx(float(weight.abs().max()))
+    lines = neox("checkpoint", "show", "saved", "--tensors").out.split("\n\n")[2].splitlines()
+    assert len(lines) == 1 + len(SIZES)
+    refused = neox("checkpoint", "show", "saved", "--tensors", "layer.*")
+    assert (refused.code, "no tensor is called so" in refused.err) == (2, True)
+
+
+def test_settings_are_shown_as_they_were_saved(neox, saved):
+    assert neox("checkpoint", "show", "saved", "--settings").out == "num_layers: 2\n"
+
+
+def test_what_is_as_it_was_written_is_verified(neox, saved):
+    done = neox("checkpoint", "verify", "saved")
+    assert done.code == 0, done.err
+    assert len(done.out.splitlines()) == 3
+    assert "global_step30: 9 files" in done.out
+
+
+def test_every_file_that_differs_is_named(neox, saved):
+    flip(saved / "global_step10/shards/rank-00000.safetensors")
+    flip(saved / "global_step10/settings.yml", 0)
+    (saved / "global_step10/tokenizer.json").unlink()
+    flip(saved / "global_step30/manifest.json", 40)
+    done = neox("checkpoint", "verify", "saved")
+    assert done.code == 2
+    for name in ("shards/rank-00000.safetensors", "settings.yml", "tokenizer.json"):
+        assert f"error: saved/global_step10/{name} is damaged: " in done.err
+    assert "error: saved/global_step30/manifest.json is damaged" in done.err
+    assert done.out.splitlines()[0].startswith("saved/global_step2: ")
+    data = json.loads(neox("checkpoint", "verify", "saved/global_step10", "--json").out)
+    assert len(data[0]["mistakes"]) == 3
+
+
+def test_the_same_checkpoint_by_other_ranks_does_not_differ(neox, saved):
+    save_iteration(Path("other"), 30)
+    done = neox("checkpoint", "diff", "saved", "other")
+    assert (done.code, done.out) == (0, "no difference\n")
+
+
+def test_differences_are_told_by_size(neox, saved):
+    done = neox("checkpoint", "diff", "saved/global_step10", "saved/global_step30", "--json")
+    assert done.code == 1, done.err
+    found = json.loads(done.out)
+    assert found["state"]["step"] == [10, 30]
+    assert found["settings"] == {}
+    assert {(entry["name"], entry["role"]) for entry in found["tensors"]} == {
+        (name, role) for name in SIZES for role in ("weight", "master", "exp_avg", "step")
+    }
+    entry = next(each for each in found["tensors"] if (each["name"], each["role"]) == ("norm.weight", "exp_avg"))
+    one, other = values(10, "norm.weight", "exp_avg").double(), values(30, "norm.weight", "exp_avg").double()
+    assert entry["largest"] == pytest.approx(float((one - other).abs().max()))
+    assert entry["relative"] == pytest.approx(float((one - other).norm() / one.norm()))
+    weights = neox("checkpoint", "diff", "saved/global_step10", "saved/global_step30", "--weights-only")
+    assert weights.code == 1
+    assert "exp_avg" not in weights.out
+
+
+def test_old_ones_are_deleted_and_the_newest_whole_one_never(neox, saved):
+    (saved / "global_step30/state.json").unlink()
+    (saved / "global_step5").mkdir()
+    said = neox("checkpoint", "prune", "saved", "--keep", "1", "--dry-run").out.splitlines()
+    assert said == ["would delete saved/global_step2", "would delete saved/global_step5"]
+    assert (saved / "global_step2").exists()
+    done = neox("checkpoint", "prune", "saved", "--keep", "1")
+    assert done.out.splitlines() == ["deleted saved/global_step2", "deleted saved/global_step5"]
+    assert Reader(saved / "global_step10").iteration == 10
+    assert (saved / "global_step30").exists(), "what is later than the newest whole one is left to its owner"
+
+
+def test_nothing_is_deleted_while_a_run_saves_there(neox, saved):
+    lock = DirectoryLock(saved)
+    done = neox("checkpoint", "prune", "saved", "--keep", "1")
+    lock.release()
+    assert done.code == 2
+    assert "is saving into saved" in done.err
+    assert (saved / "global_step2").exists()
+
+
+@pytest.mark.parametrize("words", [("prune", "saved"), ("prune", "saved", "--keep", "0"), ("vrify", "saved")])
+def test_words_that_make_no_sense_are_refused(neox, saved, words):
+    assert neox("checkpoint", *words).code == 2
+    assert len(list(saved.glob("global_step*"))) == 3

@@ -1,0 +1,123 @@
+"""Which checkpoint of a directory is taken up, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checkpoint_worlds import save_iteration
+
+from neox_core.checkpoint import DamagedCheckpoint, Reader
+from neox_core.checkpoint.layout import previous, set_aside
+from neox_core.config import CheckpointSettings
+from neox_core.errors import UserError
+from neox_core.training.load_choice import NOTHING, LoadChoice, choose
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    """A directory with the checkpoints of steps 1, 2 and 3."""
+    monkeypatch.chdir(tmp_path)
+    for iteration in (1, 2, 3):
+        save_iteration(Path("saved"), iteration)
+    return Path("saved")
+
+
+def chosen(told=None, **changes):
+    notices: list[str] = []
+    choice = choose(CheckpointSettings(**{"load": "saved", "save": "saved", **changes}), notices.append)
+    if told is not None:
+        told += notices
+    return choice
+
+
+def step(number):
+    return Path(f"saved/global_step{number}")
+
+
+def cut_off(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+
+
+def test_the_newest_is_taken(saved):
+    assert chosen() == LoadChoice(step(3))
+    assert chosen(load_fallback=True) == LoadChoice(step(3), (step(2), step(1)))
+    assert chosen(iteration=2, load_fallback=True) == LoadChoice(step(2))
+
+
+def test_a_damaged_one_is_an_error_that_names_the_one_before(saved):
+    cut_off(step(3) / "state.json")
+    words = r"global_step3/state\.json is damaged: expected .* or load saved/global_step2, the one before: `load_fallback: true`"
+    with pytest.raises(DamagedCheckpoint, match=words):
+        chosen()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "state.json", "index.json", "shards/rank-00000.safetensors"])
+def test_with_fallback_a_damaged_one_is_passed_over_and_said(saved, name):
+    told = []
+    cut_off(step(3) / name)
+    assert chosen(told, load_fallback=True) == LoadChoice(step(2), (step(1),), (step(3),))
+    (said,) = told
+    assert said.startswith(f"load_fallback: saved/global_step3/{name} is damaged: ")
+    assert said.endswith(": passed over")
+
+
+def test_where_all_are_damaged_there_is_no_fresh_start(saved):
+    for number in (1, 2, 3):
+        (step(number) / "state.json").unlink()
+    with pytest.raises(DamagedCheckpoint, match=r"global_step3/state\.json is damaged"):
+        chosen(load_fallback=True)
+
+
+def test_the_iteration_that_is_asked_for_is_never_another(saved):
+    cut_off(step(2) / "state.json")
+    with pytest.raises(DamagedCheckpoint, match="load saved/global_step1, the one before"):
+        chosen(iteration=2, load_fallback=True)
+
+
+def test_a_save_that_was_interrupted_is_no_checkpoint(saved):
+    told = []
+    (step(3) / "manifest.json").unlink()
+    (saved / "latest").write_text("global_step2")
+    assert chosen(told, load_fallback=True) == LoadChoice(step(2), (step(1),))
+    assert told == ["saved/global_step3 has no manifest, as when a save is interrupted: passed over"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"load_required": True}, "load_required is true; name a directory that holds one"),
+        ({"finetune": True}, "finetune: true begins with the weights of one"),
+        ({"save": "elsewhere"}, "remove `load` to begin anew"),
+    ],
+)
+def test_nothing_there_is_an_error_with_what_was_looked_for(tmp_path, monkeypatch, changes, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError, match=rf"no checkpoint in saved \(looked for global_step\*/manifest\.json\).*{message}"
+    ):
+        chosen(**changes)
+
+
+def test_a_first_start_finds_nothing_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = []
+    assert chosen(told) == chosen(load_fallback=True) == NOTHING
+    assert told == ["load: there is no checkpoint in saved yet: training begins anew"]
+
+
+def test_what_is_set_aside_is_whole_and_no_checkpoint_any_more(saved):
+    before = Reader(step(3)).file("state.json")
+    assert set_aside(step(3)) == Path("saved/global_step3.damaged")
+    assert (saved / "global_step3.damaged/state.json").read_bytes() == before
+    save_iteration(saved, 3)
+    assert set_aside(step(3)) == Path("saved/global_step3.damaged1")
+    assert chosen(load_fallback=True).path == step(2)
+
+
+def test_the_one_before_is_by_number(saved):
+    save_iteration(saved, 10)
+    assert previous(step(10)) == step(3)
+    assert previous(step(1)) is None
+    assert previous(Path("saved/copy")) is None
