@@ -10,8 +10,8 @@ from neox_core.checkpoint.search import find, require_complete
 from neox_core.config import CheckpointSettings, Resolved
 from neox_core.config.saved import is_nemo
 from neox_core.errors import UserError
+from neox_core.training.load_choice import Tell
 from neox_core.training.resuming import (
-    Tell,
     checkpoint_to_finetune,
     model_differences,
     saved_settings,

@@ -23,10 +23,10 @@ from neox_core.training.components import component_problems
 from neox_core.training.data_checks import data_problems
 from neox_core.training.datasets import count_epoch_samples
 from neox_core.training.initial import initial_checkpoint
-from neox_core.training.load_choice import NOTHING, LoadChoice
+from neox_core.training.load_choice import NOTHING, LoadChoice, Tell
 from neox_core.training.mup import check_base_shapes
 from neox_core.training.optimizer_resuming import check_same_optimizer
-from neox_core.training.resuming import Tell, check_saving, checkpoint_to_resume, with_saved_rows
+from neox_core.training.resuming import check_saving, checkpoint_to_resume, with_saved_rows
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ import pytest
 from checkpoint_worlds import check_iteration, save_iteration
 from hypothesis import given, settings, strategies as st
 
-from neox_core.checkpoint import find, prune
+from neox_core.checkpoint import Manifest, find, prune
+from neox_core.config import Topology
 
 
 def names(directory):
@@ -63,7 +64,7 @@ def test_pruning_keeps_the_newest_and_what_may_be_under_way(complete, interrupte
         for iteration in sorted(complete):
             path = directory / f"global_step{iteration}"
             path.mkdir()
-            (path / "manifest.json").write_text("{}")
+            Manifest(iteration=iteration, topology=Topology(), files={}).write(path)
         for iteration in interrupted:
             (directory / f"global_step{iteration}").mkdir()
         before = find(directory)

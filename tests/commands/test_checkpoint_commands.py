@@ -95,7 +95,7 @@ def test_what_is_as_it_was_written_is_verified(neox, saved):
     done = neox("checkpoint", "verify", "saved")
     assert done.code == 0, done.err
     assert len(done.out.splitlines()) == 3
-    assert "global_step30: 9 files" in done.out
+    assert "global_step30: 11 files" in done.out
 
 
 def test_every_file_that_differs_is_named(neox, saved):

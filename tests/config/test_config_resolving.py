@@ -497,7 +497,10 @@ def test_problems_of_all_rules_and_derivations_come_together():
         ({"deepspeed_slurm": True}, "true: this version does not have it yet"),
         ({"autotuning_run": "tune"}, "'tune': this version does not have it yet"),
         ({"moe_num_experts": 8}, "sinkhorn, GPT-NeoX's default: this version does not have it yet"),
-        ({"finetune": True}, "true: this version does not have it yet (remove it to train without)"),
+        (
+            {"curriculum_learning": {"enabled": True}},
+            "curriculum_learning: {enabled: true}: this version does not have it yet (remove it to train without)",
+        ),
     ],
 )
 def test_what_cannot_be_run_here_resolves_and_says_so(changes, message):

@@ -13,7 +13,7 @@ import time
 
 import pytest
 from file_server import Fault, Served, file_server
-from neox_commands.data import VERBS
+from neox_commands.data import GROUP
 from neox_commands.data_fetch import main
 from neox_commands.data_fetch_progress import Lines, watching
 
@@ -67,7 +67,7 @@ def start(*words, **variables):
 
 
 def test_fetch_is_a_verb():
-    assert VERBS["fetch"].module == "neox_commands.data_fetch"
+    assert GROUP.verbs["fetch"].module == "neox_commands.data_fetch"
 
 
 def test_files_are_fetched_and_one_line_says_so(mine, tmp_path, capsys):
