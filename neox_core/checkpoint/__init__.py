@@ -10,23 +10,41 @@ from typing import TYPE_CHECKING
 from neox_core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from neox_core.checkpoint.family import (
+        Exported as Exported,
+        ExportOptions as ExportOptions,
+        Family as Family,
+        ForeignCheckpoint as ForeignCheckpoint,
+        find_family as find_family,
+    )
     from neox_core.checkpoint.group import Group as Group, SoloGroup as SoloGroup, TorchGroup as TorchGroup
+    from neox_core.checkpoint.lazy import HeldTensors as HeldTensors, LazyTensors as LazyTensors, Renamed as Renamed
     from neox_core.checkpoint.manifest import DamagedCheckpoint as DamagedCheckpoint, Manifest as Manifest
+    from neox_core.checkpoint.offline import write_checkpoint as write_checkpoint
     from neox_core.checkpoint.random_state import capture as capture, restore as restore
-    from neox_core.checkpoint.reader import Reader as Reader, load_fragments as load_fragments
+    from neox_core.checkpoint.reader import Reader as Reader
     from neox_core.checkpoint.retention import prune as prune
     from neox_core.checkpoint.saving import save as save
     from neox_core.checkpoint.search import find as find, require_none_later as require_none_later
+    from neox_core.checkpoint.source import (
+        TensorSource as TensorSource,
+        WholeTensors as WholeTensors,
+        load_fragments as load_fragments,
+    )
 
 __getattr__ = lazy_names(
     __name__,
     {
+        "family": ("Exported", "ExportOptions", "Family", "ForeignCheckpoint", "find_family"),
         "group": ("Group", "SoloGroup", "TorchGroup"),
+        "lazy": ("HeldTensors", "LazyTensors", "Renamed"),
         "manifest": ("DamagedCheckpoint", "Manifest"),
         "random_state": ("capture", "restore"),
-        "reader": ("Reader", "load_fragments"),
+        "offline": ("write_checkpoint",),
+        "reader": ("Reader",),
         "retention": ("prune",),
         "saving": ("save",),
         "search": ("find", "require_none_later"),
+        "source": ("TensorSource", "WholeTensors", "load_fragments"),
     },
 )

@@ -6,6 +6,7 @@ SAVE/global_step{N}/index.json           which shard holds which piece of which 
 SAVE/global_step{N}/state.json           iteration, consumed samples and the like
 SAVE/global_step{N}/settings.yml, ...    files that the caller adds
 SAVE/global_step{N}/shards/rank-{R}.safetensors
+SAVE/global_step{N}/shards/part-{N}.safetensors   in place of those: of what was converted, or made of other checkpoints
 SAVE/global_step{N}/random/rank-{R}.json
 SAVE/global_step{N}/streams/rank-{R}.json   where a rank's streams of samples are, in runs that have such
 """
@@ -45,6 +46,11 @@ def checkpoint_path(directory: Path, iteration: int) -> Path:
 def shard_name(rank: int) -> str:
     """Name, within a checkpoint, of the tensors that `rank` wrote."""
     return f"shards/rank-{rank:05d}.safetensors"
+
+
+def part_name(number: int) -> str:
+    """Name, within a checkpoint that no run saved, of some of its tensors."""
+    return f"shards/part-{number:05d}.safetensors"
 
 
 def random_state_name(rank: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from neox_core.checkpoint.search import require_complete
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.config.topology import Place, Topology
 from neox_core.errors import UserError
-from neox_core.parallel.shards import Fragment, Range, ShardSpec
+from neox_core.parallel.shards import Range, ShardSpec
 
 
 class Reader:
@@ -190,16 +189,3 @@ class Reader:
             self.manifest.check_digest(self.path, shard, digest)
             self._shards[shard] = safe_open(path, framework="pt")
         return self._shards[shard]
-
-
-def load_fragments(reader: Reader, fragments: Iterable[Fragment]) -> None:
-    """Copy what was saved into each live fragment. No fragment changes unless all of them can be loaded.
-
-    Raises:
-        UserError: something is not in the checkpoint, or is damaged; see `Reader.read`.
-    """
-    fragments = list(fragments)
-    for fragment in fragments:
-        reader.verify(fragment.spec, fragment.role, fragment.range)
-    for fragment in fragments:
-        reader.read(fragment.spec, fragment.role, fragment.range, out=fragment.tensor)

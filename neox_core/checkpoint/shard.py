@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +24,44 @@ def write_shard(path: Path, fragments: Iterable[Fragment]) -> tuple[FileRecord, 
         UserError: the file system refuses.
         ValueError: a fragment's tensor is not as long as its range, or the same piece comes twice.
     """
-    # Wide types first, so that every tensor is aligned without padding, which the format does not allow.
-    ordered = sorted(fragments, key=lambda fragment: -fragment.tensor.element_size())
-    pieces = tuple(Piece.of(fragment) for fragment in ordered)
-    _check(ordered, pieces)
-    with replacing(path) as file:
-        file.write(_header(pieces))
-        for fragment in ordered:
-            file.write(_bytes(fragment.tensor))
-    return file.record, pieces
-
-
-def _check(fragments: Sequence[Fragment], pieces: Sequence[Piece]) -> None:
-    keys: set[str] = set()
-    for fragment, piece in zip(fragments, pieces, strict=True):
+    held: dict[str, Fragment] = {}
+    pieces = []
+    for fragment in fragments:
+        piece = Piece.of(fragment)
+        if piece.key in held:
+            raise ValueError(f"{piece.key} is to be saved twice by the same rank")
         if fragment.tensor.numel() != piece.size:
             raise ValueError(f"{piece.key}: its tensor has {fragment.tensor.numel()} elements instead of {piece.size}")
-        if piece.key in keys:
-            raise ValueError(f"{piece.key} is to be saved twice by the same rank")
-        keys.add(piece.key)
+        held[piece.key] = fragment
+        pieces.append(piece)
+    return write_pieces(path, pieces, lambda piece: held[piece.key].tensor)
+
+
+def write_pieces(
+    path: Path, pieces: Iterable[Piece], read: Callable[[Piece], torch.Tensor]
+) -> tuple[FileRecord, tuple[Piece, ...]]:
+    """The same of pieces whose tensors are read one at a time: nothing else of them is in memory.
+
+    Args:
+        path: the file.
+        pieces: all that it is to hold.
+        read: the elements of one, in the piece's type.
+
+    Raises:
+        UserError: the file system refuses, or what `read` raises; no file is there then.
+    """
+    # Wide types first, so that every tensor is aligned without padding, which the format does not allow.
+    ordered = tuple(sorted(pieces, key=lambda piece: -piece.dtype.itemsize))
+    with replacing(path) as file:
+        file.write(_header(ordered))
+        for piece in ordered:
+            tensor = read(piece)
+            if tensor.numel() != piece.size or tensor.dtype is not piece.dtype:
+                raise ValueError(
+                    f"{piece.key} is {tensor.numel()} elements of {tensor.dtype}, and not what was said of it"
+                )
+            file.write(_bytes(tensor))
+    return file.record, ordered
 
 
 def _header(pieces: Iterable[Piece]) -> bytes:

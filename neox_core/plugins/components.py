@@ -93,9 +93,13 @@ class Component:
             raise ValueError(f"component '{self.name}' has no kind: use a subclass of Component, such as Attention")
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"{self.kind} name {self.name!r} is not lower-case letters, digits, '_', '-' and '.'")
-        for reference in (self.factory, *self.settings, self.params, self.probe):
+        for reference in self.references():
             if reference is not None:
                 check_form(reference)
+
+    def references(self) -> tuple[str | None, ...]:
+        """All references, each of which must have the right form."""
+        return (self.factory, *self.settings, self.params, self.probe)
 
     @property
     def key(self) -> str:
@@ -189,11 +193,21 @@ class Objective(Component):
     data: tuple[str, ...] = ("gpt2", "online")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Converter(Component):
-    """A family of foreign checkpoints. `factory(resolved: neox_core.config.Resolved) -> neox_core.model.WeightConverter`."""
+    """A family of foreign checkpoints. `factory(resolved: neox_core.config.Resolved) -> neox_core.model.WeightConverter`.
 
-    __slots__ = ()
+    Args:
+        directories: reference to what makes a `neox_core.checkpoint.Family`, without arguments: what can be done with its checkpoints
+            on disk; None: weights are converted in memory alone.
+    """
+
     kind: ClassVar[str] = "converter"
+    directories: str | None = None
+
+    def references(self) -> tuple[str | None, ...]:
+        """With that of its directories."""
+        return (*Component.references(self), self.directories)
 
 
 class Norm(Component):

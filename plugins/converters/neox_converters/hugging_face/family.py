@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from neox_converters.hugging_face.needs import Need, check
 from neox_converters.mapping import MappedConverter, Rule
 from neox_converters.mup_factors import foldable, folded
+from neox_core.checkpoint import LazyTensors, Renamed
 from neox_core.config import ModelSettings, Resolved
 from neox_core.errors import UserError
 
@@ -66,23 +66,27 @@ class HuggingFaceConverter(MappedConverter):
             yield folded(self.head, "head.weight", self._factors.head)
         yield from self.rules(resolved)
 
-    def read(self, foreign: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Their weights under our names.
+    def reading(self, foreign: LazyTensors) -> LazyTensors:
+        """Their weights under our names, each when it is asked for.
 
         Raises:
             UserError: a weight is missing or left over, their vocabulary has another size, or their head is not the embedding
                 though ours is.
         """
-        found = {self.older.get(name, name): tensor for name, tensor in foreign.items()}
-        embedding = found.get(self.embedding)
-        if embedding is not None:
-            self._check_vocabulary(len(embedding))
-            if self._tied and not torch.equal(found.setdefault(self.head, embedding), embedding):
-                raise UserError(
-                    f"no_weight_tying: false needs '{self.head}' to be the same as '{self.embedding}', which it is not: "
-                    "set no_weight_tying to true"
-                )
-        return super().read(found)
+        names = {self.older.get(name, name): name for name in foreign}
+        if self.embedding in names:
+            self._check_vocabulary(len(foreign.meta(names[self.embedding])))
+            if self._tied:
+                head = names.setdefault(self.head, names[self.embedding])
+                self._check_tied(foreign, names[self.embedding], head)
+        return super().reading(Renamed(foreign, names))
+
+    def _check_tied(self, foreign: LazyTensors, embedding: str, head: str) -> None:
+        if head != embedding and not torch.equal(foreign[head], foreign[embedding]):
+            raise UserError(
+                f"no_weight_tying: false needs '{self.head}' to be the same as '{self.embedding}', which it is not: "
+                "set no_weight_tying to true"
+            )
 
     def _check_vocabulary(self, rows: int) -> None:
         if self._vocabulary not in {None, rows}:

@@ -1,0 +1,61 @@
+"""Tensors by name that are read one at a time, when they are asked for: more than memory holds, and only what is wanted."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor
+
+
+class LazyTensors(Mapping[str, Tensor]):
+    """Global tensors by name. Each look-up reads, and makes, its tensor anew; nothing is kept."""
+
+    @abstractmethod
+    def meta(self, name: str) -> Tensor:
+        """A tensor without content (device "meta") of the shape and type that the one called `name` has; nothing is read."""
+
+
+class HeldTensors(LazyTensors):
+    """Tensors that are in memory, or in the memory map of a file, already."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+
+    def meta(self, name: str) -> Tensor:
+        """Shape and type of one."""
+        return self._tensors[name].to("meta")
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+class Renamed(LazyTensors):
+    """Tensors under other names.
+
+    Args:
+        tensors: under their own.
+        names: their names here, and their own.
+    """
+
+    def __init__(self, tensors: LazyTensors, names: Mapping[str, str]) -> None:
+        self._tensors, self._names = tensors, names
+
+    def meta(self, name: str) -> Tensor:
+        """Shape and type of one."""
+        return self._tensors.meta(self._names[name])
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
