@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from neox_core.checkpoint.retention import prune as prune
     from neox_core.checkpoint.saving import save as save
     from neox_core.checkpoint.search import find as find, require_none_later as require_none_later
+    from neox_core.checkpoint.snapshot import Snapshots as Snapshots
     from neox_core.checkpoint.source import (
         TensorSource as TensorSource,
         WholeTensors as WholeTensors,
@@ -45,6 +46,7 @@ __getattr__ = lazy_names(
         "retention": ("prune",),
         "saving": ("save",),
         "search": ("find", "require_none_later"),
+        "snapshot": ("Snapshots",),
         "source": ("TensorSource", "WholeTensors", "load_fragments"),
     },
 )

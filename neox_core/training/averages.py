@@ -8,6 +8,7 @@ from torch import Tensor
 
 from neox_core.model import LossOutput
 from neox_core.parallel import Axis
+from neox_core.training.notice import NOTHING, Notice
 
 
 class MetricNames:
@@ -54,8 +55,8 @@ class Averages:
         for name, value in {"loss": output.loss, **output.metrics}.items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach().double() * weight
 
-    def over_ranks(self, notice: int = 0) -> tuple[dict[str, float], int]:
-        """The means over all ranks, and the largest notice of any rank."""
+    def over_ranks(self, notice: Notice = NOTHING) -> tuple[dict[str, float], Notice]:
+        """The means over all ranks, and what they tell together."""
         own = tuple(self._sums)
         weight, news, *numbers = self._summed(notice, news=self._names.see(own))
         if news:
@@ -63,15 +64,16 @@ class Averages:
             weight, _, *numbers = self._summed(notice, news=False)
         names = self._names.known
         means = [number / (weight or 1.0) for number in numbers]
-        return dict(zip(names, means, strict=False)), int(max(numbers[len(names) :]))
+        written, *signals = numbers[len(names) :]
+        return dict(zip(names, means, strict=False)), Notice(int(max(signals)), written == len(signals))
 
-    def _summed(self, notice: int, *, news: bool) -> list[float]:
-        """The weight, how many ranks have other names than are known, the scalars, and the notice of each rank."""
+    def _summed(self, notice: Notice, *, news: bool) -> list[float]:
+        """The weight, how many ranks have other names than are known, the scalars, how many have written, the signal of each."""
         none = torch.zeros_like(self._weight)
         values = [self._sums.get(name, none).to(self._device) for name in self._names.known]
         sums = torch.stack([self._weight, none + news, *values])
-        notices = torch.zeros(dist.get_world_size(), dtype=sums.dtype, device=self._device)
-        notices[dist.get_rank()] = notice
+        notices = torch.zeros(1 + dist.get_world_size(), dtype=sums.dtype, device=self._device)
+        notices[0], notices[1 + dist.get_rank()] = notice.written, notice.signal
         together = torch.cat([sums, notices])
         dist.all_reduce(together)
         found: list[float] = together.tolist()

@@ -32,6 +32,7 @@ from neox_core.training.deepspeed.mpu import ModelParallelUnit
 from neox_core.training.initial_weights import WeightsReport, update_from_checkpoint
 from neox_core.training.loss_scale import LOSS_SCALE
 from neox_core.training.non_finite import Search, described
+from neox_core.training.notice import NOTHING, Notice
 from neox_core.training.optimizer_resuming import check_same_state
 from neox_core.training.parameter_groups import groups_of
 from neox_core.training.passes import Begin, Passes, Phase, PlainPasses, Share
@@ -54,7 +55,7 @@ class StepResult:
         applied: whether the optimizer was stepped.
         skip_reason: why not.
         metrics: the objective's further metrics, averaged likewise.
-        notice: the largest `notice` that a rank gave to `train_step`.
+        notice: what all ranks have told.
         loss_scale: in fp16, the factor of this step's loss.
     """
 
@@ -63,7 +64,7 @@ class StepResult:
     applied: bool
     skip_reason: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    notice: int = 0
+    notice: Notice = NOTHING
     loss_scale: float | None = None
 
 
@@ -150,7 +151,7 @@ class Engine:
         *,
         step: int,
         learning_rate: float,
-        notice: int = 0,
+        notice: Notice = NOTHING,
         observe: Observer | None = None,
     ) -> StepResult:
         """One optimizer step over the next micro-batches.
@@ -159,7 +160,7 @@ class Engine:
             batches: this rank's micro-batches.
             step: number of steps before this one; seeds dropout.
             learning_rate: rate of this step.
-            notice: a number to tell all ranks with the step's own communication, such as a signal that arrived.
+            notice: what to tell all ranks with the step's own communication.
             observe: shown the gradients, if the step is applied.
         """
         self._deepspeed.train()
@@ -178,14 +179,14 @@ class Engine:
         self.crumbs.at("the optimizer", step + 1)
         norm, applied = self._core.step(observe)
         self.crumbs.at("the mean loss of all ranks", step + 1)
-        means, loudest = sums.over_ranks(notice)
+        means, told = sums.over_ranks(notice)
         scale = self._core.loss_scale
         factor = None if scale is None else scale.value
         consequence = "" if scale is None else scale.after(overflow=not applied)
         reason = None
         if not applied:
             reason = self._culprit(taken, begin) if scale is None else f"the gradient is not finite{consequence}"
-        return StepResult(means.pop("loss"), norm, applied, reason, means, loudest, factor)
+        return StepResult(means.pop("loss"), norm, applied, reason, means, told, factor)
 
     def _culprit(self, taken: Sequence[tuple[Batch, Share]], begin: Begin) -> str:
         """What was not finite, and where: the passes of a step that was not taken are done again."""

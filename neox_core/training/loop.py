@@ -16,8 +16,9 @@ from neox_core.training.batches import Batches
 from neox_core.training.engine import Engine, StepResult
 from neox_core.training.ledger import Ledger
 from neox_core.training.measures import Measures
+from neox_core.training.notice import Notice
 from neox_core.training.progress import Progress
-from neox_core.training.run import Evaluation, Run, Step
+from neox_core.training.run import Checkpoint, Evaluation, Run, Step
 from neox_core.training.saving import Saver, is_due
 from neox_core.training.schedule import Schedule
 from neox_core.training.stopping import StopRequests
@@ -50,8 +51,16 @@ class Training:
         """Train to the end; returns the signal that ended it early, or 0.
 
         Raises:
-            UserError: the gradient was not finite for too many steps in a row.
+            UserError: the gradient was not finite for too many steps in a row, or a checkpoint cannot be written.
         """
+        try:
+            signal = self._train()
+        except BaseException:
+            self.complete_after_failure()
+            raise
+        return signal
+
+    def _train(self) -> int:
         settings, batch = self.resolved[TrainingSettings], self.resolved.batch
         batches = self.ledger.watch(self.batches["train"].seek(self.progress.consumed_samples))
         self.notify("neox_train_start")
@@ -66,7 +75,7 @@ class Training:
                 batches,
                 step=self.progress.iteration,
                 learning_rate=rate,
-                notice=self.stop.received,
+                notice=Notice(self.stop.received, self.saver.written),
                 observe=self.measures.observer(self.progress.iteration + 1),
             )
             self.engine.crumbs.patience = 1
@@ -74,7 +83,7 @@ class Training:
             self.progress = self.progress.after(result, batch.total)
             if result.applied:
                 self.saver.look_at(self.engine)
-            seconds, iteration, signal = time.monotonic() - start, self.progress.iteration, result.notice
+            seconds, iteration, signal = time.monotonic() - start, self.progress.iteration, result.notice.signal
             last = iteration == self.resolved.train_iters or signal or is_multiple(iteration, settings.exit_interval)
 
             self.engine.crumbs.at("measures", iteration)
@@ -82,6 +91,8 @@ class Training:
             evaluations = [] if signal else self.evaluations_after(iteration)
             self.engine.crumbs.at("hooks", iteration)
             self.notify("neox_step_end", step=self.step(result, rate, seconds, measures, evaluations))
+            if result.notice.written:
+                self.tell_saved(self.saver.take_written())
             self.check_skipped()
 
             if self.saver.enabled and (last or is_due(self.resolved[CheckpointSettings], iteration)):
@@ -89,17 +100,37 @@ class Training:
             if last:
                 break
 
+        self.complete()
         if signal and saved != self.progress.iteration:
             logger.warning("stopped by signal %d without saving: `save` is not set", signal)
         return signal
 
     def save(self) -> int:
-        """Write a checkpoint of this moment; returns its iteration."""
+        """Write a checkpoint of this moment, or begin to; returns its iteration."""
+        self.complete()
         self.engine.crumbs.at("saving", self.progress.iteration, patience=LONG)
         checkpoint = self.saver.save(self.engine, self.progress, self.measures, stream_states(self.batches))
+        if checkpoint is not None:
+            self.tell_saved(checkpoint)
+        return self.progress.iteration
+
+    def complete(self) -> None:
+        """Wait for the checkpoint that is being written, if one is."""
+        if self.saver.writes:
+            self.engine.crumbs.at("waiting for the last checkpoint", self.progress.iteration, patience=LONG)
+            self.tell_saved(self.saver.take_written())
+
+    def complete_after_failure(self) -> None:
+        """The same where training has failed, which is what is told."""
+        try:
+            self.complete()
+        except Exception as error:  # noqa: BLE001 - the failure to report is the first one
+            logger.error("the checkpoint that was being written is not complete: %s", error)  # noqa: TRY400
+
+    def tell_saved(self, checkpoint: Checkpoint) -> None:
+        """Tell the plugins of a complete checkpoint."""
         self.engine.crumbs.at("hooks after saving", self.progress.iteration, patience=LONG)
         self.notify("neox_checkpoint_saved", checkpoint=checkpoint)
-        return checkpoint.iteration
 
     def evaluations_after(self, iteration: int) -> list[Evaluation]:
         """The passes that are due after a step: validation now and then and at the end, test at the very end."""

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -174,12 +175,29 @@ def train(
         measures=measures,
         batches=batches,
         ledger=Ledger.of_rank(rank, run_dir, resolved),
-        saver=Saver(resolved, plugins, group, damaged=(*map(Path, handover.damaged), *taken.damaged)),
+        saver=Saver(
+            resolved,
+            plugins,
+            group,
+            beside=group_beside(resolved),
+            damaged=(*map(Path, handover.damaged), *taken.damaged),
+        ),
         description=describe(handover, resolved, engine, taken),
         progress=taken.progress,
         stop=stop,
     )
     return carry_out(training, watch)
+
+
+def group_beside(resolved: Resolved) -> TorchGroup | None:
+    """All ranks again, for the thread that writes checkpoints beside training, if one does; every rank has to call this.
+
+    What is slow there is the disk, on which ranks wait for each other as long as that takes.
+    """
+    settings = resolved[CheckpointSettings]
+    if not settings.checkpoint_async or settings.save is None:
+        return None
+    return TorchGroup(dist.new_group(backend="gloo", timeout=timedelta(days=1)))
 
 
 def carry_out(training: Training, watch: Watch) -> int:

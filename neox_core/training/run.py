@@ -70,5 +70,6 @@ class Checkpoint:
 
     path: Path
     iteration: int
-    seconds: float
+    seconds: float  # that it took
     bytes: int
+    paused: float = 0.0  # seconds of these for which training stood still

@@ -6,16 +6,18 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neox_core.checkpoint import Group, Manifest, capture, prune, save
+from neox_core.checkpoint import Group, Manifest, Snapshots, capture, prune, save
 from neox_core.checkpoint.group import together
 from neox_core.checkpoint.layout import PLUGINS, set_aside
 from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizers import read_source
 from neox_core.plugins import PluginManager
+from neox_core.training.background import Background
 from neox_core.training.engine import Engine
 from neox_core.training.lock import DirectoryLock
 from neox_core.training.measures import Measures
@@ -50,10 +52,26 @@ class Saver:
     """Writes the checkpoints of a run into the directory that `save` names."""
 
     def __init__(
-        self, resolved: Resolved, plugins: PluginManager, group: Group, *, damaged: Iterable[Path] = ()
+        self,
+        resolved: Resolved,
+        plugins: PluginManager,
+        group: Group,
+        *,
+        beside: Group | None = None,
+        damaged: Iterable[Path] = (),
     ) -> None:
-        """Take the directory, and set aside what in it is later than where the run is, and damaged."""
-        self._settings, self._group = resolved[CheckpointSettings], group
+        """Take the directory.
+
+        Args:
+            resolved: the settings.
+            plugins: those in use, which a checkpoint names.
+            group: all ranks.
+            beside: all ranks again, to agree while they train: then checkpoints are written beside training.
+            damaged: checkpoints that are later than where the run is; they are set aside.
+        """
+        self._settings, self._group, self._beside = resolved[CheckpointSettings], group, beside
+        self._snapshots = Snapshots()
+        self._pending: Background[Checkpoint] | None = None
         self._files: dict[str, str | bytes] = {
             CHECKPOINT_SETTINGS: dump_yaml(resolved.values),
             PLUGINS: json.dumps(plugins.manifest(), indent=1),
@@ -92,23 +110,69 @@ class Saver:
 
     def save(
         self, engine: Engine, progress: Progress, measures: Measures, stream_state: Mapping[str, Any] | None
-    ) -> Checkpoint:
-        """Save; returns when the checkpoint is complete, on every rank."""
+    ) -> Checkpoint | None:
+        """Save. Every rank calls this at the same step, and none while a checkpoint is being written.
+
+        Returns:
+            The checkpoint, which is complete; None: it is being written, and `take_written` gives it.
+
+        Raises:
+            UserError: it cannot be written, by this rank or by another one.
+        """
         start = time.monotonic()
+        contents: dict[str, Any] = {
+            "iteration": progress.iteration,
+            "fragments": engine.fragments(),
+            "state": progress.to_dict() | engine.state() | measures.state() | self._facts,
+            "files": self._files,
+            "random_state": None if self._settings.no_save_rng else capture(),
+            "topology": engine.mesh.topology,
+            "stream_state": stream_state,
+        }
+        if self._beside is None:
+            return self._written(contents, self._group, start)
+        # As text and back: what training changes in the meantime is no part of it.
+        copies = {key: json.loads(json.dumps(contents[key])) for key in ("state", "random_state", "stream_state")}
+        copies["fragments"] = self._snapshots.take(contents["fragments"])
+        paused = time.monotonic() - start
+        work = partial(self._written, contents | copies, self._beside, start, paused)
+        self._pending = Background(work, f"checkpoint of step {progress.iteration}")
+        return None
+
+    def _written(
+        self, contents: Mapping[str, Any], group: Group, start: float, paused: float | None = None
+    ) -> Checkpoint:
+        """Write a checkpoint to its end, and delete those that are not to be kept."""
         directory = Path(str(self._settings.save))
-        path = save(
-            directory,
-            iteration=progress.iteration,
-            fragments=engine.fragments(),
-            state=progress.to_dict() | engine.state() | measures.state() | self._facts,
-            files=self._files,
-            random_state=None if self._settings.no_save_rng else capture(),
-            group=self._group,
-            topology=engine.mesh.topology,
-            stream_state=stream_state,
-        )
-        if self._group.rank == 0 and self._settings.keep_last_n_checkpoints is not None:
+        path = save(directory, group=group, **contents)
+        if group.rank == 0 and self._settings.keep_last_n_checkpoints is not None:
             prune(directory, self._settings.keep_last_n_checkpoints)
-        seconds = time.monotonic() - start
-        size = Manifest.read(path).size
-        return Checkpoint(path=path, iteration=progress.iteration, seconds=seconds, bytes=size)
+        seconds, size = time.monotonic() - start, Manifest.read(path).size
+        return Checkpoint(
+            path=path,
+            iteration=contents["iteration"],
+            seconds=seconds,
+            bytes=size,
+            paused=seconds if paused is None else paused,
+        )
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is a checkpoint that `take_written` would give."""
+        return self._pending is not None
+
+    @property
+    def written(self) -> bool:
+        """Whether this rank's part of the checkpoint that is being written is, or the writing of it has failed."""
+        return self._pending is not None and self._pending.ended
+
+    def take_written(self) -> Checkpoint:
+        """The checkpoint that was being written, once it is complete. Every rank calls this at the same step.
+
+        Raises:
+            UserError: it cannot be written, by this rank or by another one; it is no checkpoint then.
+        """
+        pending, self._pending = self._pending, None
+        if pending is None:
+            raise RuntimeError("no checkpoint is being written")
+        return pending.result()

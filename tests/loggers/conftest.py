@@ -81,4 +81,4 @@ def validation():
 
 @pytest.fixture
 def checkpoint():
-    return Checkpoint(path=Path("save/global_step100"), iteration=100, seconds=0.42, bytes=12_000_000)
+    return Checkpoint(path=Path("save/global_step100"), iteration=100, seconds=0.42, bytes=12_000_000, paused=0.42)

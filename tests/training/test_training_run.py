@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 import training_runs as runs
 
@@ -13,33 +11,6 @@ DROPOUT = {"hidden_dropout": 0.1, "attention_dropout": 0.1}
 
 def zero(stage):
     return {"zero_optimization": {"stage": stage}}
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bfloat16"])
-@pytest.mark.parametrize(("ranks", "stage"), CUTS)
-def test_a_part_and_the_rest_are_the_whole(train, data, ranks, stage, precision):
-    part = random.SystemRandom().randint(1, 6)
-    print(f"stopped after step {part}")
-    changes = {
-        **DROPOUT,
-        **zero(stage),
-        "precision": precision,
-        "train_batch_size": 8,
-        "gradient_accumulation_steps": 2,
-        "eval_interval": 3,
-        "eval_iters": 1,
-    }
-    whole = train(ranks, save=str(data / "whole"), **changes)
-    parts = {**changes, "save": str(data / "parts"), "load": str(data / "parts")}
-    first = train(ranks, exit_interval=part, **parts)
-    second = train(ranks, **parts)
-    assert [step.iteration for step in first.steps] == list(range(1, part + 1))
-    assert second.start == part
-    assert second.resumed_from == data / "parts" / f"global_step{part}"
-    assert runs.numbers(first.steps + second.steps) == runs.numbers(whole.steps)
-    finals = [runs.shards(data / name / "global_step7") for name in ("whole", "parts")]
-    assert finals[0] == finals[1]
-    assert len(finals[0]) == ranks
 
 
 @pytest.mark.parametrize(

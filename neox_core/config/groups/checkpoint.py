@@ -36,6 +36,11 @@ class CheckpointSettings(Settings, group="checkpoint"):
         changes="nothing",
         aliases=("save_iters",),
     )
+    checkpoint_async: bool = setting(
+        False,
+        "Write checkpoints beside training, which stands still only while a copy is made in the host's memory",
+        changes="speed",
+    )
     keep_last_n_checkpoints: int | None = setting(
         None, "How many to keep; none: all", origin="gpt-neox", changes="nothing", gt=0
     )

@@ -57,10 +57,13 @@ def evaluated(run: Run, iteration: int, evaluation: Evaluation) -> list[str]:
 
 def saved(run: Run, checkpoint: Checkpoint) -> list[str]:
     """The fields of the line of a finished checkpoint."""
+    beside = (
+        f", of which training stood still {checkpoint.paused:.2f} s" if checkpoint.paused < checkpoint.seconds else ""
+    )
     return [
         position(run, checkpoint.iteration),
         f"saved {checkpoint.path}",
-        f"{amount(checkpoint.bytes, 'B')} in {checkpoint.seconds:.1f} s",
+        f"{amount(checkpoint.bytes, 'B')} in {checkpoint.seconds:.1f} s{beside}",
     ]
 
 

@@ -1,0 +1,46 @@
+"""A copy of what is to be saved, in host memory that is used again for the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from neox_core.checkpoint.pieces import Piece
+from neox_core.parallel.shards import Fragment
+
+
+class Snapshots:
+    """Takes copies, one at a time: the next one overwrites the last.
+
+    What a device has is copied to memory that is pinned, which is faster, and which is asked for once.
+    """
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Tensor] = {}
+
+    def take(self, fragments: Iterable[Fragment]) -> list[Fragment]:
+        """The same fragments with copies of their tensors, which are as they were when this returns."""
+        rooms: dict[str, Tensor] = {}
+        copies = []
+        devices: set[torch.device] = set()
+        for fragment in fragments:
+            tensor, key = fragment.tensor.detach(), Piece.of(fragment).key
+            room = self._rooms.get(key)
+            if room is None or room.shape != tensor.shape or room.dtype != tensor.dtype:
+                room = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+            rooms[key] = room.copy_(tensor, non_blocking=tensor.is_cuda)
+            copies.append(replace(fragment, tensor=room))
+            if tensor.is_cuda:
+                devices.add(tensor.device)
+        for device in devices:
+            torch.cuda.synchronize(device)
+        self._rooms = rooms
+        return copies
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that are held."""
+        return sum(room.numel() * room.itemsize for room in self._rooms.values())
