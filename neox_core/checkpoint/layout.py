@@ -4,7 +4,7 @@ SAVE/latest                              the name of the newest directory: a con
 SAVE/global_step{N}/manifest.json        written last; a checkpoint is complete if, and only if, it is there
 SAVE/global_step{N}/index.json           which shard holds which piece of which parameter
 SAVE/global_step{N}/state.json           iteration, consumed samples and the like
-SAVE/global_step{N}/settings.yml, ...    files that the caller adds
+SAVE/global_step{N}/settings.yml, ...    files that the caller adds: origins.json, plugins.json, environment.json, tokenizer.json
 SAVE/global_step{N}/shards/rank-{R}.safetensors
 SAVE/global_step{N}/shards/part-{N}.safetensors   in place of those: of what was converted, or made of other checkpoints
 SAVE/global_step{N}/random/rank-{R}.json

@@ -14,6 +14,7 @@ from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.training.batches import Batches
 from neox_core.training.engine import Engine
 from neox_core.training.measures import Measures
+from neox_core.training.output_record import OutputRecord
 from neox_core.training.progress import Progress
 from neox_core.training.streams import restore_streams
 
@@ -39,15 +40,20 @@ class Resumption:
     """A run that goes on from a checkpoint; every rank has one.
 
     Args:
-        settings: what of a checkpoint is wanted.
+        resolved: the run's settings.
         group: all ranks.
     """
 
     engine: Engine
     measures: Measures
     batches: Mapping[str, Batches]
-    settings: CheckpointSettings
+    resolved: Resolved
     group: Group
+
+    @property
+    def settings(self) -> CheckpointSettings:
+        """What of a checkpoint is wanted."""
+        return self.resolved[CheckpointSettings]
 
     def take_up(self, paths: Sequence[Path]) -> TakenUp:
         """Go on from the first of some checkpoints that is sound, which all ranks find out together.
@@ -87,6 +93,8 @@ class Resumption:
         """
         reader, mesh = Reader(path), self.engine.mesh
         self.engine.load_fragments(reader, optimizer=not self.settings.no_load_optim)
+        if self.settings.checkpoint_validation_with_forward_pass:
+            self._validate(reader)
         self.measures.load(reader.state)
         if not self.settings.no_load_rng:
             random_state = reader.random_state_at(mesh.topology.place(mesh.rank))
@@ -95,6 +103,17 @@ class Resumption:
         restore_streams(self.batches, reader, mesh.data.rank, mesh.data.size)
         progress = Progress.from_dict(reader.state)
         return replace(progress, scheduled=0) if self.settings.no_load_optim else progress
+
+    def _validate(self, reader: Reader) -> None:
+        """See that the model gives what it gave when it was saved."""
+        record = OutputRecord.read(reader)
+        if record is not None:
+            record.compare(OutputRecord.of(self.engine, self.resolved), str(reader.path))
+        elif self.group.rank == 0:
+            logger.warning(
+                "checkpoint_validation_with_forward_pass: %s was saved without outputs; nothing is compared",
+                reader.path,
+            )
 
 
 def begin_with(engine: Engine, path: Path, resolved: Resolved, rank: int) -> tuple[str, ...]:

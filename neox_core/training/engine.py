@@ -76,14 +76,18 @@ class TrainingModule(nn.Module):
         self.model = model
         self._objective = objective
 
-    def forward(self, batch: Batch, share: Tensor | float = 1.0) -> tuple[Tensor, LossOutput]:
+    def forward(self, batch: Batch, share: Tensor | float | None = 1.0) -> tuple[Tensor, LossOutput] | Tensor:
         """The loss to minimise, of which auxiliary losses are a part, and what the objective gave, to be recorded.
 
         Args:
             batch: a micro-batch.
-            share: what the objective's own loss counts, where 1 is the mean of all micro-batches.
+            share: what the objective's own loss counts, where 1 is the mean of all micro-batches; None: there is to be no loss, and
+                logits are given in its place.
         """
         head = self.model(batch["tokens"], batch.get("positions"), batch.get("documents"))
+        if share is None:
+            logits: Tensor = head.logits()
+            return logits
         output: LossOutput = self._objective.loss(head, batch)
         return output.loss * share + head.aux, output
 
@@ -245,7 +249,8 @@ class Engine:
         Stages of a pipeline, tensor-parallel and context-parallel ranks have to give the same batch.
         """
         self._deepspeed.eval()
-        return self._passes.logits(self._moved(batch))
+        with weights_of_use(self._optimizer, self._core.optimized(), self._core.refresh):
+            return self._passes.logits(self._moved(batch))
 
     def fragments(self) -> Iterable[Fragment]:
         """What this rank has to save: authoritative weights ("weight") and optimizer state, by canonical name."""

@@ -160,8 +160,7 @@ def train(
     taken = TakenUp(None, Progress())
     if handover.checkpoint:
         paths = [Path(handover.checkpoint), *map(Path, handover.older)]
-        settings = resolved[CheckpointSettings]
-        resumption = Resumption(engine=engine, measures=measures, batches=batches, settings=settings, group=group)
+        resumption = Resumption(engine=engine, measures=measures, batches=batches, resolved=resolved, group=group)
         taken = resumption.take_up(paths)
     for name in selected_loggers(resolved, plugins):
         plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")

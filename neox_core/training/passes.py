@@ -77,7 +77,6 @@ class PlainPasses:
 
     @torch.no_grad()
     def logits(self, batch: Batch) -> Tensor:
-        """What the model gives."""
-        head = self.engine.module.model(batch["tokens"], batch.get("positions"), batch.get("documents"))
-        logits: Tensor = head.logits()
+        """What the model gives, by way of the engine, which has weights in place while they are used."""
+        logits: Tensor = self.engine(batch, share=None)
         return logits

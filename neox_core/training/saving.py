@@ -17,13 +17,18 @@ from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, du
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizers import read_source
 from neox_core.plugins import PluginManager
+from neox_core.training import environment, output_record
 from neox_core.training.background import Background
 from neox_core.training.engine import Engine
 from neox_core.training.lock import DirectoryLock
 from neox_core.training.measures import Measures
+from neox_core.training.output_record import OutputRecord
 from neox_core.training.progress import Progress
 from neox_core.training.resuming import TOKENIZER
 from neox_core.training.run import Checkpoint
+
+ORIGINS = "origins.json"
+"""Name, in a checkpoint, of where each of its settings was given."""
 
 logger = logging.getLogger("neox")
 
@@ -76,6 +81,12 @@ class Saver:
             CHECKPOINT_SETTINGS: dump_yaml(resolved.values),
             PLUGINS: json.dumps(plugins.manifest(), indent=1),
         }
+        if self.enabled and group.rank == 0:
+            self._files[ORIGINS] = json.dumps({key: str(origin) for key, origin in resolved.origins.items()}, indent=1)
+            self._files[environment.FILE] = json.dumps(
+                environment.environment(group.world_size, resolved.world.device), indent=1
+            )
+        self._resolved = resolved
         self._facts = {"vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size}
         self._looked_at = False
         if self.enabled:
@@ -124,7 +135,7 @@ class Saver:
             "iteration": progress.iteration,
             "fragments": engine.fragments(),
             "state": progress.to_dict() | engine.state() | measures.state() | self._facts,
-            "files": self._files,
+            "files": self._files | self._outputs(engine),
             "random_state": None if self._settings.no_save_rng else capture(),
             "topology": engine.mesh.topology,
             "stream_state": stream_state,
@@ -138,6 +149,12 @@ class Saver:
         work = partial(self._written, contents | copies, self._beside, start, paused)
         self._pending = Background(work, f"checkpoint of step {progress.iteration}")
         return None
+
+    def _outputs(self, engine: Engine) -> dict[str, str]:
+        """What the model gives now, if that is wanted."""
+        if not self._settings.checkpoint_validation_with_forward_pass:
+            return {}
+        return {output_record.FILE: OutputRecord.of(engine, self._resolved).to_json()}
 
     def _written(
         self, contents: Mapping[str, Any], group: Group, start: float, paused: float | None = None

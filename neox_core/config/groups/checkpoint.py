@@ -68,7 +68,6 @@ class CheckpointSettings(Settings, group="checkpoint"):
         "Store the outputs of one forward pass with each checkpoint, and compare them after loading",
         origin="gpt-neox",
         changes="nothing",
-        pending=True,
     )
 
     # Resuming
