@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from checkpoint_worlds import Lines, fork, wait
+from checkpoint_worlds import fork, wait
+from counted_lines import Lines
 
 from neox_core.data.samples import building
 from neox_core.data.samples.array_files import ArrayFiles

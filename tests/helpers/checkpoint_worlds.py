@@ -1,10 +1,8 @@
-"""Ranks as threads or as forked processes, crashes at a chosen line, and small checkpoints to try them on."""
+"""Ranks as threads or as forked processes, and small checkpoints to try them on."""
 
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +13,7 @@ from typing import Any
 
 import torch
 
-from neox_core.checkpoint import Group, Reader, SoloGroup, save
+from neox_core.checkpoint import Group, Reader, SoloGroup, find, save
 from neox_core.config import Topology
 from neox_core.parallel.shards import Fragment, ShardSpec
 
@@ -84,34 +82,6 @@ def wait(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-class Lines:
-    """Counts the lines of a package, neox_core.files and shutil in the block, and can kill this process at one."""
-
-    def __init__(self, kill_at: int | None = None, package: str = "checkpoint") -> None:
-        self.count = 0
-        self._kill_at = kill_at
-        self._package = package
-
-    def __enter__(self) -> Lines:
-        self._others = sys.gettrace()  # such as that of the coverage measurement
-        sys.settrace(self._call)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        sys.settrace(self._others)
-
-    def _call(self, frame: Any, event: str, argument: Any) -> Any:
-        path = Path(frame.f_code.co_filename)
-        return self._line if path.parent.name == self._package or path.name in ("files.py", "shutil.py") else None
-
-    def _line(self, frame: Any, event: str, argument: Any) -> Any:
-        if event == "line":
-            self.count += 1
-            if self.count == self._kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return self._line
-
-
 def whole(name: str) -> ShardSpec:
     return ShardSpec.complete(name, SIZES[name])
 
@@ -167,13 +137,18 @@ def save_fragments(
 
 
 def save_iteration(
-    directory: Path, iteration: int, group: Group | None = None, topology: Topology | None = None
+    directory: Path,
+    iteration: int,
+    group: Group | None = None,
+    topology: Topology | None = None,
+    of_rank: Sequence[Fragment] | None = None,
 ) -> Path:
+    """Save what `check_iteration` expects; `of_rank` are copies of this rank's fragments."""
     group = group or SoloGroup()
     return save(
         directory,
         iteration=iteration,
-        fragments=fragments(iteration, group.rank, group.world_size),
+        fragments=fragments(iteration, group.rank, group.world_size) if of_rank is None else of_rank,
         state={"consumed_samples": 8 * iteration, "skipped_steps": 0},
         files={"settings.yml": SETTINGS, "plugins.json": "{}", "tokenizer.json": b"\x00\xff"},
         random_state={"iteration": iteration, "rank": group.rank},
@@ -202,3 +177,10 @@ def check_iteration(path: Path, iteration: int) -> None:
             saved = reader.read(whole(name), role, (0, whole(name).local_size))
             assert torch.equal(saved, values(iteration, name, role))
             assert saved.dtype is dtype
+
+
+def check_old_or_new(directory: Path, old: int, new: int) -> None:
+    """One of the two is found, and whatever has a manifest is whole."""
+    assert find(directory) in (directory / f"global_step{old}", directory / f"global_step{new}")
+    for manifest in directory.glob("*/manifest.json"):
+        check_iteration(manifest.parent, int(manifest.parent.name.removeprefix("global_step")))
