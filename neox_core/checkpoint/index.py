@@ -46,13 +46,13 @@ class Index:
         """The roles in which parameter `name` was saved; none when it was not."""
         return tuple(self._stored[name]) if name in self._stored else ()
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The global shape of parameter `name`.
+    def shape(self, name: str, role: str = "weight") -> tuple[int, ...]:
+        """The global shape of what was saved of parameter `name` in `role`; of a scalar state that of the parameter.
 
         Raises:
             UserError: there is no such parameter.
         """
-        return self._find(name, "weight")[0].piece.spec.global_shape
+        return self._find(name, role)[0].piece.spec.global_shape
 
     def dtype(self, name: str, role: str) -> torch.dtype:
         """The data type in which parameter `name` was saved in `role`."""

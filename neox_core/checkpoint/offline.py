@@ -14,7 +14,7 @@ from neox_core.checkpoint.shard import write_pieces
 from neox_core.checkpoint.source import TensorSource
 from neox_core.config.topology import Topology
 from neox_core.errors import UserError
-from neox_core.parallel.shards import ShardSpec
+from neox_core.parallel.shards import ShardSpec, of_rank
 
 SHARD_SIZE = 2**32
 """Bytes of a shard. Whoever needs something of one reads all of it, to know that it is undamaged."""
@@ -63,10 +63,15 @@ def write_checkpoint(
 
 
 def whole_pieces(source: TensorSource) -> Iterator[Piece]:
-    """All that a source has, each tensor whole, or, if it is larger than a shard, in runs."""
+    """All that a source has, each tensor whole, or, if it is larger than a shard, in runs.
+
+    What single ranks remembered for themselves means nothing to others, and is left out.
+    """
     for name in source.names:
-        spec = ShardSpec.complete(name, source.shape(name))
         for role in source.roles(name):
+            spec = ShardSpec.complete(name, source.shape(name, role))
+            if of_rank(role):
+                continue
             dtype = source.dtype(name, role)
             if source.is_scalar(name, role):
                 yield Piece(spec, role, (0, 1), True, dtype)

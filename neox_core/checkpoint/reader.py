@@ -74,13 +74,13 @@ class Reader:
         """The roles in which parameter `name` was saved ("weight", "exp_avg", ...); none when it was not."""
         return self._index.roles(name)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The global shape of parameter `name`.
+    def shape(self, name: str, role: str = "weight") -> tuple[int, ...]:
+        """The global shape of parameter `name`, or of what an optimizer remembers of it, such as a number for each row.
 
         Raises:
-            UserError: there is no such parameter.
+            UserError: there is no such parameter, or no such role.
         """
-        return self._index.shape(name)
+        return self._index.shape(name, role)
 
     def dtype(self, name: str, role: str) -> torch.dtype:
         """The data type in which parameter `name` was saved in `role`.
@@ -101,7 +101,7 @@ class Reader:
             UserError: it was not saved, or not all of it.
             DamagedCheckpoint: a shard that holds some of it is not what was written.
         """
-        spec = ShardSpec.complete(name, self.shape(name))
+        spec = ShardSpec.complete(name, self.shape(name, role))
         if self.is_scalar(name, role):
             return self.read(spec, role, (0, 1)).squeeze(0)
         return self.read(spec, role, (0, spec.local_size)).view(spec.global_shape)

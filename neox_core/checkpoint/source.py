@@ -29,8 +29,8 @@ class TensorSource(Protocol):
     def roles(self, name: str) -> tuple[str, ...]:
         """The roles in which there is something of a parameter; none where there is no such parameter."""
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The global shape of a parameter.
+    def shape(self, name: str, role: str = "weight") -> tuple[int, ...]:
+        """The global shape of a parameter, or of what an optimizer remembers of it; for a scalar that of the parameter.
 
         Raises:
             UserError: there is no such parameter.
@@ -77,13 +77,14 @@ class WholeTensors:
         """The roles in which there is something of parameter `name`."""
         return tuple(role for role, tensors in self._tensors.items() if name in tensors)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The global shape of parameter `name`.
+    def shape(self, name: str, role: str = "weight") -> tuple[int, ...]:
+        """The global shape of parameter `name` in `role`; for a scalar that of the parameter.
 
         Raises:
-            UserError: there is no such parameter.
+            UserError: there is no such parameter, or no such role.
         """
-        return tuple(self._find(name, "weight").meta(name).shape)
+        kept = "weight" if self.is_scalar(name, role) else role
+        return tuple(self._find(name, kept).meta(name).shape)
 
     def dtype(self, name: str, role: str) -> torch.dtype:
         """The data type of parameter `name` in `role`."""
@@ -91,7 +92,8 @@ class WholeTensors:
 
     def is_scalar(self, name: str, role: str) -> bool:
         """Whether it is one number for the tensor as a whole."""
-        return role != "weight" and self._find(name, role).meta(name).dim() == 0 and bool(self.shape(name))
+        found = self._find(name, role).meta(name)
+        return role != "weight" and found.dim() == 0 and self._find(name, "weight").meta(name).dim() > 0
 
     def whole(self, name: str, role: str = "weight") -> Tensor:
         """All of it."""

@@ -36,8 +36,8 @@ def _gaps(path: Path, manifest: Manifest) -> Iterator[str]:
     """Elements of tensors that no shard has: what a rank should have saved and did not."""
     index = Index.from_json(manifest.content(path, INDEX).decode())
     for name in index.names:
-        spec = ShardSpec.complete(name, index.shape(name))
         for role in index.roles(name):
+            spec = ShardSpec.complete(name, index.shape(name, role))
             if not index.is_scalar(name, role):
                 try:
                     index.copies(spec, role, (0, spec.local_size))

@@ -25,7 +25,7 @@ from neox_core.parallel.partition import Stage
 from neox_core.parallel.random import StepRandom, derive_seed, generator
 from neox_core.parallel.regions import TensorParallel
 from neox_core.parallel.sequence import SequenceLayout, length_unit
-from neox_core.parallel.shards import Block, Box, Fragment, Range, ShardSpec
+from neox_core.parallel.shards import Block, Box, Fragment, Range, ShardSpec, of_rank
 
 __all__ = [
     "Axis",
@@ -56,6 +56,7 @@ __all__ = [
     "is_copy",
     "length_unit",
     "local_part",
+    "of_rank",
     "put_part",
     "shares",
     "spec_of",

@@ -93,13 +93,19 @@ class ShardSpec:
         return runs
 
 
+def of_rank(role: str) -> bool:
+    """Whether a role is of what single ranks remember for themselves, and begin anew without where ranks are others."""
+    return role.startswith("rank.")
+
+
 @dataclass(frozen=True, slots=True)
 class Fragment:
     """A flat piece of one rank's shard of a parameter, in one role.
 
     `role` is "weight" (the value that computes), "master" (its float32 original, where there is one), or the name of an
-    optimizer state ("exp_avg", ...). `range` counts elements within the flattened shard; a scalar state has range (0, 1) and
-    `scalar` set. `tensor` is the live, flat storage: reading is copying out of it, loading is copying into it.
+    optimizer state ("exp_avg", ...; of one that a rank keeps for itself, "rank." and a name). `range` counts elements within the
+    flattened shard; a scalar state has range (0, 1) and `scalar` set. `tensor` is the live, flat storage: reading is copying out of
+    it, loading is copying into it.
     """
 
     spec: ShardSpec

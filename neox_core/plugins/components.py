@@ -135,7 +135,7 @@ class Optimizer(Component):
             treats each element by itself; one that does not is given whole parameters, gathered where they are cut.
         local: whether it averages over ranks itself, in steps before which its property `gradients_stay_local` is true: gradients then
             come as each rank computed them. It is for runs without ZeRO. Its method `rank_fragments` gives what a rank remembers
-            for itself, as `neox_core.parallel.Fragment`s, which begin at zero with another number of ranks.
+            for itself, as `neox_core.parallel.Fragment`s of roles "rank.NAME", which begin at zero with another number of ranks.
         mup: by which rules muP scales its learning rates: those of Adam, those of SGD, or none, so that it is refused with muP.
     """
 

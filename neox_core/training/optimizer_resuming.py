@@ -39,8 +39,7 @@ def check_same_optimizer(path: Path, resolved: Resolved, plugins: PluginManager)
     if theirs and mine and theirs != mine:
         raise UserError(
             f"{path} was saved with optimizer.type {before}, which remembers {_listed(theirs)}; {resolved.optimizer.name} needs "
-            f"{_listed(mine)}. Go on with {before}, or begin anew with the weights alone, and another `save`: "
-            f"initial_ckpt_path: {path}"
+            f"{_listed(mine)}. Go on with {before}, or {_without(path)}"
         )
 
 
@@ -57,12 +56,23 @@ def check_same_state(reader: Reader, wanted: Iterable[Fragment]) -> None:
     for fragment in wanted:
         roles = reader.roles(fragment.name)
         if "weight" in roles and fragment.role not in roles:
-            there = ", ".join(role for role in roles if role != "weight") or "nothing"
+            there = ", ".join(role for role in roles if role != "weight")
+            if not there:
+                raise UserError(
+                    f"{reader.path} has weights alone, and no state of an optimizer: {_without(reader.path)}"
+                )
             raise UserError(
                 f"optimizer: with these params it remembers {fragment.role} of {fragment.name}, and that of {reader.path} remembered "
-                f"{there}. Go on with the params that it was saved with, or begin anew with the weights alone, and another `save`: "
-                f"initial_ckpt_path: {reader.path}"
+                f"{there}. Go on with the params that it was saved with, or {_without(reader.path)}"
             )
+
+
+def _without(path: Path) -> str:
+    """How to go on from a checkpoint without its optimizer."""
+    return (
+        "let the optimizer and its schedule begin anew at this step: no_load_optim: true, or begin at step 0 with the weights alone, "
+        f"and another `save`: initial_ckpt_path: {path}"
+    )
 
 
 def _state(name: str, plugins: PluginManager) -> Mapping[str, str]:

@@ -18,6 +18,9 @@ from neox_core.plugins import Switches
 from neox_core.training.initial import complete_checkpoint
 from neox_core.training.resuming import TOKENIZER
 
+RANKS = "ranks"
+"""In a checkpoint's state, of how many ranks its settings are, where others wrote it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -45,7 +48,7 @@ def load_trained(where: Path, switches: Switches, *, iteration: int | None = Non
     reader = Reader(complete_checkpoint(where, iteration))
     entries = {entry.key: entry for entry in read_text(reader.settings_text, str(reader.path / CHECKPOINT_SETTINGS))}
     plugins = plugins_for(entries, switches)
-    world = World.local(reader.world_size, device)
+    world = World.local(reader.state.get(RANKS, reader.world_size), device)
     resolved = NeoXArgs(entries.values(), plugins).resolve(world, reader.state["vocabulary"])
     resolved = replace(resolved, padded_vocab_size=reader.state.get("padded_vocab_size", resolved.padded_vocab_size))
     model = LanguageModel(resolved, plugins)

@@ -12,6 +12,8 @@ GROUP = VerbGroup(
         "show": Verb("neox_commands.checkpoint_show", "what is in a checkpoint"),
         "verify": Verb("neox_commands.checkpoint_verify", "read checkpoints from end to end"),
         "diff": Verb("neox_commands.checkpoint_diff", "in what two checkpoints differ"),
+        "reshard": Verb("neox_commands.checkpoint_reshard", "write a checkpoint as other ranks would have"),
+        "average": Verb("neox_commands.checkpoint_average", "the mean of the weights of several checkpoints"),
         "prune": Verb("neox_commands.checkpoint_prune", "delete old checkpoints, never the newest"),
     },
 )

@@ -79,8 +79,9 @@ def _compared(one: Reader, other: Reader, name: str, role: str) -> dict[str, Any
     for reader, which in ((other, "one"), (one, "other")):
         if role not in reader.roles(name):
             return {"difference": f"only in {which}"}
-    if one.shape(name) != other.shape(name):
-        return {"difference": f"shape {list(one.shape(name))} and {list(other.shape(name))}"}
+    mine_shape, their_shape = one.shape(name, role), other.shape(name, role)
+    if mine_shape != their_shape:
+        return {"difference": f"shape {list(mine_shape)} and {list(their_shape)}"}
     mine, theirs = one.whole(name, role), other.whole(name, role)
     types = "" if mine.dtype == theirs.dtype else f"{mine.dtype} and {theirs.dtype}".replace("torch.", "")
     away = _distance(mine, theirs)

@@ -66,9 +66,8 @@ def facts(reader: Reader) -> dict[str, Any]:
     """What there is to know without reading tensors."""
     roles: dict[str, dict[str, int]] = defaultdict(lambda: {"tensors": 0, "elements": 0, "bytes": 0})
     for name in reader.names:
-        elements = math.prod(reader.shape(name))
         for role in reader.roles(name):
-            count = 1 if reader.is_scalar(name, role) else elements
+            count = 1 if reader.is_scalar(name, role) else math.prod(reader.shape(name, role))
             entry = roles[f"{role} {_dtype(reader, name, role)}"]
             entry["tensors"] += 1
             entry["elements"] += count

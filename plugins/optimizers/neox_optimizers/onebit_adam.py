@@ -105,10 +105,10 @@ class OneBitAdam(GroupedOptimizer):
         specs = [ShardSpec.complete(name, tuple(parameter.shape)) for name, parameter in members]
         left_out = torch.split(average.sent_error, average.sizes)
         for spec, error in zip(specs, left_out, strict=False):
-            yield Fragment(spec, f"sent_error.{average.rank}", (0, error.numel()), error)
+            yield Fragment(spec, f"rank.sent_error.{average.rank}", (0, error.numel()), error)
         for index, start, error in average.windows():
             if index < len(specs):
-                yield Fragment(specs[index], "told_error", (start, start + error.numel()), error)
+                yield Fragment(specs[index], "rank.told_error", (start, start + error.numel()), error)
 
 
 def _ranks() -> int:
