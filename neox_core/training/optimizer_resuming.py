@@ -56,11 +56,7 @@ def check_same_state(reader: Reader, wanted: Iterable[Fragment]) -> None:
     for fragment in wanted:
         roles = reader.roles(fragment.name)
         if "weight" in roles and fragment.role not in roles:
-            there = ", ".join(role for role in roles if role != "weight")
-            if not there:
-                raise UserError(
-                    f"{reader.path} has weights alone, and no state of an optimizer: {_without(reader.path)}"
-                )
+            there = ", ".join(role for role in roles if role != "weight") or "nothing"
             raise UserError(
                 f"optimizer: with these params it remembers {fragment.role} of {fragment.name}, and that of {reader.path} remembered "
                 f"{there}. Go on with the params that it was saved with, or {_without(reader.path)}"
