@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,19 +22,37 @@ class FileRecord:
     sha256: str
 
 
+LARGE = 2**20
+"""Bytes from which on it is worth while to hash what is written by another thread."""
+
+
 class HashingFile:
-    """A binary file that is hashed while it is written."""
+    """A binary file that is hashed while it is written, what is large in a thread of its own: neither waits for the other."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._hash = hashlib.sha256()
         self._size = 0
+        self._hasher: ThreadPoolExecutor | None = None
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append `data`."""
-        self._stream.write(data)
-        self._hash.update(data)
+        """Append `data`, which may be changed when this returns."""
+        if len(data) < LARGE:
+            self._hash.update(data)
+            self._stream.write(data)
+        else:
+            self._hasher = self._hasher or ThreadPoolExecutor(1, "sha256")
+            hashed = self._hasher.submit(self._hash.update, data)
+            try:
+                self._stream.write(data)
+            finally:
+                hashed.result()
         self._size += len(data)
+
+    def close(self) -> None:
+        """End the thread; the file is somebody else's."""
+        if self._hasher is not None:
+            self._hasher.shutdown()
 
     @property
     def record(self) -> FileRecord:
@@ -71,7 +90,8 @@ def replacing(path: Path) -> Iterator[HashingFile]:
     try:
         make_directory(path.parent)
         with temporary.open("wb") as stream:
-            yield HashingFile(stream)
+            with closing(HashingFile(stream)) as file:
+                yield file
             stream.flush()
             os.fsync(stream.fileno())
         publish(temporary, path)

@@ -21,6 +21,15 @@ class Snapshots:
     def __init__(self) -> None:
         self._rooms: dict[str, Tensor] = {}
 
+    def reserve(self, fragments: Iterable[Fragment]) -> None:
+        """Have the memory for copies of such fragments before it is needed: to be given it takes longer than to copy.
+
+        Args:
+            fragments: their tensors are not copied.
+        """
+        for fragment in fragments:
+            self._rooms[Piece.of(fragment).key] = _room(fragment.tensor).zero_()
+
     def take(self, fragments: Iterable[Fragment]) -> list[Fragment]:
         """The same fragments with copies of their tensors, which are as they were when this returns."""
         rooms: dict[str, Tensor] = {}
@@ -30,7 +39,7 @@ class Snapshots:
             tensor, key = fragment.tensor.detach(), Piece.of(fragment).key
             room = self._rooms.get(key)
             if room is None or room.shape != tensor.shape or room.dtype != tensor.dtype:
-                room = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+                room = _room(tensor)
             rooms[key] = room.copy_(tensor, non_blocking=tensor.is_cuda)
             copies.append(replace(fragment, tensor=room))
             if tensor.is_cuda:
@@ -44,3 +53,7 @@ class Snapshots:
     def size(self) -> int:
         """Bytes of memory that are held."""
         return sum(room.numel() * room.itemsize for room in self._rooms.values())
+
+
+def _room(tensor: Tensor) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)

@@ -104,15 +104,17 @@ class Saver:
                 logger.warning("%s is damaged, and is now %s", path, set_aside(path).name)
 
     def look_at(self, engine: Engine) -> None:
-        """Find out, once the optimizer has its state, whether all of it can be saved, instead of at the first checkpoint.
+        """Find out, once the optimizer has its state, whether all of it can be saved, instead of at the first checkpoint; and have the
+        memory for it where checkpoints are written beside training.
 
         Raises:
             UserError: it cannot.
         """
         if self.enabled and not self._looked_at:
             self._looked_at = True
-            for _ in engine.fragments():
-                pass
+            fragments = list(engine.fragments())
+            if self._beside is not None:
+                self._snapshots.reserve(fragments)
 
     @property
     def enabled(self) -> bool:

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from neox_core.errors import UserError
-from neox_core.files import FileRecord, replacing, write_file, write_new
+from neox_core.files import LARGE, FileRecord, replacing, write_file, write_new
 
 
 def test_a_written_file_is_what_its_record_says(tmp_path):
@@ -15,6 +15,18 @@ def test_a_written_file_is_what_its_record_says(tmp_path):
     content = (tmp_path / "new" / "a.txt").read_bytes()
     assert content == "café".encode()
     assert record == FileRecord(5, hashlib.sha256(content).hexdigest())
+
+
+def test_large_pieces_are_hashed_beside_small_ones_in_their_order(tmp_path):
+    pieces = [b"a" * 10, b"b" * LARGE, bytearray(b"c" * (2 * LARGE)), b"d", b"e" * LARGE]
+    whole = b"".join(pieces)
+    with replacing(tmp_path / "a") as file:
+        for piece in pieces:
+            file.write(memoryview(piece))
+            if isinstance(piece, bytearray):
+                piece[:] = bytes(len(piece))  # as memory that is used again
+    assert (tmp_path / "a").read_bytes() == whole
+    assert file.record == FileRecord(len(whole), hashlib.sha256(whole).hexdigest())
 
 
 def test_a_file_stays_what_it_was_until_the_block_ends(tmp_path):

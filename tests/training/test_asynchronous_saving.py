@@ -83,6 +83,14 @@ def test_a_copy_is_what_was_there_and_its_memory_is_used_again():
     assert (other.tensor.dtype, snapshots.size) == (torch.bfloat16, 4)
 
 
+def test_memory_can_be_had_beforehand():
+    snapshots, values = Snapshots(), torch.arange(3.0)
+    snapshots.reserve([fragment("a", values)])
+    assert snapshots.size == 12
+    (copy,) = snapshots.take([fragment("a", values)])
+    assert (copy.tensor.tolist(), snapshots.size) == ([0, 1, 2], 12)
+
+
 def test_work_beside_goes_on_and_gives_its_result_or_its_error():
     gate = threading.Event()
     work = Background(lambda: gate.wait(30), "work")
