@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -102,6 +103,42 @@ def replacing(path: Path) -> Iterator[HashingFile]:
     finally:
         with suppress(OSError):  # whatever led here is the error to report
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """A new directory to fill in the block, which is `path` when the block ends without an error; else nothing of it is left.
+
+    Raises:
+        UserError: there is something at `path` already, if only a file, or a directory that is not empty; or the file system refuses.
+    """
+    require_room_for(path)
+    temporary = temporary_name(path)
+    try:
+        make_directory(path.parent)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        yield temporary
+        for place, _, _ in os.walk(temporary):
+            sync_directory(Path(place))
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error}. Free space or mend the permissions there, or choose another directory."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_room_for(path: Path) -> None:
+    """See that nothing is at `path`, or an empty directory.
+
+    Raises:
+        UserError: something is.
+    """
+    if path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise UserError(f"{path} is there already, and is not an empty directory; remove it or choose another name")
 
 
 def write_file(path: Path, content: bytes | str) -> FileRecord:

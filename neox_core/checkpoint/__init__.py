@@ -15,7 +15,15 @@ if TYPE_CHECKING:
         ExportOptions as ExportOptions,
         Family as Family,
         ForeignCheckpoint as ForeignCheckpoint,
+        Reference as Reference,
+        families as families,
         find_family as find_family,
+        require_family as require_family,
+    )
+    from neox_core.checkpoint.foreign import (
+        Foreign as Foreign,
+        check_shapes as check_shapes,
+        open_foreign as open_foreign,
     )
     from neox_core.checkpoint.group import Group as Group, SoloGroup as SoloGroup, TorchGroup as TorchGroup
     from neox_core.checkpoint.lazy import HeldTensors as HeldTensors, LazyTensors as LazyTensors, Renamed as Renamed
@@ -36,7 +44,17 @@ if TYPE_CHECKING:
 __getattr__ = lazy_names(
     __name__,
     {
-        "family": ("Exported", "ExportOptions", "Family", "ForeignCheckpoint", "find_family"),
+        "family": (
+            "Exported",
+            "ExportOptions",
+            "Family",
+            "ForeignCheckpoint",
+            "Reference",
+            "families",
+            "find_family",
+            "require_family",
+        ),
+        "foreign": ("Foreign", "check_shapes", "open_foreign"),
         "group": ("Group", "SoloGroup", "TorchGroup"),
         "lazy": ("HeldTensors", "LazyTensors", "Renamed"),
         "manifest": ("DamagedCheckpoint", "Manifest"),

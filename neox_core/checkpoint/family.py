@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from neox_core.plugins import Converter, PluginManager
+from neox_core.errors import UserError
+from neox_core.plugins import PluginManager
+from neox_core.plugins.directories import directories, recognised
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from neox_core.checkpoint.lazy import LazyTensors
     from neox_core.config import Resolved
     from neox_core.data.tokenizers import TokenizerSource
@@ -122,14 +127,55 @@ class Family(Protocol):
         """
 
 
+class Reference(Protocol):
+    """What a `Family` may do besides: let the program that its checkpoints are made for compute something from one."""
+
+    def reference(self, path: Path, tokens: Tensor) -> tuple[str, Tensor] | None:
+        """The program with its version, and the logits that it computes in float32; None where it is not installed.
+
+        Args:
+            path: a checkpoint.
+            tokens: [batch, seq] int64.
+
+        Returns:
+            Its name, and logits [batch, seq, vocabulary].
+        """
+
+
 def families(plugins: PluginManager) -> Iterator[tuple[str, Family]]:
     """Those whose checkpoints can be read from a disk, by the converter's name."""
-    for name in plugins.names("converter"):
-        offer = plugins.find("converter", name)
-        if isinstance(offer.component, Converter) and offer.component.directories is not None:
-            yield name, plugins.load(offer, offer.component.directories)()
+    yield from directories(plugins)
 
 
 def find_family(path: Path, plugins: PluginManager) -> tuple[str, Family] | None:
     """The family that a directory is a checkpoint of, or holds some of; None: no plugin knows it."""
-    return next(((name, family) for name, family in families(plugins) if family.recognises(path)), None)
+    return recognised(path, plugins)
+
+
+def require_family(path: Path, plugins: PluginManager) -> tuple[str, Family]:
+    """The same.
+
+    Raises:
+        UserError: no plugin knows it; the sentence says what it seems to be.
+    """
+    found = find_family(path, plugins)
+    if found is not None:
+        return found
+    known = ", ".join(name for name, _ in families(plugins)) or "none"
+    if not path.exists():
+        raise UserError(f"{path}: there is no such directory; give that of a checkpoint, or of checkpoints")
+    raise UserError(
+        f"{path}: {_seen(path)}; it is no checkpoint of neox, nor of a family that a converter reads from disk: {known}"
+    )
+
+
+def _seen(path: Path) -> str:
+    """What is known of a directory that nobody recognises."""
+    config = path / "config.json"
+    if not config.is_file():
+        return "there is no global_step.../manifest.json, no config.json and no params.json"
+    try:
+        described = json.loads(config.read_text(encoding="utf-8"))
+        return f"config.json says model_type {described.get('model_type')!r}, architectures {described.get('architectures')!r}"
+    except (ValueError, AttributeError) as error:
+        return f"config.json cannot be read ({error})"

@@ -256,7 +256,7 @@ class NeoXArgs:
         """Make these entries, and beneath them those of a checkpoint, the given ones."""
         from neox_core.config.from_checkpoint import SettingsFrom
 
-        merged = SettingsFrom.of(source).beneath(entries, self._ownership)
+        merged = SettingsFrom.of(source).beneath(entries, self._ownership, self.plugins)
         self._take(merged.entries, merged.notices)
         return merged.report
 

@@ -21,6 +21,7 @@ from neox_core.errors import Notice, Problem, SettingsError, UserError, did_you_
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
+    from neox_core.plugins import PluginManager
 
 
 class Merged(NamedTuple):
@@ -41,7 +42,7 @@ class SettingsFrom(NamedTuple):
     """Where settings are taken from, and how.
 
     Args:
-        path: a checkpoint, a directory of checkpoints, the directory of a run, or a YAML or JSON file.
+        path: a checkpoint, of another family too, a directory of checkpoints, the directory of a run, or a YAML or JSON file.
         override_parent_fields: keys that are mine whatever the checkpoint says; None: as the policy has it.
         policy: a name of `POLICIES`.
         name: dotted path of the part of a nested file that holds settings.
@@ -59,8 +60,13 @@ class SettingsFrom(NamedTuple):
         """A path as it stands for itself."""
         return source if isinstance(source, SettingsFrom) else cls(source)
 
-    def beneath(self, mine: Iterable[Entry], ownership: Ownership) -> Merged:
+    def beneath(self, mine: Iterable[Entry], ownership: Ownership, plugins: PluginManager | None = None) -> Merged:
         """The given keys of a run with what the checkpoint says where they leave room for it.
+
+        Args:
+            mine: the given keys.
+            ownership: who has which key.
+            plugins: whose converters read checkpoints of other families.
 
         Raises:
             UserError: nothing can be read there; there is no such policy, or key to keep.
@@ -72,7 +78,9 @@ class SettingsFrom(NamedTuple):
         if fields is None:
             fields = POLICIES[self.policy].listed(ownership)
         listed, reading = listed_keys([*fields, *self.also], ownership), read(mine, ownership, partial=True)
-        entries, report = merge(reading.entries, read_saved(self.path, self.name), listed, self.policy, ownership)
+        entries, report = merge(
+            reading.entries, read_saved(self.path, self.name, plugins), listed, self.policy, ownership
+        )
         return Merged(entries, report, (*report.notices, *reading.notices))
 
 

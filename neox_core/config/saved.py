@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from neox_core.config.entries import entries_of
 from neox_core.config.entry import Entry, merge
+from neox_core.config.foreign import foreign_settings
 from neox_core.config.presets import MANIFEST, RUN_SETTINGS, exists, newest, recorded_settings
 from neox_core.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from neox_core.plugins import PluginManager
 
 
 class Saved(NamedTuple):
@@ -28,18 +33,23 @@ class Saved(NamedTuple):
     whole: bool
 
 
-def read_saved(path: str | Path, name: str | None = None) -> Saved:
+def read_saved(path: str | Path, name: str | None = None, plugins: PluginManager | None = None) -> Saved:
     """The settings that a path stands for.
 
     Args:
-        path: a checkpoint, a directory of checkpoints, the directory of a run, or a YAML or JSON file.
+        path: a checkpoint, of another family too, a directory of checkpoints, the directory of a run, or a YAML or JSON file.
         name: dotted path of the part that holds them (`model.config`), where the file is nested.
+        plugins: whose converters read checkpoints of other families.
 
     Raises:
         UserError: there are none, or they are in a form of another program; the file is not YAML, or has no such part.
     """
     from neox_core.config.loading import read_file  # which costs PyYAML
 
+    foreign = None if plugins is None or name is not None else foreign_settings(Path(path), plugins)
+    if foreign is not None:
+        source = f"{foreign.family} checkpoint {foreign.path}"
+        return Saved(foreign.path, source, entries_of(foreign.values, source), whole=True)
     file = settings_file(Path(path))
     in_checkpoint, in_run = (file.parent / MANIFEST).is_file(), file.name == RUN_SETTINGS
     source = f"{'checkpoint ' if in_checkpoint else 'run ' if in_run else ''}{file}"

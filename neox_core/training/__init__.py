@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     )
     from neox_core.training.run import Checkpoint as Checkpoint, Evaluation as Evaluation, Run as Run, Step as Step
     from neox_core.training.schedule import ScheduleShape as ScheduleShape
-    from neox_core.training.trained import Trained as Trained, load_trained as load_trained
+    from neox_core.training.trained import (
+        Trained as Trained,
+        filled_model as filled_model,
+        load_trained as load_trained,
+        settings_of as settings_of,
+    )
 
 __getattr__ = lazy_names(
     __name__,
@@ -23,6 +28,6 @@ __getattr__ = lazy_names(
         "initial_weights": ("WeightsReport", "update_model_from_checkpoint"),
         "run": ("Checkpoint", "Evaluation", "Run", "Step"),
         "schedule": ("ScheduleShape",),
-        "trained": ("Trained", "load_trained"),
+        "trained": ("Trained", "filled_model", "load_trained", "settings_of"),
     },
 )

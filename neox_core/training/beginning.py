@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from neox_core.checkpoint import DamagedCheckpoint, Group, Reader, restore
+from neox_core.checkpoint import DamagedCheckpoint, Group, Reader, open_foreign, restore
 from neox_core.config import CheckpointSettings, Resolved
 from neox_core.model.soft_prompt import SOFT_PROMPT
+from neox_core.plugins import PluginManager
 from neox_core.training.batches import Batches
 from neox_core.training.engine import Engine
 from neox_core.training.measures import Measures
@@ -116,13 +117,15 @@ class Resumption:
             )
 
 
-def begin_with(engine: Engine, path: Path, resolved: Resolved, rank: int) -> tuple[str, ...]:
-    """The first weights from a checkpoint, which need not have a soft prompt; their names, which rank 0 tells too."""
-    reader = Reader(path)
+def begin_with(engine: Engine, path: Path, resolved: Resolved, plugins: PluginManager, rank: int) -> tuple[str, ...]:
+    """The first weights from a checkpoint, which may be one of another family, and need not have a soft prompt; their names, which
+    rank 0 tells too."""
+    foreign = open_foreign(path, plugins)
+    source = Reader(path) if foreign is None else foreign.source()
     skip = [*resolved[CheckpointSettings].initial_ckpt_skip_keys_with_these_prefixes]
-    if engine.model.prompt_length and SOFT_PROMPT not in reader.names:
+    if engine.model.prompt_length and SOFT_PROMPT not in source.names:
         skip.append(SOFT_PROMPT)
-    report = engine.update_from_checkpoint(reader, skip)
+    report = engine.update_from_checkpoint(source, skip)
     if rank == 0:
         report.log()
     return report.loaded

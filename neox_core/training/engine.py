@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from neox_core.checkpoint import Reader, load_fragments
+from neox_core.checkpoint import Reader, TensorSource, load_fragments
 from neox_core.config import DataSettings, LossSettings, ModelSettings, OptimizerSettings, Resolved, TrainingSettings
 from neox_core.config.deepspeed_json import engine_json
 from neox_core.config.plain import shown
@@ -277,9 +277,9 @@ class Engine:
         if optimizer and self._core.loss_scale is not None:
             self._core.loss_scale.load(reader.state.get(LOSS_SCALE, {}))
 
-    def update_from_checkpoint(self, reader: Reader, skip: Iterable[str]) -> WeightsReport:
+    def update_from_checkpoint(self, source: TensorSource, skip: Iterable[str]) -> WeightsReport:
         """Take weights alone from a checkpoint, of a model that may be another in part; see `update_from_checkpoint`."""
-        report = update_from_checkpoint(self._core.weight_targets(), reader, skip, self.whole.shapes)
+        report = update_from_checkpoint(self._core.weight_targets(), source, skip, self.whole.shapes)
         self._core.refresh()
         return report
 

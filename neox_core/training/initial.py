@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from neox_core.checkpoint.foreign import open_foreign
 from neox_core.checkpoint.layout import Condition, condition
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.search import find, require_complete
 from neox_core.config import CheckpointSettings, Resolved
 from neox_core.config.saved import is_nemo
 from neox_core.errors import UserError
+from neox_core.plugins import PluginManager
 from neox_core.training.load_choice import Tell
 from neox_core.training.resuming import (
     checkpoint_to_finetune,
@@ -19,12 +22,13 @@ from neox_core.training.resuming import (
 )
 
 
-def initial_checkpoint(resolved: Resolved, resumed: Path | None, notice: Tell) -> Path | None:
+def initial_checkpoint(resolved: Resolved, resumed: Path | None, plugins: PluginManager, notice: Tell) -> Path | None:
     """The checkpoint that `initial_ckpt_path`, or `load` with `finetune`, means, or None where the run has its weights from elsewhere.
 
     Args:
         resolved: the settings.
         resumed: the checkpoint from which the run goes on; then it needs no other.
+        plugins: whose converters know checkpoints of other families.
         notice: is told what a user should know but need not mend.
 
     Raises:
@@ -46,6 +50,12 @@ def initial_checkpoint(resolved: Resolved, resumed: Path | None, notice: Tell) -
     if resumed is not None:
         notice(f"initial_ckpt_path: {where} is not read: the run goes on from {resumed}")
         return None
+    foreign = open_foreign(where, plugins)
+    if foreign is not None:
+        path = foreign.checkpoint.path
+        notice(f"initial_ckpt_path: the first weights are those of {path}, a checkpoint of {foreign.family}")
+        _tell(path, model_differences(foreign.resolved.values, resolved), notice)
+        return path
     path = complete_checkpoint(where)
     notice(f"initial_ckpt_path: the first weights are those of {path}")
     tell_other_model(path, resolved, notice)
@@ -77,9 +87,11 @@ def tell_other_model(path: Path, resolved: Resolved, notice: Tell) -> None:
     manifest = Manifest.read(path)
     for name, difference in manifest.missing(path).items():
         raise DamagedCheckpoint(path, name, difference)
-    differences = [
-        *model_differences(saved_settings(path, manifest), resolved),
-        *tokenizer_difference(path, manifest, resolved),
-    ]
-    if differences:
-        notice(f"initial_ckpt_path: {path} was saved with {', '.join(differences)}")
+    model = model_differences(saved_settings(path, manifest), resolved)
+    _tell(path, [*model, *tokenizer_difference(path, manifest, resolved)], notice)
+
+
+def _tell(path: Path, differences: Iterable[str], notice: Tell) -> None:
+    said = ", ".join(differences)
+    if said:
+        notice(f"initial_ckpt_path: {path} was saved with {said}")

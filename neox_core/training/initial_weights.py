@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from torch import nn
 
-from neox_core.checkpoint import Reader, load_fragments
+from neox_core.checkpoint import Reader, TensorSource, load_fragments, open_foreign
 from neox_core.errors import UserError, nearest
 from neox_core.parallel import Fragment, ShardSpec
+from neox_core.plugins import PluginManager
 from neox_core.training.initial import complete_checkpoint
 
 logger = logging.getLogger("neox")
@@ -63,13 +64,16 @@ class WeightsReport(NamedTuple):
             logger.warning(line)
 
 
-def update_model_from_checkpoint(model: nn.Module, path: str | Path, skip: Iterable[str] = ()) -> WeightsReport:
+def update_model_from_checkpoint(
+    model: nn.Module, path: str | Path, skip: Iterable[str] = (), plugins: PluginManager | None = None
+) -> WeightsReport:
     """Give a model the weights of a checkpoint, in place, and log what came of it. All that are wanted are loaded, or none.
 
     Args:
         model: its parameters have canonical names, and are whole.
         path: a checkpoint, or a directory of checkpoints, of which the newest is meant.
         skip: prefixes of the names of weights that are left as they are.
+        plugins: whose converters read checkpoints of other families; None: it is one of ours.
 
     Raises:
         UserError: there is no such checkpoint; a weight is not in it, or has another shape there, and is not skipped.
@@ -81,14 +85,16 @@ def update_model_from_checkpoint(model: nn.Module, path: str | Path, skip: Itera
         )
         for name, parameter in model.named_parameters()
     ]
-    report = update_from_checkpoint(fragments, Reader(complete_checkpoint(Path(path))), skip)
+    foreign = None if plugins is None else open_foreign(Path(path), plugins)
+    source = Reader(complete_checkpoint(Path(path))) if foreign is None else foreign.source()
+    report = update_from_checkpoint(fragments, source, skip)
     report.log()
     return report
 
 
 def update_from_checkpoint(
     targets: Iterable[Fragment],
-    reader: Reader,
+    source: TensorSource,
     skip: Iterable[str] = (),
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> WeightsReport:
@@ -96,29 +102,29 @@ def update_from_checkpoint(
 
     Args:
         targets: the places.
-        reader: the checkpoint.
+        source: the checkpoint, of which roles other than "weight" are not looked at.
         skip: prefixes of the names of weights that are left as they are.
         shapes: of all weights of the model by name, where `targets` are those of a stage: so that stages say the same of it.
     """
     targets, skip = list(targets), tuple(skip)
     shapes = shapes or {target.name: target.spec.global_shape for target in targets}
     wanted = {name: shape for name, shape in shapes.items() if not name.startswith(skip)}
-    problems = [*_missing(wanted, reader), *_reshaped(wanted, reader)]
+    problems = [*_missing(wanted, source), *_reshaped(wanted, source)]
     if problems:
         raise UserError(
-            f"{reader.path} does not fit this model: {'; '.join(problems)}. Use the settings that it was saved with "
+            f"{source.path} does not fit this model: {'; '.join(problems)}. Use the settings that it was saved with "
             "(--settings-from), or name prefixes of what is to begin anew in initial_ckpt_skip_keys_with_these_prefixes"
         )
-    load_fragments(reader, (target for target in targets if target.name in wanted))
-    names = dict.fromkeys([*shapes, *reader.names])
+    load_fragments(source, (target for target in targets if target.name in wanted))
+    names = dict.fromkeys([*shapes, *source.names])
     idle = [prefix for prefix in skip if not any(name.startswith(prefix) for name in names)]
     skipped = tuple(name for name in shapes if name not in wanted)
     return WeightsReport(
-        path=reader.path,
+        path=source.path,
         loaded=tuple(wanted),
         skipped=skipped,
-        missing=tuple(name for name in skipped if not _has(reader, name)),
-        beyond=tuple(name for name in reader.names if name not in shapes),
+        missing=tuple(name for name in skipped if not _has(source, name)),
+        beyond=tuple(name for name in source.names if name not in shapes),
         idle={prefix: nearest(prefix, _beginnings(names)) for prefix in idle},
     )
 
@@ -128,18 +134,18 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + (f", ... ({len(names)} in all)" if len(names) > LISTED else "")
 
 
-def _has(reader: Reader, name: str) -> bool:
-    return "weight" in reader.roles(name)
+def _has(source: TensorSource, name: str) -> bool:
+    return "weight" in source.roles(name)
 
 
-def _missing(wanted: Mapping[str, tuple[int, ...]], reader: Reader) -> Iterator[str]:
-    missing = [name for name in wanted if not _has(reader, name)]
+def _missing(wanted: Mapping[str, tuple[int, ...]], source: TensorSource) -> Iterator[str]:
+    missing = [name for name in wanted if not _has(source, name)]
     if missing:
         yield f"it has no {some(missing)}"
 
 
-def _reshaped(wanted: Mapping[str, tuple[int, ...]], reader: Reader) -> Iterator[str]:
-    saved = {name: reader.shape(name) for name in wanted if _has(reader, name)}
+def _reshaped(wanted: Mapping[str, tuple[int, ...]], source: TensorSource) -> Iterator[str]:
+    saved = {name: source.shape(name) for name in wanted if _has(source, name)}
     different = [
         f"{name} {list(shape)} (here {list(wanted[name])})" for name, shape in saved.items() if shape != wanted[name]
     ]

@@ -152,7 +152,7 @@ def train(
     watch.crumbs.at("making the model and the engine")
     engine = Engine(resolved, plugins, objective, startup.mark, watch.crumbs)
     watch.crumbs.at("loading")
-    loaded = begin_with(engine, Path(handover.initial), resolved, rank) if handover.initial else ()
+    loaded = begin_with(engine, Path(handover.initial), resolved, plugins, rank) if handover.initial else ()
     if handover.prompt_tokens and SOFT_PROMPT not in loaded:
         engine.begin_prompt(handover.prompt_tokens)
     measures = Measures(resolved, [*engine.whole.shapes], engine.device)

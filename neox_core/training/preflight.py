@@ -100,9 +100,11 @@ def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, fo
         resolved = attempt(problems, "train_epochs", args, partial(with_epochs, args, resolved)) or resolved
     load = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice)) or NOTHING
     checkpoint = load.path
-    initial = attempt(problems, "initial_ckpt_path", args, lambda: initial_checkpoint(resolved, checkpoint, notice))
+    initial = attempt(
+        problems, "initial_ckpt_path", args, lambda: initial_checkpoint(resolved, checkpoint, plugins, notice)
+    )
     begun_with = checkpoint or initial
-    settled = attempt(problems, "load", args, lambda: with_saved_rows(resolved, begun_with)) or resolved
+    settled = attempt(problems, "load", args, lambda: with_saved_rows(resolved, begun_with, plugins)) or resolved
     prompt_tokens = attempt(problems, "soft_prompt_tuning", args, lambda: soft_prompt_tokens(resolved, tokenizer))
     if not problems:
         if checkpoint is not None and not resolved[CheckpointSettings].no_load_optim:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from neox_core.checkpoint.foreign import open_foreign
 from neox_core.checkpoint.layout import STATE, checkpoints
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.checkpoint.search import require_none_later
@@ -19,11 +20,15 @@ from neox_core.config.plain import shown
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizers import parse_source, read_source
 from neox_core.errors import UserError, shortened
+from neox_core.plugins import PluginManager
 from neox_core.training.load_choice import NOTHING, LoadChoice, Tell, check_files, choose
 from neox_core.training.schedule_resuming import check_same_schedule
 
 TOKENIZER = "tokenizer.json"
 """Name of the tokenizer's definition inside a checkpoint."""
+
+EMBEDDING = "embedding.weight"
+"""Its canonical name."""
 
 ORDERING = (
     "seed",
@@ -149,13 +154,17 @@ def check_same_model(path: Path, resolved: Resolved) -> None:
         )
 
 
-def with_saved_rows(resolved: Resolved, path: Path | None) -> Resolved:
+def with_saved_rows(resolved: Resolved, path: Path | None, plugins: PluginManager | None = None) -> Resolved:
     """Settings with as many rows of the embedding as a checkpoint has, where its run padded the same vocabulary in the same way.
 
-    The number of tensor-parallel ranks makes a difference to how many there are when a model is made, and none afterwards.
+    The number of tensor-parallel ranks makes a difference to how many there are when a model is made, and none afterwards. A
+    checkpoint of another family, which `plugins` read, need only have a row for each token.
     """
     if path is None:
         return resolved
+    foreign = None if plugins is None else open_foreign(path, plugins)
+    if foreign is not None:
+        return _with_foreign_rows(resolved, foreign.resolved.padded_vocab_size)
     manifest = Manifest.read(path)
     state, key = saved_state(path, manifest), "make_vocab_size_divisible_by"
     before = saved_settings(path, manifest).get(key, ModelSettings.model_fields[key].default)
@@ -165,6 +174,13 @@ def with_saved_rows(resolved: Resolved, path: Path | None) -> Resolved:
     )
     rows: int | None = state.get("padded_vocab_size")
     return replace(resolved, padded_vocab_size=rows) if alike and rows is not None else resolved
+
+
+def _with_foreign_rows(resolved: Resolved, rows: int | None) -> Resolved:
+    """Settings with so many rows, where those of the embedding are wanted and there is one for each token."""
+    skipped = tuple(resolved[CheckpointSettings].initial_ckpt_skip_keys_with_these_prefixes)
+    enough = rows is not None and rows >= (resolved.vocabulary or 0)
+    return resolved if not enough or EMBEDDING.startswith(skipped) else replace(resolved, padded_vocab_size=rows)
 
 
 def tokenizer_difference(path: Path, manifest: Manifest, resolved: Resolved) -> Iterator[str]:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from neox_core.checkpoint import Reader
+from neox_core.checkpoint import Foreign, Reader, TensorSource, open_foreign
 from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, World, read_text
 from neox_core.config.entries import plugins_for
 from neox_core.config.presets import CHECKPOINT_SETTINGS
-from neox_core.data.tokenizers import Tokenizer, load_tokenizer, restore_tokenizer
+from neox_core.data.tokenizers import Tokenizer, load_tokenizer, make_tokenizer, restore_tokenizer
 from neox_core.model import LanguageModel
 from neox_core.parallel import ShardSpec
-from neox_core.plugins import Switches
+from neox_core.plugins import PluginManager, Switches
 from neox_core.training.initial import complete_checkpoint
 from neox_core.training.resuming import TOKENIZER
 
@@ -40,24 +40,61 @@ class Trained:
 
 
 def load_trained(where: Path, switches: Switches, *, iteration: int | None = None, device: Device = "cpu") -> Trained:
-    """The model of a checkpoint, or of the newest one in a directory of checkpoints, in evaluation mode.
+    """The model of a checkpoint, of another family too, or of the newest one in a directory of checkpoints, in evaluation mode.
 
     Raises:
         UserError: there is no complete checkpoint, it is damaged, or a part of its model cannot be had here.
     """
+    foreign = open_foreign(where, PluginManager(switches)) if iteration is None else None
+    if foreign is not None:
+        return load_foreign(foreign, device)
     reader = Reader(complete_checkpoint(where, iteration))
+    resolved, plugins = settings_of(reader, switches, device)
+    model = filled_model(resolved, plugins, reader, device)
+    return Trained(reader.path, reader.iteration, model, resolved, tokenizer_of(reader, resolved))
+
+
+def settings_of(reader: Reader, switches: Switches, device: Device = "cpu") -> tuple[Resolved, PluginManager]:
+    """The settings that a checkpoint was saved with, with as many rows of the embedding as it has, and the plugins that they choose.
+
+    Raises:
+        UserError: they do not fit together, or a plugin that they need is not here.
+    """
     entries = {entry.key: entry for entry in read_text(reader.settings_text, str(reader.path / CHECKPOINT_SETTINGS))}
     plugins = plugins_for(entries, switches)
     world = World.local(reader.state.get(RANKS, reader.world_size), device)
     resolved = NeoXArgs(entries.values(), plugins).resolve(world, reader.state["vocabulary"])
-    resolved = replace(resolved, padded_vocab_size=reader.state.get("padded_vocab_size", resolved.padded_vocab_size))
+    rows = reader.state.get("padded_vocab_size", resolved.padded_vocab_size)
+    return replace(resolved, padded_vocab_size=rows), plugins
+
+
+def load_foreign(foreign: Foreign, device: Device = "cpu") -> Trained:
+    """The model of a checkpoint of another family.
+
+    Raises:
+        UserError: its weights are damaged, or not those of its settings.
+    """
+    checkpoint, resolved = foreign.checkpoint, foreign.resolved
+    model = filled_model(resolved, foreign.plugins, foreign.source(), device)
+    tokenizer = None if checkpoint.tokenizer is None else make_tokenizer(checkpoint.tokenizer)
+    iteration = int((checkpoint.progress or {}).get("iteration", 0))
+    return Trained(checkpoint.path, iteration, model, resolved, tokenizer)
+
+
+def filled_model(
+    resolved: Resolved, plugins: PluginManager, source: TensorSource, device: Device = "cpu"
+) -> LanguageModel:
+    """A model with the weights of a checkpoint, in evaluation mode; bf16 on GPUs where it was trained in that.
+
+    Raises:
+        UserError: they are damaged, or another model's.
+    """
     model = LanguageModel(resolved, plugins)
     for name, parameter in model.named_parameters():
         spec = ShardSpec.complete(name, tuple(parameter.shape))
-        reader.read(spec, "weight", (0, parameter.numel()), out=parameter.data)
-    dtype = torch.bfloat16 if resolved.precision == "bf16" and device == "cuda" else torch.float32
-    model = model.to(device=device, dtype=dtype).eval()
-    return Trained(reader.path, reader.iteration, model, resolved, tokenizer_of(reader, resolved))
+        source.read(spec, "weight", (0, parameter.numel()), out=parameter.data)
+    narrow = resolved.precision == "bf16" and device == "cuda"
+    return model.to(device=device, dtype=torch.bfloat16 if narrow else torch.float32).eval()
 
 
 def tokenizer_of(reader: Reader, resolved: Resolved) -> Tokenizer | None:

@@ -102,10 +102,10 @@ def run(
         choice = choose(resolved[CheckpointSettings], notices.append)
     checkpoint = choice.path
     try:
-        initial = initial_checkpoint(resolved, checkpoint, notices.append)
+        initial = initial_checkpoint(resolved, checkpoint, plugins, notices.append)
     except UserError as error:
         return SimpleNamespace(failure=str(error), notices=notices)
-    resolved = with_saved_rows(resolved, checkpoint or initial)
+    resolved = with_saved_rows(resolved, checkpoint or initial, plugins)
     handover = Handover(
         name="test",
         run_dir=str(directory / "run"),

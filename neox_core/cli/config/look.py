@@ -58,7 +58,7 @@ def read_look(words: Sequence[str], options: argparse.Namespace, context: Comman
         args = NeoXArgs(entries.values(), plugins, settings_from=source)
     except SettingsError:
         ownership = Ownership.of(plugins)
-        given = source.beneath(entries.values(), ownership).entries if source else entries.values()
+        given = source.beneath(entries.values(), ownership, plugins).entries if source else entries.values()
         found = read(given, ownership, partial=True)  # raises unless keys are only missing
         return Look(found.entries, ownership, plugins)
     return Look({entry.key: entry for entry in args.entries}, args.ownership, plugins, look_at(args, options))

@@ -6,6 +6,14 @@ from collections.abc import Iterable
 
 from neox_core.plugins import Component, Converter
 
+DIRECTORIES = {
+    "hf-gpt-neox": "gpt_neox",
+    "hf-llama": "llama",
+    "hf-mistral": "mistral",
+    "hf-mamba": "mamba",
+}
+"""Functions that make what reads and writes their directories."""
+
 HUGGING_FACE = {
     "hf-gpt-neox": "gpt_neox:GPTNeoXForCausalLM",
     "hf-llama": "llama:LlamaForCausalLM",
@@ -26,7 +34,8 @@ def neox_components() -> Iterable[Component]:
     for name, factory in HUGGING_FACE.items():
         yield Converter(
             name=name,
-            summary=f"state dicts of Hugging Face's {factory.partition(':')[2]}, in memory",
+            summary=f"Hugging Face's {factory.partition(':')[2]}: state dicts, and directories to read and write",
             factory=f"neox_converters.hugging_face.{factory}",
+            directories=f"neox_converters.hugging_face.directories:{DIRECTORIES[name]}",
             status="provisional",
         )

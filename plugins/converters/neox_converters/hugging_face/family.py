@@ -11,6 +11,7 @@ import torch
 from neox_converters.hugging_face.needs import Need, check
 from neox_converters.mapping import MappedConverter, Rule
 from neox_converters.mup_factors import foldable, folded
+from neox_converters.typed import Typed
 from neox_core.checkpoint import LazyTensors, Renamed
 from neox_core.config import ModelSettings, Resolved
 from neox_core.errors import UserError
@@ -34,6 +35,12 @@ class HuggingFaceConverter(MappedConverter):
 
     head: ClassVar[str] = "lm_head.weight"
     """Its name of the head's."""
+
+    in_files: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Names that weights have in files and not in a model, by those in a model."""
+
+    float32: ClassVar[tuple[str, ...]] = ()
+    """Ends of the names of weights that are not written narrower."""
 
     older: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Names of weights in earlier versions, and what they are called now."""
@@ -80,6 +87,22 @@ class HuggingFaceConverter(MappedConverter):
                 head = names.setdefault(self.head, names[self.embedding])
                 self._check_tied(foreign, names[self.embedding], head)
         return super().reading(Renamed(foreign, names))
+
+    def stored(self, ours: LazyTensors, dtype: str) -> LazyTensors:
+        """Our weights as files have them: in one type, and the head only where it is not the embedding.
+
+        Args:
+            ours: by canonical name.
+            dtype: torch's name of the type.
+
+        Raises:
+            UserError: one has no place there.
+        """
+        theirs = self.writing(ours)
+        names = (name for name in theirs if not (self._tied and name == self.head))
+        kept = Renamed(theirs, {self.in_files.get(name, name): name for name in names})
+        types = {name: torch.float32 if name.endswith(self.float32) else getattr(torch, dtype) for name in kept}
+        return Typed(kept, types)
 
     def _check_tied(self, foreign: LazyTensors, embedding: str, head: str) -> None:
         if head != embedding and not torch.equal(foreign[head], foreign[embedding]):

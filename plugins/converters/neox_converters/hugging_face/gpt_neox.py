@@ -20,6 +20,7 @@ class GPTNeoXForCausalLM(HuggingFaceConverter):
 
     family = "GPTNeoX"
     embedding = "gpt_neox.embed_in.weight"
+    in_files = MappingProxyType({"lm_head.weight": "embed_out.weight"})
     older = MappingProxyType({"embed_out.weight": "lm_head.weight"})
 
     def needs(self, resolved: Resolved) -> Iterator[Need]:

@@ -17,6 +17,7 @@ class MambaForCausalLM(HuggingFaceConverter):
 
     family = "Mamba"
     embedding = "backbone.embeddings.weight"
+    float32 = (".A_log", ".D")
     older = MappingProxyType({"backbone.embedding.weight": "backbone.embeddings.weight"})
 
     def needs(self, resolved: Resolved) -> Iterator[Need]:

@@ -1,0 +1,82 @@
+"""Tokenizers in the files that transformers' `AutoTokenizer` loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from neox_converters.hugging_face.tokenizer_files import DEFINITION, MODEL
+from neox_core.data.tokenizers import CharLevelTokenizer, Tokenizer, TokenizerSource, make_tokenizer
+from neox_core.data.tokenizers.hugging_face import BackendTokenizer
+from neox_core.data.tokenizers.pieces import byte_of_letter
+from neox_core.files import write_file
+
+CONFIG = "tokenizer_config.json"
+ENDS, BEGINNINGS = ("</s>", "<|end_of_text|>", "<eos>"), ("<s>", "<|begin_of_text|>", "<bos>")
+"""How other vocabularies write the ends and beginnings of texts."""
+
+
+def write_tokenizer(directory: Path, source: TokenizerSource | None, length: int | None) -> dict[str, Any]:
+    """Write a tokenizer's files, where there is a tokenizer that transformers has too.
+
+    Args:
+        directory: for the files.
+        source: of the tokenizer.
+        length: of texts at most, in tokens.
+
+    Returns:
+        The special tokens, by their keys in config.json.
+
+    Raises:
+        UserError: the tokenizer is damaged, or the file system refuses.
+    """
+    nothing: dict[str, Any] = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+    if source is None:
+        return nothing
+    tokenizer = make_tokenizer(source)
+    described = _described(tokenizer, length)
+    if isinstance(tokenizer, BackendTokenizer):
+        content: str | bytes = source.dump() if source.tokenizer_type == "HFTokenizer" else tokenizer.to_json()
+        write_file(directory / DEFINITION, content)
+        described["tokenizer_class"] = "PreTrainedTokenizerFast"
+    elif isinstance(tokenizer, CharLevelTokenizer):
+        write_file(directory / DEFINITION, _bytes_tokenizer())
+        described["tokenizer_class"] = "PreTrainedTokenizerFast"
+    elif source.tokenizer_type == "SPMTokenizer":
+        write_file(directory / MODEL, source.files["vocab_file"].content)
+        # Neither adds a sentence's beginning and end, as ours does not.
+        described |= {
+            "tokenizer_class": "LlamaTokenizer",
+            "add_bos_token": False,
+            "add_eos_token": False,
+            "legacy": False,
+        }
+    else:
+        return nothing
+    write_file(directory / CONFIG, json.dumps(described, indent=2, sort_keys=True) + "\n")
+    return {
+        **nothing,
+        "eos_token_id": tokenizer.eod_id,
+        "bos_token_id": tokenizer.eod_id,
+        "pad_token_id": tokenizer.pad_id,
+    }
+
+
+def _described(tokenizer: Tokenizer, length: int | None) -> dict[str, Any]:
+    """tokenizer_config.json, without the class."""
+    named = {"eos_token": tokenizer.eod_id, "bos_token": tokenizer.eod_id, "pad_token": tokenizer.pad_id}
+    special = {key: tokenizer.piece(token) for key, token in named.items() if token is not None}
+    limit = {} if length is None else {"model_max_length": length}
+    return {**special, **limit, "clean_up_tokenization_spaces": False}
+
+
+def _bytes_tokenizer() -> str:
+    """One token a byte, as the text of a tokenizer.json."""
+    from tokenizers import Tokenizer as Backend, decoders, models, pre_tokenizers
+
+    backend = Backend(models.BPE(dict(byte_of_letter()), []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    return str(backend.to_str(pretty=True))
