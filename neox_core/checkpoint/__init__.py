@@ -26,7 +26,12 @@ if TYPE_CHECKING:
         open_foreign as open_foreign,
     )
     from neox_core.checkpoint.group import Group as Group, SoloGroup as SoloGroup, TorchGroup as TorchGroup
-    from neox_core.checkpoint.lazy import HeldTensors as HeldTensors, LazyTensors as LazyTensors, Renamed as Renamed
+    from neox_core.checkpoint.lazy import (
+        HeldTensors as HeldTensors,
+        LazyTensors as LazyTensors,
+        Renamed as Renamed,
+        Typed as Typed,
+    )
     from neox_core.checkpoint.manifest import DamagedCheckpoint as DamagedCheckpoint, Manifest as Manifest
     from neox_core.checkpoint.offline import write_checkpoint as write_checkpoint
     from neox_core.checkpoint.random_state import capture as capture, restore as restore
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from neox_core.checkpoint.search import find as find, require_none_later as require_none_later
     from neox_core.checkpoint.snapshot import Snapshots as Snapshots
     from neox_core.checkpoint.source import (
+        RoleTensors as RoleTensors,
         TensorSource as TensorSource,
         WholeTensors as WholeTensors,
         load_fragments as load_fragments,
@@ -56,7 +62,7 @@ __getattr__ = lazy_names(
         ),
         "foreign": ("Foreign", "check_shapes", "open_foreign"),
         "group": ("Group", "SoloGroup", "TorchGroup"),
-        "lazy": ("HeldTensors", "LazyTensors", "Renamed"),
+        "lazy": ("HeldTensors", "LazyTensors", "Renamed", "Typed"),
         "manifest": ("DamagedCheckpoint", "Manifest"),
         "random_state": ("capture", "restore"),
         "offline": ("write_checkpoint",),
@@ -65,6 +71,6 @@ __getattr__ = lazy_names(
         "saving": ("save",),
         "search": ("find", "require_none_later"),
         "snapshot": ("Snapshots",),
-        "source": ("TensorSource", "WholeTensors", "load_fragments"),
+        "source": ("RoleTensors", "TensorSource", "WholeTensors", "load_fragments"),
     },
 )

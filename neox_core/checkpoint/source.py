@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -128,6 +128,36 @@ class WholeTensors:
         if name not in self._tensors.get(role, ()):
             raise UserError(f"{self.path}: there is no '{role}' of {name}, only: {', '.join(self.roles(name))}")
         return self._tensors[role]
+
+
+class RoleTensors(LazyTensors):
+    """What a source has of its parameters in one role, whole, by canonical name.
+
+    Args:
+        source: a checkpoint.
+        role: "weight", or one of the optimizer's.
+    """
+
+    def __init__(self, source: TensorSource, role: str) -> None:
+        self._source, self._role = source, role
+        self._names = {name: None for name in source.names if role in source.roles(name)}
+
+    def meta(self, name: str) -> Tensor:
+        """Shape and type of one."""
+        scalar = self._source.is_scalar(name, self._role)
+        shape = () if scalar else self._source.shape(name)
+        return torch.empty(shape, dtype=self._source.dtype(name, self._role), device="meta")
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._source.whole(name, self._role)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def load_fragments(source: TensorSource, fragments: Iterable[Fragment]) -> None:

@@ -15,6 +15,9 @@ def neox_commands(commands: Commands) -> None:
     commands.add(
         "checkpoint", "neox_commands.checkpoint:main", help="list, show, verify, compare and change checkpoints"
     )
+    commands.add(
+        "convert", "neox_commands.convert:main", help="checkpoints of other families to ours, and ours to theirs"
+    )
     commands.add("generate", "neox_commands.generate:main", help="let a trained model write")
 
 

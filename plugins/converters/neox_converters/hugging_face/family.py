@@ -11,8 +11,7 @@ import torch
 from neox_converters.hugging_face.needs import Need, check
 from neox_converters.mapping import MappedConverter, Rule
 from neox_converters.mup_factors import foldable, folded
-from neox_converters.typed import Typed
-from neox_core.checkpoint import LazyTensors, Renamed
+from neox_core.checkpoint import LazyTensors, Renamed, Typed
 from neox_core.config import ModelSettings, Resolved
 from neox_core.errors import UserError
 

@@ -56,18 +56,26 @@ def write_tokenizer(directory: Path, source: TokenizerSource | None, length: int
     else:
         return nothing
     write_file(directory / CONFIG, json.dumps(described, indent=2, sort_keys=True) + "\n")
-    return {
-        **nothing,
-        "eos_token_id": tokenizer.eod_id,
-        "bos_token_id": tokenizer.eod_id,
-        "pad_token_id": tokenizer.pad_id,
-    }
+    return {**nothing, **{f"{name}_id": token for name, token in _special(tokenizer).items()}}
+
+
+def _special(tokenizer: Tokenizer) -> dict[str, int]:
+    """Ids by the names that transformers gives their roles. What ends documents begins them too, as in GPT-NeoX, unless the
+    vocabulary has a token for that."""
+    known = tokenizer.special_tokens
+    end = tokenizer.eod_id if tokenizer.eod_id is not None else _first(known, ENDS)
+    begin = _first(known, BEGINNINGS)
+    found = {"eos_token": end, "bos_token": end if begin is None else begin, "pad_token": tokenizer.pad_id}
+    return {name: token for name, token in found.items() if token is not None}
+
+
+def _first(known: Mapping[str, int], names: Iterable[str]) -> int | None:
+    return next((known[name] for name in names if name in known), None)
 
 
 def _described(tokenizer: Tokenizer, length: int | None) -> dict[str, Any]:
     """tokenizer_config.json, without the class."""
-    named = {"eos_token": tokenizer.eod_id, "bos_token": tokenizer.eod_id, "pad_token": tokenizer.pad_id}
-    special = {key: tokenizer.piece(token) for key, token in named.items() if token is not None}
+    special = {name: tokenizer.piece(token) for name, token in _special(tokenizer).items()}
     limit = {} if length is None else {"model_max_length": length}
     return {**special, **limit, "clean_up_tokenization_spaces": False}
 
