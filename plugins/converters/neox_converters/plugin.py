@@ -23,6 +23,10 @@ HUGGING_FACE = {
 """Families of transformers, by the class that they are named after."""
 
 
+RAW_RELEASES = {"llama": "Meta's LLaMA to LLaMA 3", "mistral": "Mistral's 7B"}
+"""What is published as params.json and consolidated files."""
+
+
 def neox_components() -> Iterable[Component]:
     """The families."""
     yield Converter(
@@ -37,5 +41,13 @@ def neox_components() -> Iterable[Component]:
             summary=f"Hugging Face's {factory.partition(':')[2]}: state dicts, and directories to read and write",
             factory=f"neox_converters.hugging_face.{factory}",
             directories=f"neox_converters.hugging_face.directories:{DIRECTORIES[name]}",
+            status="provisional",
+        )
+    for name, models in RAW_RELEASES.items():
+        yield Converter(
+            name=name,
+            summary=f"releases of {models}: weights in memory, and directories to read",
+            factory=f"neox_converters.raw_releases.weights:{name}",
+            directories=f"neox_converters.raw_releases.directories:{name}",
             status="provisional",
         )

@@ -81,7 +81,7 @@ def _header(tensors: LazyTensors, names: Sequence[str]) -> bytes:
         end = offset + _size(meta)
         header[name] = {"dtype": NAMES[meta.dtype], "shape": list(meta.shape), "data_offsets": [offset, end]}
         offset = end
-    text = json.dumps(header).encode()
+    text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
 

@@ -14,8 +14,8 @@ from neox_converters.hugging_face.configuration import TORCH_NAMES, Configuratio
 from neox_converters.hugging_face.gpt_neox_config import GPTNeoXConfiguration
 from neox_converters.hugging_face.llama_config import LlamaConfiguration, MistralConfiguration
 from neox_converters.hugging_face.mamba_config import MambaConfiguration
-from neox_converters.hugging_face.tokenizer_files import find_tokenizer
 from neox_converters.safetensors_header import DTYPES, Entry, read_header
+from neox_converters.tokenizer_files import find_tokenizer
 from neox_core.errors import UserError
 from neox_core.files import whole_directory, write_file
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from neox_converters.hugging_face.family import HuggingFaceConverter
-    from neox_core.checkpoint import Exported, ExportOptions, LazyTensors
+    from neox_core.checkpoint import Exported, ExportOptions, Family, LazyTensors
     from neox_core.config import Resolved
     from neox_core.data.tokenizers import TokenizerSource
 
@@ -206,21 +206,21 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_file(path, json.dumps(values, indent=2, sort_keys=True) + "\n")
 
 
-def gpt_neox() -> HuggingFaceFamily:
+def gpt_neox() -> Family:
     """`GPTNeoXForCausalLM`."""
     return HuggingFaceFamily(GPTNeoXConfiguration())
 
 
-def llama() -> HuggingFaceFamily:
+def llama() -> Family:
     """`LlamaForCausalLM`."""
     return HuggingFaceFamily(LlamaConfiguration())
 
 
-def mistral() -> HuggingFaceFamily:
+def mistral() -> Family:
     """`MistralForCausalLM`."""
     return HuggingFaceFamily(MistralConfiguration())
 
 
-def mamba() -> HuggingFaceFamily:
+def mamba() -> Family:
     """`MambaForCausalLM`."""
     return HuggingFaceFamily(MambaConfiguration())

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import torch
 
-from neox_converters.hugging_face.needs import Need, check
 from neox_converters.mapping import MappedConverter, Rule
 from neox_converters.mup_factors import foldable, folded
+from neox_converters.needs import Need, check
 from neox_core.checkpoint import LazyTensors, Renamed, Typed
 from neox_core.config import ModelSettings, Resolved
 from neox_core.errors import UserError
@@ -45,7 +45,7 @@ class HuggingFaceConverter(MappedConverter):
     """Names of weights in earlier versions, and what they are called now."""
 
     def __init__(self, resolved: Resolved) -> None:
-        check(self.family, resolved, self.needs(resolved))
+        check(f"Hugging Face's {self.family}", resolved, self.needs(resolved))
         self._factors = foldable(f"Hugging Face's {self.family}", resolved)
         self._vocabulary = resolved.padded_vocab_size
         self._tied = not resolved[ModelSettings].no_weight_tying

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from neox_converters.attention_rows import AttentionRows
 from neox_converters.gpt_neox_parts import linear_rules
 from neox_converters.hugging_face.family import HuggingFaceConverter
-from neox_converters.hugging_face.needs import ATTENTION, Need
 from neox_converters.mapping import Rule, renamed
+from neox_converters.needs import ATTENTION, Need
 from neox_core.config import GATED, ModelSettings, ParallelismSettings, Resolved
 
 _EVERY_NEED = (

@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from neox_converters.gpt_neox_mamba import mixer_rules
 from neox_converters.hugging_face.family import HuggingFaceConverter
-from neox_converters.hugging_face.needs import Need
 from neox_converters.mapping import Rule, renamed
+from neox_converters.needs import Need
 from neox_core.config import ModelSettings, Resolved
 
 

@@ -1,4 +1,4 @@
-"""Tokenizers as they lie in a directory of transformers; costs no torch."""
+"""Tokenizers as they lie in directories of other programs; costs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which architectures a family of Hugging Face can express."""
+"""Which architectures a family can express."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Need:
         for value in found.get(self.key, ()):
             if value not in self.values:
                 needed = " or ".join(_written(allowed) for allowed in self.values)
-                message = f"{_written(value)} cannot be expressed by Hugging Face's {family}, which needs {needed}"
+                message = f"{_written(value)} cannot be expressed by {family}, which needs {needed}"
                 yield Problem(keys=(self.key,), message=message)
 
 
