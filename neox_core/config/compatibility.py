@@ -151,8 +151,7 @@ _TABLE = (
         name="bias-copies",
         upstream="with `gpt_j_residual` and tensor parallelism each rank trains a copy of a row-parallel bias, and their sum is added",
         ours="one bias",
-        switch="the bias moves as the sum of the copies would",
-        pending=True,
+        switch="the bias moves as the sum of the copies would; `row_parallel_bias_copies` says how many, whatever `compat` is",
     ),
     Defect(
         name="rope-fusion-offset",

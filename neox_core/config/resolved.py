@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 from neox_core.config.compatibility import reproduces
-from neox_core.config.groups import CompatibilitySettings, TrainingSettings
+from neox_core.config.groups import CompatibilitySettings, ModelSettings, TrainingSettings
 from neox_core.config.settings import Settings
 from neox_core.config.topology import Topology
 from neox_core.config.world import World
@@ -128,6 +128,14 @@ class Resolved:
     def reproduces(self, defect: str) -> bool:
         """Whether this run brings back one of GPT-NeoX's defects, by its name in the table of `neox_core.config.compatibility`."""
         return reproduces(self[CompatibilitySettings].compat, defect)
+
+    @property
+    def bias_copies(self) -> int:
+        """As how many copies the row-parallel biases of parallel blocks are trained, which move as their sum."""
+        if not self[ModelSettings].gpt_j_residual:
+            return 1
+        said = self[CompatibilitySettings].row_parallel_bias_copies
+        return said or (self.topology.tensor if self.reproduces("bias-copies") else 1)
 
     def all_values(self) -> dict[str, Any]:
         """Every key with its value, defaults included, by key; not to be changed."""

@@ -348,7 +348,23 @@ def every_layer_is_meant(args: NeoXArgs, world: World) -> Iterator[Notice]:
         yield Notice(keys=("attention_config",), message=message)
 
 
+def bias_copies_are_told(args: NeoXArgs, world: World) -> Iterator[Notice]:
+    """Biases that move faster than other weights are no matter of course."""
+    copies = args.row_parallel_bias_copies
+    if copies is None or copies == 1:
+        return
+    if not args.gpt_j_residual:
+        yield Notice(keys=("row_parallel_bias_copies",), message="has no effect without gpt_j_residual: true")
+        return
+    message = (
+        f"biases of the attention's output and the MLP's are trained at {copies} times the learning rate, as by GPT-NeoX on {copies} "
+        "tensor-parallel ranks; 1 ends that"
+    )
+    yield Notice(keys=("row_parallel_bias_copies",), message=message)
+
+
 NOTICES: tuple[NoticeRule, ...] = (
+    bias_copies_are_told,
     pending_keys_without_numbers,
     fused_kernels_are_torchs,
     *SCHEDULE_NOTICES,

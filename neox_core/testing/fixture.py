@@ -79,14 +79,14 @@ class Fixture(Part):
         except OSError as error:
             raise UserError(f"cannot be read as a fixture: {error.strerror}") from error
         except ValidationError as error:
-            raise UserError(f"is not a fixture: {'; '.join(_in_words(error))}") from error
+            raise UserError(f"is not a fixture: {'; '.join(in_words(error))}") from error
         unknown = sorted(fixture.final_params.keys() - fixture.params.keys())
         if unknown:
             raise UserError(f"is not a fixture: final_params: '{unknown[0]}' is not among params")
         return fixture
 
 
-def _in_words(error: ValidationError) -> list[str]:
+def in_words(error: ValidationError) -> list[str]:
     """Where each mistake is, and what it is."""
     places = (".".join(str(part) for part in detail["loc"]) for detail in error.errors())
     return [

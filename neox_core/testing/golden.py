@@ -1,8 +1,9 @@
 """Compare a run here with numbers that were recorded from GPT-NeoX: `python -m neox_core.testing.golden FIXTURE.json...`.
 
 A fixture names a configuration, token files beside it, and what GPT-NeoX computed from weights that follow a rule: logits, batches,
-losses, learning rates, gradient norms, final parameters. Whoever leaves a fork of GPT-NeoX can record one and have it checked. With
-`--tp`, `--pp` and `--dp` the run is cut over as many processes, which have to come to the same numbers.
+losses, learning rates, gradient norms, final parameters. Whoever leaves a fork of GPT-NeoX can record one and have it checked. A file
+NAME.expected.json describes a directory NAME of checkpoints beside it and the losses that follow: it is converted, and gone on with.
+With `--tp`, `--pp` and `--dp` the run is cut over as many processes, which have to come to the same numbers.
 
 Exit code 0 when everything is within tolerance, 1 when something is not, 2 when a fixture cannot be read or run.
 """
@@ -30,6 +31,7 @@ from neox_core.testing.golden_checks import CHECKS, Check
 from neox_core.testing.golden_replica import Replica, resolve
 from neox_core.testing.processes import solo_process_group
 from neox_core.testing.recorded_files import RecordedFiles
+from neox_core.testing.resumed import check_resumes, compare_resumed, is_resumed
 
 LIMIT = 600.0
 """Seconds that ranks may take for one fixture."""
@@ -42,6 +44,8 @@ def compare(path: Path, topology: Topology = Topology()) -> list[Check]:  # noqa
         UserError: the fixture cannot be read, or needs what is not there.
     """
     torch.manual_seed(0)
+    if is_resumed(path):
+        return compare_resumed(path, topology)
     replica = Replica.of(path, topology)
     return [result for check in CHECKS for result in check(replica)]
 
@@ -52,6 +56,9 @@ def check_runs(path: Path, topology: Topology) -> None:
     Raises:
         UserError: it cannot.
     """
+    if is_resumed(path):
+        check_resumes(path, topology)
+        return
     fixture = Fixture.read(path)
     resolve(fixture, RecordedFiles(path.parent, fixture.data), PluginManager(), topology)
 

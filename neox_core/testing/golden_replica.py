@@ -112,7 +112,8 @@ def resolve(fixture: Fixture, files: RecordedFiles, plugins: PluginManager, topo
         key: files.prefixes(value) if key.endswith(("data_path", "data_paths")) else value
         for key, value in fixture.config.items()
     }
-    config = {"compat": GPT_NEOX, **config}
+    # A bias has as many copies as the recorded run had tensor-parallel ranks, whatever it is cut over here.
+    config = {"compat": GPT_NEOX, "row_parallel_bias_copies": config.get("model_parallel_size", 1), **config}
     resolved = NeoXArgs.from_dict(config, plugins=plugins).resolve(World.local(), fixture.vocabulary)
     micro_batch = resolved.batch.micro
     if topology.size > 1:

@@ -11,6 +11,7 @@ from torch import nn
 from neox_core.config import OptimizerSettings, Resolved
 from neox_core.model import LanguageModel
 from neox_core.plugins import Optimizer, PluginManager
+from neox_core.training.bias_copies import rates_of_copies
 
 
 def groups_of(model: LanguageModel, resolved: Resolved, plugins: PluginManager) -> list[dict[str, Any]]:
@@ -18,7 +19,11 @@ def groups_of(model: LanguageModel, resolved: Resolved, plugins: PluginManager) 
     optimizer = plugins.find("optimizer", resolved.optimizer.name).component
     rules = optimizer.mup if isinstance(optimizer, Optimizer) else None
     decay = resolved[OptimizerSettings].weight_decay
-    return parameter_groups(dict(model.named_parameters()), decay, model.mup.rate_factors(model, rules))
+    parameters = dict(model.named_parameters())
+    rates = dict(model.mup.rate_factors(model, rules))
+    for name, factor in rates_of_copies(parameters, resolved).items():
+        rates[name] = rates.get(name, 1.0) * factor
+    return parameter_groups(parameters, decay, rates)
 
 
 def parameter_groups(

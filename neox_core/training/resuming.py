@@ -21,6 +21,7 @@ from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizers import parse_source, read_source
 from neox_core.errors import UserError, shortened
 from neox_core.plugins import PluginManager
+from neox_core.training.bias_copies import check_same_copies
 from neox_core.training.load_choice import NOTHING, LoadChoice, Tell, check_files, choose
 from neox_core.training.schedule_resuming import check_same_schedule
 
@@ -75,7 +76,9 @@ def check_resumable(path: Path, resolved: Resolved, notice: Tell) -> None:
         notice(f"no_load_optim: the optimizer begins anew at step {manifest.iteration}, and the schedule with it")
     else:
         taken = saved_state(path, manifest).get("applied", manifest.iteration)
-        check_same_schedule(path, saved_settings(path, manifest), taken, resolved, notice)
+        saved = saved_settings(path, manifest)
+        check_same_schedule(path, saved, taken, resolved, notice)
+        check_same_copies(path, saved, resolved, notice)
     tell_differences(path, resolved, notice)
 
 

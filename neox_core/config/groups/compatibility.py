@@ -12,3 +12,9 @@ class CompatibilitySettings(Settings, group="compatibility"):
         None,
         "gpt-neox: compute as GPT-NeoX does also where that is a defect which neox has mended",
     )
+    row_parallel_bias_copies: int | None = setting(
+        None,
+        "Copies of the biases of the attention's output and the MLP's in parallel blocks whose sum a run of GPT-NeoX trained, one on "
+        "each tensor-parallel rank: the bias moves as many times as fast; none: 1, with compat: gpt-neox model_parallel_size",
+        gt=0,
+    )

@@ -81,6 +81,10 @@ class MappedConverter:
         self._check_names(foreign)
         return RuleTensors(foreign, [(rule.theirs, rule.ours, rule.read) for rule in self._rules])
 
+    def origins(self) -> dict[str, tuple[str, ...]]:
+        """Names of theirs by ours: what each weight is made of."""
+        return {ours: rule.theirs for rule in self._rules for ours in rule.ours}
+
     def _check_names(self, foreign: Iterable[str]) -> None:
         copies = {name for rule in self._copies for name in rule.theirs}
         found = {name for name in foreign if name not in copies and not name.startswith(self._unused)}

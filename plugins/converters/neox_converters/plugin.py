@@ -31,8 +31,9 @@ def neox_components() -> Iterable[Component]:
     """The families."""
     yield Converter(
         name="gpt-neox",
-        summary="GPT-NeoX's parameter names and layouts, in memory",
+        summary="GPT-NeoX's parameter names and layouts, in memory, and its directories of checkpoints",
         factory="neox_converters.gpt_neox:GPTNeoXConverter",
+        directories="neox_converters.gpt_neox_files.family:GPTNeoXDirectories",
         status="provisional",
     )
     for name, factory in HUGGING_FACE.items():
