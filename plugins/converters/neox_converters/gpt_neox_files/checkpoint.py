@@ -18,6 +18,7 @@ from neox_converters.gpt_neox_files.layout import Layout
 from neox_converters.gpt_neox_files.optimizer import MASTER, RankState
 from neox_converters.gpt_neox_files.run import (
     LOSS_SCALE,
+    iteration_of,
     loss_scale,
     progress,
     read_run,
@@ -67,6 +68,8 @@ class GPTNeoXCheckpoint:
         found = {key: value for key, value in self._settings.items() if key not in ELSEWHERE}
         if found.get("seq_length") is None and "max_position_embeddings" in found:
             found["seq_length"] = found["max_position_embeddings"]
+        if found.get("train_iters") is None and found.get("train_epochs") is None:
+            found["train_iters"] = found.get("lr_decay_iters") or iteration_of(self._run) or 1
         if self._samples is not None:
             micro = found.get("train_micro_batch_size_per_gpu")
             found["train_batch_size"] = self._samples

@@ -24,12 +24,12 @@ def read_run(layout: Layout) -> Mapping[str, Any]:
         return {}
     first = _facts(layout.states[0])
     for path in layout.states.values():
-        if (found := _iteration(_facts(path))) != _iteration(first):
+        if (found := iteration_of(_facts(path))) != iteration_of(first):
             raise UserError(
-                f"{path} was saved at iteration {found}, and {layout.states[0].name} at {_iteration(first)}: files of different "
+                f"{path} was saved at iteration {found}, and {layout.states[0].name} at {iteration_of(first)}: files of different "
                 "checkpoints lie there together"
             )
-    named, there = named_iteration(layout.path), _iteration(first)
+    named, there = named_iteration(layout.path), iteration_of(first)
     if None not in (named, there) and named != there:
         raise UserError(
             f"{layout.states[0]} was saved at iteration {there}, and its directory is called {layout.path.name}: give it the name "
@@ -46,7 +46,8 @@ def _facts(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _iteration(facts: Mapping[str, Any]) -> int | None:
+def iteration_of(facts: Mapping[str, Any]) -> int | None:
+    """The steps that the run had taken."""
     number = facts.get("iteration", facts.get("total_iters"))
     return int(number) if isinstance(number, int | float) else None
 
@@ -76,7 +77,7 @@ def progress(facts: Mapping[str, Any], samples: int | None) -> dict[str, Any] | 
     Raises:
         UserError: nothing says how many.
     """
-    iteration = _iteration(facts)
+    iteration = iteration_of(facts)
     if iteration is None:
         return None
     if samples is None:

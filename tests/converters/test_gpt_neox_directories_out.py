@@ -1,0 +1,116 @@
+"""Checkpoints are written as GPT-NeoX writes them: the same tensors in the same files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from gpt_neox_directories import CHECKPOINTS, NAMES, config_of, export, open_with, opened, tensors_in
+
+from neox_core.errors import UserError
+
+CUTS = {name: config_of(name) for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_read_is_written_as_it_was(name, tmp_path):
+    found, resolved = opened(name)
+    config = CUTS[name]
+    export(found, resolved, tmp_path / "out", tensor=config["model_parallel_size"], pipe=config["pipe_parallel_size"])
+    written, recorded = tensors_in(tmp_path / "out" / "global_step3"), tensors_in(CHECKPOINTS / name / "global_step3")
+    assert written.keys() == recorded.keys()
+    for file, tensors in recorded.items():
+        assert written[file].keys() == tensors.keys(), file
+        for key, tensor in tensors.items():
+            assert torch.equal(written[file][key], tensor), (file, key)
+
+
+def test_what_gpt_neox_looks_for_beside_weights_is_what_it_writes(tmp_path):
+    found, resolved = opened("pythia_pp0")
+    export(found, resolved, tmp_path / "out", pipe=0)
+    name = "global_step3/mp_rank_00_model_states.pt"
+    written = torch.load(tmp_path / "out" / name, weights_only=True)
+    recorded = torch.load(CHECKPOINTS / "pythia_pp0" / name, weights_only=False)
+    different = {key for key in written if key != "module" and written[key] != recorded[key]}
+    assert different == {"optimizer", "ds_config", "ds_version"}
+    assert written["ds_config"]["train_batch_size"] == recorded["ds_config"]["train_batch_size"]
+    assert recorded.keys() - written.keys() == {
+        "random_rng_state", "np_rng_state", "torch_rng_state", "cuda_rng_state", "rng_tracker_states"
+    }
+    assert (tmp_path / "out" / "latest").read_text() == "global_step3"
+
+
+@pytest.mark.parametrize(("tensor", "pipe"), [(1, 0), (2, 0), (4, 0), (1, 1), (2, 2)])
+def test_any_cutting_is_read_back_bit_for_bit(tensor, pipe, tmp_path):
+    found, resolved = opened("pythia_tp2")
+    weights = dict(found.weights(resolved))
+    export(found, resolved, tmp_path / "out", tensor=tensor, pipe=pipe)
+    back, again = open_with(tmp_path / "out", {})
+    assert back.settings["num_layers"] == 2
+    assert again.padded_vocab_size == resolved.padded_vocab_size
+    assert back.progress == found.progress
+    read = back.weights(again)
+    assert read.keys() == weights.keys()
+    assert all(torch.equal(read[name], weights[name]) for name in weights)
+
+
+def test_grouped_queries_and_gates_are_cut_within_each_rank(tmp_path):
+    found, resolved = opened("mistral_window_pp1")
+    weights = dict(found.weights(resolved))
+    export(found, resolved, tmp_path / "out", tensor=2, pipe=0)
+    back, again = open_with(tmp_path / "out", {})
+    read = back.weights(again)
+    assert all(torch.equal(read[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize(("dtype", "wanted"), [("auto", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_the_type_is_the_one_asked_for(dtype, wanted, tmp_path):
+    found, resolved = opened("llama_tp2")
+    export(found, resolved, tmp_path / "out", dtype=dtype)
+    types = {t.dtype for tensors in tensors_in(tmp_path / "out" / "global_step3").values() for t in tensors.values()}
+    assert types == {wanted}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"tensor": 3}, "num_attention_heads: 4 cannot be divided over 3 tensor-parallel ranks"),
+        ({"tensor": 4}, "num_kv_heads: 2 cannot be divided over 4 tensor-parallel ranks"),
+        ({"pipe": 3}, "num_layers: 2 cannot be divided into 3 stages"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused_before_anything_is_written(options, sentence, tmp_path):
+    found, resolved = opened("llama_tp2")
+    with pytest.raises(UserError, match=sentence):
+        export(found, resolved, tmp_path / "out", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_is_there_is_left_alone(tmp_path):
+    found, resolved = opened("llama_tp2")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match="is there already"):
+        export(found, resolved, tmp_path / "out")
+
+
+def test_nothing_is_left_of_a_directory_that_could_not_be_finished(tmp_path, monkeypatch):
+    from neox_converters.gpt_neox_files import writing
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    found, resolved = opened("llama_tp2")
+    monkeypatch.setattr(writing, "write_archive", full)
+    with pytest.raises(UserError, match="No space left"):
+        export(found, resolved, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_whether_a_directory_is_one_costs_no_torch():
+    code = (
+        "import sys; from pathlib import Path; from neox_converters.gpt_neox_files.family import GPTNeoXDirectories as F; "
+        f"assert F().recognises(Path({str(CHECKPOINTS / 'pythia_pp0')!r})); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
