@@ -37,7 +37,11 @@ def test_what_gpt_neox_looks_for_beside_weights_is_what_it_writes(tmp_path):
     assert different == {"optimizer", "ds_config", "ds_version"}
     assert written["ds_config"]["train_batch_size"] == recorded["ds_config"]["train_batch_size"]
     assert recorded.keys() - written.keys() == {
-        "random_rng_state", "np_rng_state", "torch_rng_state", "cuda_rng_state", "rng_tracker_states"
+        "random_rng_state",
+        "np_rng_state",
+        "torch_rng_state",
+        "cuda_rng_state",
+        "rng_tracker_states",
     }
     assert (tmp_path / "out" / "latest").read_text() == "global_step3"
 

@@ -14,7 +14,9 @@ FORMS = {
     "ZeRO 1, dealt in turn": {"zero_optimization": {"stage": 1, "round_robin_gradients": True}},
     "ZeRO 1 in bf16": {"zero_optimization": {"stage": 1}, "bf16": {"enabled": True}},
     "BF16_Optimizer": {
-        "zero_optimization": {"stage": 1}, "bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}
+        "zero_optimization": {"stage": 1},
+        "bf16": {"enabled": True},
+        "data_types": {"grad_accum_dtype": "fp32"},
     },
     "ZeRO 1 in fp16": {"zero_optimization": {"stage": 1}, "fp16": {"enabled": True, "initial_scale_power": 3}},
 }
