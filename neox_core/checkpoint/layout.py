@@ -25,6 +25,11 @@ from neox_core.files import remove_leftovers, sync_directory, write_file
 INDEX = "index.json"
 STATE = "state.json"
 PLUGINS = "plugins.json"
+ELSEWHERE = ".url"
+"""In a directory that has a checkpoint's small files alone: the URL at which all of it lies."""
+
+PER_RANK = ("shards/", "random/", "streams/")
+"""Beginnings of the names of files of which there is one for each rank."""
 
 _DIRECTORY = re.compile(r"global_step(0|[1-9][0-9]*)")
 
@@ -76,7 +81,7 @@ def checkpoints(directory: Path, wanted: Condition = Condition.COMPLETE) -> dict
     """The checkpoints of `directory` that are in the wanted condition, by rising iteration; none if it does not exist."""
     if not directory.is_dir():
         return {}
-    found = {iteration: path for path in directory.iterdir() if (iteration := _iteration(path)) is not None}
+    found = {iteration: path for path in directory.iterdir() if (iteration := iteration_of(path.name)) is not None}
     return {iteration: path for iteration, path in sorted(found.items()) if condition(path) is wanted}
 
 
@@ -106,11 +111,12 @@ def set_aside(path: Path) -> Path:
 
 def previous(path: Path) -> Path | None:
     """The newest complete checkpoint before one, in the same directory."""
-    iteration = _iteration(path)
+    iteration = iteration_of(path.name)
     found = checkpoints(path.parent) if iteration is not None else {}
     return next((found[number] for number in sorted(found, reverse=True) if number < (iteration or 0)), None)
 
 
-def _iteration(path: Path) -> int | None:
-    match = _DIRECTORY.fullmatch(path.name)
+def iteration_of(name: str) -> int | None:
+    """The iteration that the name of a directory says; None where it is not called like a checkpoint."""
+    match = _DIRECTORY.fullmatch(name)
     return int(match[1]) if match else None

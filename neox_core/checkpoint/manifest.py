@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from neox_core.checkpoint.layout import previous
+from neox_core.checkpoint.layout import ELSEWHERE, previous
 from neox_core.config.presets import MANIFEST
 from neox_core.config.topology import Topology
 from neox_core.errors import UserError
@@ -87,7 +87,12 @@ class Manifest:
         return cls(iteration=content["iteration"], topology=topology, files=files)
 
     def missing(self, checkpoint: Path) -> dict[str, str]:
-        """The files that are absent from `checkpoint`, or are not as long as they were, each with a clause that says so."""
+        """The files that are absent from `checkpoint`, or are not as long as they were, each with a clause that says so.
+
+        A directory that has the small files alone lacks nothing: the others were looked for where they are.
+        """
+        if (checkpoint / ELSEWHERE).exists():
+            return {}
         found = {name: _size(checkpoint / name) for name in self.files}
         return {
             name: f"expected {record.size} bytes, found "

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from neox_core.checkpoint.copies import Copy
 from neox_core.checkpoint.index import Index
-from neox_core.checkpoint.layout import INDEX, STATE, random_state_name, stream_state_name
+from neox_core.checkpoint.layout import ELSEWHERE, INDEX, STATE, random_state_name, stream_state_name
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.search import require_complete
 from neox_core.config.presets import CHECKPOINT_SETTINGS
@@ -184,6 +184,11 @@ class Reader:
     def _open(self, shard: str) -> Any:
         if shard not in self._shards:
             path = self.path / shard
+            if (self.path / ELSEWHERE).exists():
+                url = (self.path / ELSEWHERE).read_text(encoding="utf-8")
+                raise UserError(
+                    f"{url}: its tensors are not here; copy it first by `neox checkpoint pull {url} DIRECTORY`"
+                )
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             self.manifest.check_digest(self.path, shard, digest)

@@ -19,6 +19,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def not_negative(text: str) -> int:
+    """A whole number >= 0, as a type for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number >= 0")
+    return int(text)
+
+
 def file_to_write(text: str) -> Path:
     """The path of a file to write, as a type for argparse: what cannot become one is refused before any work is done."""
     path = Path(text)

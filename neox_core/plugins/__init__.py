@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Recipe as Recipe,
         Schedule as Schedule,
         StateShape as StateShape,
+        Store as Store,
     )
     from neox_core.plugins.discovery import (
         API as API,
@@ -72,6 +73,7 @@ __getattr__ = lazy_names(
             "Recipe",
             "Schedule",
             "StateShape",
+            "Store",
         ),
         "discovery": ("API", "Plugin", "describe", "installed_plugins"),
         "hooks": ("NeoxHooks",),

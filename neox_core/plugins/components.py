@@ -210,6 +210,18 @@ class Converter(Component):
         return (*Component.references(self), self.directories)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store(Component):
+    """Where checkpoints can be copied to. `factory(url: str, options: StoreOptions) -> Store`, both of `neox_core.checkpoint.remote`.
+
+    Args:
+        schemes: what the URLs begin with that it takes (`s3`, before `://`); none: all that no other store names.
+    """
+
+    kind: ClassVar[str] = "store"
+    schemes: tuple[str, ...] = ()
+
+
 class Norm(Component):
     """An addition to the core's table of norms. `factory(size, model: ModelSettings) -> torch.nn.Module`.
 

@@ -15,6 +15,8 @@ GROUP = VerbGroup(
         "reshard": Verb("neox_commands.checkpoint_reshard", "write a checkpoint as other ranks would have"),
         "average": Verb("neox_commands.checkpoint_average", "the mean of the weights of several checkpoints"),
         "prune": Verb("neox_commands.checkpoint_prune", "delete old checkpoints, never the newest"),
+        "push": Verb("neox_commands.checkpoint_push", "copy checkpoints to a store: s3://BUCKET/PREFIX"),
+        "pull": Verb("neox_commands.checkpoint_pull", "copy a checkpoint from a store"),
     },
 )
 

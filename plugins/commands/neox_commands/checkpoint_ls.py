@@ -7,10 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from neox_commands.checkpoint_away import away, latest_away
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_core.checkpoint.layout import Condition, checkpoints
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
+from neox_core.checkpoint.remote import RemoteCheckpoint, below, is_url, open_home
+from neox_core.checkpoint.remote.places import is_complete
 from neox_core.cli.tables import table
 from neox_core.config.parser import RaisingParser
 from neox_core.config.presets import LATEST, MANIFEST
@@ -25,7 +28,9 @@ def parser() -> RaisingParser:
         description="The checkpoints of directories: their steps, ranks, sizes, and whether they are whole. Files are looked at, and "
         "not read: `neox checkpoint verify` does that.",
     )
-    command.add_argument("directories", nargs="*", default=["."], metavar="DIRECTORY", help="as `save` names them (.)")
+    command.add_argument(
+        "directories", nargs="*", default=["."], metavar="DIRECTORY", help="as `save` names them (.), or URLs"
+    )
     add_json(command)
     return command
 
@@ -34,7 +39,7 @@ class Listed(NamedTuple):
     """A directory that is named like a checkpoint.
 
     Args:
-        path: it.
+        path: it, or its URL.
         state: `complete`, `damaged`, `interrupted` or `GPT-NeoX`.
         iteration: the step after which it was saved.
         ranks: how the run was cut.
@@ -44,7 +49,7 @@ class Listed(NamedTuple):
         latest: whether `latest` names it.
     """
 
-    path: Path
+    path: Path | str
     state: str
     iteration: int
     ranks: str = ""
@@ -57,7 +62,7 @@ class Listed(NamedTuple):
 def main(argv: list[str], context: CommandContext) -> int:
     """List them."""
     options = parser().parse(argv)
-    found = [listed for directory in options.directories for listed in entries(Path(directory))]
+    found = [listed for given in options.directories for listed in entries(given, context)]
     if options.json:
         print(json_text([as_data(listed) for listed in found]))
     else:
@@ -68,12 +73,36 @@ def main(argv: list[str], context: CommandContext) -> int:
 HEADER = ["", "step", "state", "ranks", "size", "saved", ""]
 
 
-def entries(directory: Path) -> Iterator[Listed]:
-    """What is there, by rising steps.
+def entries(given: str, context: CommandContext) -> Iterator[Listed]:
+    """What is in a directory or at a URL, by rising steps.
 
     Raises:
-        UserError: there is no such directory, or nothing in it that is named like a checkpoint.
+        UserError: there is no such directory, or nothing in it that is named like a checkpoint; a store does not answer.
     """
+    yield from entries_away(given, context) if is_url(given) else entries_here(Path(given))
+
+
+def entries_away(url: str, context: CommandContext) -> Iterator[Listed]:
+    """What is in a store."""
+    store = open_home(url, context.plugins)
+    named = latest_away(store)
+    for number, folder in away(store).items():
+        listed = Listed(below(store.url, folder), "interrupted", number, latest=folder == named)
+        if is_complete(store, folder):
+            checkpoint = RemoteCheckpoint(store, folder)
+            try:
+                manifest, missing = checkpoint.manifest, checkpoint.missing()
+            except UserError as error:
+                listed = listed._replace(state="damaged", remark=str(error))
+            else:
+                remark = next((f"{name}: {difference}" for name, difference in missing.items()), "")
+                state, ranks = "damaged" if missing else "complete", str(manifest.topology)
+                listed = listed._replace(state=state, ranks=ranks, size=manifest.size, remark=remark)
+        yield listed
+
+
+def entries_here(directory: Path) -> Iterator[Listed]:
+    """What is in a directory."""
     if not directory.is_dir():
         raise UserError(f"{directory}: there is no such directory; give one that holds checkpoints")
     named = _name_of_latest(directory)

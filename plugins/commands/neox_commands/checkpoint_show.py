@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neox_commands.checkpoint_away import facts_of
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_core.checkpoint.layout import PLUGINS
+from neox_core.checkpoint.remote import is_url
 from neox_core.cli.tables import table
 from neox_core.config.parser import RaisingParser
 from neox_core.errors import UserError
@@ -29,7 +31,9 @@ def parser() -> RaisingParser:
         description="Facts of a checkpoint: step, ranks, counts, what is kept of the weights; with --tensors each of them.",
     )
     command.add_argument(
-        "path", metavar="PATH", help="a checkpoint, or a directory of checkpoints, of which the newest is shown"
+        "path",
+        metavar="PATH",
+        help="a checkpoint, or a directory of checkpoints, of which the newest is shown; or the URL of either",
     )
     command.add_argument(
         "--tensors", nargs="*", metavar="PATTERN", help="list tensors, those whose names match (`layers.0.*`)"
@@ -48,11 +52,14 @@ def main(argv: list[str], context: CommandContext) -> int:
     from neox_core.checkpoint import Reader
     from neox_core.training.initial import complete_checkpoint
 
-    reader = Reader(complete_checkpoint(Path(options.path)))
+    away = facts_of(options.path, context) if is_url(options.path) else None
+    reader = Reader(complete_checkpoint(Path(options.path)) if away is None else away.path)
     if options.settings:
         print(reader.settings_text, end="")
         return 0
     found: dict[str, Any] = facts(reader)
+    if away is not None:
+        found["path"] = away.checkpoint.url
     if options.tensors is not None or options.stats:
         found["tensors"] = [*tensors(reader, options.tensors or ["*"], stats=options.stats)]
     if options.json:

@@ -1,0 +1,233 @@
+"""Copying a complete checkpoint to a store: its files, then its manifest, which makes it complete there, then `latest`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from neox_core.checkpoint.layout import iteration_of
+from neox_core.checkpoint.manifest import Manifest
+from neox_core.checkpoint.remote.parallel import in_parallel
+from neox_core.checkpoint.remote.places import RemoteCheckpoint, folders, is_complete
+from neox_core.checkpoint.remote.source_file import SourceFile
+from neox_core.checkpoint.remote.store import Given, Store, StoreError, StoreOptions
+from neox_core.checkpoint.remote.urls import below
+from neox_core.checkpoint.search import require_complete
+from neox_core.config.presets import LATEST, MANIFEST
+from neox_core.errors import UserError
+
+SMALL = 8 << 20
+"""Bytes of a file that is sent beside others; the parts of larger ones are sent beside each other."""
+
+
+class OpenCheckpoint:
+    """A complete checkpoint whose files are held open, so that all of it stays readable though it is deleted; a context manager.
+
+    Args:
+        path: it.
+        wanted: which of its files are held, by name.
+
+    Raises:
+        UserError: it is not complete, or damaged.
+    """
+
+    def __init__(self, path: Path, wanted: Callable[[str], bool] = lambda name: True) -> None:
+        require_complete(path)
+        self.path, self.folder = path, path.name
+        self.manifest_text = (path / MANIFEST).read_bytes()
+        self.manifest = Manifest.read(path)
+        self.sources: dict[str, SourceFile] = {}
+        with ExitStack() as opened:
+            for name, record in self.manifest.files.items():
+                if wanted(name):
+                    self.sources[name] = opened.enter_context(SourceFile(path / name, record))
+            self._opened = opened.pop_all()
+
+    @property
+    def iteration(self) -> int:
+        """The step after which it was saved."""
+        return self.manifest.iteration
+
+    @property
+    def digest(self) -> str:
+        """By which it is known from any other."""
+        return hashlib.sha256(self.manifest_text).hexdigest()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Push:
+    """Copying one checkpoint to one store.
+
+    Args:
+        store: a directory of checkpoints.
+        checkpoint: to be copied; its name there is that which it has here.
+        options: how many requests are under way at once.
+        stopped: asked again and again, by any thread, whether to give up.
+        tell: told of each file that has been copied its name and size.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        checkpoint: OpenCheckpoint,
+        options: StoreOptions,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+        tell: Callable[[str, int], None] = lambda name, size: None,
+    ) -> None:
+        self._store, self._checkpoint, self._options = store, checkpoint, options
+        self._stopped, self._tell = stopped, tell
+        self._remote = RemoteCheckpoint(store, checkpoint.folder)
+
+    @property
+    def url(self) -> str:
+        """Where it goes."""
+        return self._remote.url
+
+    def check(self) -> bool:
+        """Whether the checkpoint is complete there already.
+
+        Raises:
+            StoreError: another one of this name is.
+        """
+        if not is_complete(self._store, self._checkpoint.folder):
+            return False
+        if RemoteCheckpoint(self._store, self._checkpoint.folder).manifest_text != self._checkpoint.manifest_text:
+            raise StoreError(
+                f"{self.url}: another checkpoint of this name lies there, that of another run, and is not replaced; choose another "
+                "place, or remove it there",
+                lasting=True,
+            )
+        return not self._remote.missing()
+
+    def require_none_later(self) -> None:
+        """Raise a StoreError if there are later complete checkpoints: a restart would take those up."""
+        later = [
+            name
+            for iteration, name in folders(self._store).items()
+            if iteration > self._checkpoint.iteration and is_complete(self._store, name)
+        ]
+        if later:
+            raise StoreError(
+                f"{self._store.url}: holds checkpoints later than iteration {self._checkpoint.iteration}, where this run is: "
+                f"{', '.join(later)}; a restart would take those up. Choose another s3_path, or remove them there",
+                lasting=True,
+            )
+
+    def files(self) -> int:
+        """Copy the files that are held open, as far as they are not there; bytes that were sent.
+
+        Raises:
+            Given: `stopped` said so.
+            StoreError: the store fails.
+            UserError: a file here is damaged.
+        """
+        there = {stored.name: stored.size for stored in self._store.list(self._checkpoint.folder)}
+        small = [name for name, source in self._checkpoint.sources.items() if source.size <= SMALL]
+        large = [name for name in self._checkpoint.sources if name not in set(small)]
+        sent = in_parallel(lambda name: self._file(name, there), small, self._options.threads)
+        return sum(sent) + sum(self._file(name, there) for name in large)
+
+    def _file(self, name: str, there: dict[str, int]) -> int:
+        if self._stopped():
+            raise Given
+        source, at = self._checkpoint.sources[name], self._remote.at(name)
+        found = self._store.stat(at) if there.get(at) == source.size else None
+        same = found is not None and (found.size, found.sha256) == (source.size, source.record.sha256)
+        sent = 0 if same else self._store.upload(at, source, self._stopped)
+        self._tell(name, source.size)
+        return sent
+
+    def commit(self) -> None:
+        """Write the manifest, and `latest` where no later checkpoint is there.
+
+        Raises:
+            StoreError: not all files are there, as long as they must be, or the store fails.
+        """
+        there = {stored.name: stored.size for stored in self._store.list(self._checkpoint.folder)}
+        for name, record in self._checkpoint.manifest.files.items():
+            if there.get(self._remote.at(name)) != record.size:
+                raise StoreError(
+                    f"{below(self.url, name)}: is not there as it was sent; it is sent again if copying is repeated"
+                )
+        text = self._checkpoint.manifest_text
+        if self._stopped():
+            raise Given
+        self._store.write(self._remote.at(MANIFEST), text)
+        if RemoteCheckpoint(self._store, self._checkpoint.folder).manifest_text != text:
+            self._store.delete(self._remote.at(MANIFEST))
+            raise StoreError(
+                f"{below(self.url, MANIFEST)}: what the store keeps is not what was sent; it was removed there"
+            )
+        point_latest(self._store, self._checkpoint.folder)
+
+
+def point_latest(store: Store, folder: str) -> None:
+    """Let `latest` in a store name a checkpoint that is complete there, unless a later one is."""
+    newest = next((name for name in reversed(folders(store).values()) if is_complete(store, name)), folder)
+    store.write(LATEST, f"{newest}\n".encode())
+
+
+def push(
+    path: Path, store: Store, options: StoreOptions, *, tell: Callable[[str, int], None] = lambda name, size: None
+) -> int:
+    """Copy one complete checkpoint to a store, as far as it is not there; bytes that were sent.
+
+    Raises:
+        UserError: it is damaged, another one of its name is there, or the store fails.
+    """
+    require_name(path)
+    with OpenCheckpoint(path) as checkpoint:
+        work = Push(store, checkpoint, options, tell=tell)
+        if work.check():
+            point_latest(store, checkpoint.folder)
+            return 0
+        sent = work.files()
+        work.commit()
+        return sent
+
+
+def prune_remote(store: Store, iteration: int, keep_last: int) -> list[str]:
+    """Delete what lies in a store before a checkpoint that is complete there, but for the newest complete ones; what was deleted.
+
+    Args:
+        store: a directory of checkpoints.
+        iteration: of the checkpoint. Neither it nor anything later is touched.
+        keep_last: how many complete ones to keep, that one counted.
+    """
+    before = {number: name for number, name in folders(store).items() if number < iteration}
+    complete = [number for number, name in before.items() if is_complete(store, name)]
+    kept = set(complete[max(0, len(complete) - (keep_last - 1)) :])
+    doomed = [name for number, name in before.items() if number not in kept]
+    for name in doomed:
+        remove_remote(store, name)
+    return doomed
+
+
+def remove_remote(store: Store, folder: str) -> None:
+    """Delete a checkpoint in a store, its manifest first: what is left of it if that is cut short is not complete."""
+    store.delete(f"{folder}/{MANIFEST}")
+    store.forget_uploads(folder)
+    for stored in [*store.list(folder)]:
+        store.delete(stored.name)
+
+
+def require_name(path: Path) -> None:
+    """Raise a UserError unless a path is called like a checkpoint: others are not found again."""
+    if iteration_of(path.name) is None:
+        raise UserError(f"{path}: a checkpoint that is copied must be called global_step and a number; rename it")

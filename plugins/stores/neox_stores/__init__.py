@@ -1,0 +1,1 @@
+"""Stores of objects to which checkpoints are copied, and what copies them while a run trains."""

@@ -1,0 +1,195 @@
+"""Any file system that fsspec knows as a store: Google's, Azure's, other machines', or a directory.
+
+What was sent is read back, since there is no checksum that all of them keep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from neox_core.checkpoint.remote import Given, SourceFile, Stored, StoreError, StoreOptions, below, checked
+from neox_core.errors import UserError
+
+BLOCK = 4 << 20
+"""Bytes that are read or written at once."""
+
+WHOLE_OR_ABSENT = frozenset({"gs", "gcs", "az", "abfs", "abfss", "oss", "oci"})
+"""Protocols by which an object is there when all of it is; of any other a file is written under another name first."""
+
+UNFINISHED = ".unfinished"
+"""What is added to that name."""
+
+
+def build(url: str, options: StoreOptions) -> FsspecStore:
+    """The store of any URL; nothing is sent yet."""
+    return FsspecStore(url, options)
+
+
+class FsspecStore:
+    """A directory of a file system of fsspec as a `neox_core.checkpoint.remote.store.Store`."""
+
+    def __init__(self, url: str, options: StoreOptions) -> None:
+        self.url, self._options = checked(url), options
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        try:
+            import fsspec
+
+            system, root = fsspec.core.url_to_fs(self.url)
+        except ImportError as error:
+            raise StoreError(
+                f"{self.url} needs a package that is missing ({error}): pip install 'neox-toolkit[remote]', or that package",
+                lasting=True,
+            ) from error
+        except Exception as error:
+            raise StoreError(
+                f"{self.url}: cannot be used ({_brief(error)}); mend the URL or its credentials"
+            ) from error
+        return system, str(root).rstrip("/")
+
+    @contextmanager
+    def _spoken(self, name: str, doing: str) -> Iterator[tuple[Any, str]]:
+        """The file system and a path in it; whatever goes wrong in the block is a sentence about the URL."""
+        system, root = self._opened
+        try:
+            yield system, f"{root}/{name}" if name else root
+        except (UserError, Given):
+            raise
+        except Exception as error:
+            url = below(self.url, name) if name else self.url
+            lasting = isinstance(error, PermissionError | NotADirectoryError | NotImplementedError)
+            raise StoreError(
+                f"{url}: the store failed to {doing} ({_brief(error)}); see to the network, and to the credentials and rights there",
+                lasting=lasting,
+            ) from error
+
+    def folders(self) -> list[str]:
+        """First parts of names that have several."""
+        with self._spoken("", "list what is there") as (system, root):
+            system.invalidate_cache()
+            if not system.exists(root):
+                return []
+            entries = system.ls(root, detail=True)
+            return sorted(PurePosixPath(each["name"]).name for each in entries if each["type"] == "directory")
+
+    def list(self, folder: str) -> Iterator[Stored]:
+        """The objects in a folder."""
+        with self._spoken(folder, "list what is there") as (system, path):
+            system.invalidate_cache()
+            found = system.find(path, detail=True) if system.exists(path) else {}
+            prefix = path.removesuffix(folder)
+            entries = [Stored(str(each["name"]).removeprefix(prefix), int(each["size"])) for each in found.values()]
+        yield from (entry for entry in entries if not entry.name.endswith(UNFINISHED))
+
+    def stat(self, name: str) -> Stored | None:
+        """What is known of one object."""
+        with self._spoken(name, "read") as (system, path):
+            system.invalidate_cache()
+            try:
+                facts = system.info(path)
+            except FileNotFoundError:
+                return None
+            return Stored(name, int(facts["size"])) if facts["type"] == "file" else None
+
+    def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
+        """Bytes of an object."""
+        while start < stop:
+            with self._spoken(name, "read") as (system, path):
+                block = bytes(system.cat_file(path, start=start, end=min(start + BLOCK, stop)))
+            if not block:
+                raise StoreError(f"{below(self.url, name)}: ends at {start} bytes, before it should")
+            start += len(block)
+            yield block
+
+    def write(self, name: str, content: bytes) -> None:
+        """Make a small object."""
+        self._write(name, iter([content]))
+
+    def upload(self, name: str, source: SourceFile, stopped: Callable[[], bool]) -> int:
+        """Make an object of a file."""
+        there = self.stat(name)
+        if there is not None and there.size == source.size and self._digest(name, source.size) == source.record.sha256:
+            return 0
+        digest = hashlib.sha256()
+
+        def blocks() -> Iterator[bytes]:
+            for block in source.blocks(0, source.size):
+                if stopped():
+                    raise Given
+                digest.update(block)
+                yield block
+            source.check(digest.hexdigest())
+
+        self._write(name, blocks())
+        if self._digest(name, source.size) != source.record.sha256:
+            self.delete(name)
+            raise StoreError(
+                f"{below(self.url, name)}: what the store keeps is not what was sent; it was removed there"
+            )
+        return source.size
+
+    def delete(self, name: str) -> None:
+        """Remove an object."""
+        with self._spoken(name, "delete") as (system, path):
+            if system.exists(path):
+                system.rm_file(path)
+            folder = str(PurePosixPath(path).parent)
+            with suppress(OSError):  # another thread may have removed it
+                if not self._is_whole_or_absent(system) and not system.ls(folder):
+                    system.rmdir(folder)
+
+    def forget_uploads(self, folder: str) -> None:
+        """Remove files that were not finished."""
+        with self._spoken(folder, "delete") as (system, path):
+            for name in system.find(path) if system.exists(path) else ():
+                if name.endswith(UNFINISHED):
+                    system.rm_file(name)
+
+    def _write(self, name: str, blocks: Iterator[bytes]) -> None:
+        with self._spoken(name, "write") as (system, path):
+            direct = self._is_whole_or_absent(system)
+            target = path if direct else path + UNFINISHED
+            if not direct:
+                system.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+            stream = system.open(target, "wb", block_size=max(self._options.part_size, 5 << 20))
+            try:
+                for block in blocks:
+                    stream.write(block)
+            except BaseException:
+                _discard(stream, direct)
+                raise
+            stream.close()
+            if not direct:
+                system.mv(target, path)
+
+    def _digest(self, name: str, size: int) -> str:
+        digest = hashlib.sha256()
+        for block in self.read(name, 0, size):
+            digest.update(block)
+        return digest.hexdigest()
+
+    @staticmethod
+    def _is_whole_or_absent(system: Any) -> bool:
+        protocol = system.protocol
+        return not WHOLE_OR_ABSENT.isdisjoint([protocol] if isinstance(protocol, str) else protocol)
+
+
+def _discard(stream: Any, direct: bool) -> None:
+    """Let go of a stream without making an object of what was written to it."""
+    if not direct:
+        stream.close()
+        return
+    stream.closed = True  # else collecting it as garbage would finish the upload
+    with suppress(Exception):  # what led here is the error to report
+        stream.discard()
+
+
+def _brief(error: Exception) -> str:
+    words = (word.partition("?")[0] for word in str(error).split())
+    return " ".join(words)[:300] or type(error).__name__
