@@ -316,7 +316,7 @@ def fused_kernels_are_torchs(args: NeoXArgs, world: World) -> Iterator[Notice]:
 
 def saving_has_a_place(args: NeoXArgs, world: World) -> Iterator[Notice]:
     """Wishes about checkpoints need a directory."""
-    for key in ("checkpoint_factor", "extra_save_iters", "keep_last_n_checkpoints"):
+    for key in ("checkpoint_factor", "extra_save_iters", "keep_last_n_checkpoints", "s3_path"):
         if key in args and getattr(args, key) is not None and args.save is None:
             yield Notice(keys=(key,), message="has no effect without save: DIRECTORY")
 

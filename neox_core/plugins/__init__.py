@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from neox_core.plugins.components import (
         Activation as Activation,
         Attention as Attention,
+        Companion as Companion,
         Component as Component,
         Converter as Converter,
         Feature as Feature,
@@ -59,6 +60,7 @@ __getattr__ = lazy_names(
         "components": (
             "Activation",
             "Attention",
+            "Companion",
             "Component",
             "Converter",
             "Feature",

@@ -222,6 +222,20 @@ class Store(Component):
     schemes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companion(Component):
+    """What goes along with a run: `factory(resolved: neox_core.config.Resolved, plugins: PluginManager) -> object`.
+
+    The object has some of the lifecycle hooks as methods. Unlike a logger it is there whenever its key asks for it.
+
+    Args:
+        enabled_by: a key; a true value of it takes the companion along.
+    """
+
+    kind: ClassVar[str] = "companion"
+    enabled_by: str
+
+
 class Norm(Component):
     """An addition to the core's table of norms. `factory(size, model: ModelSettings) -> torch.nn.Module`.
 

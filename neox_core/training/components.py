@@ -21,12 +21,13 @@ from neox_core.config.plain import shown
 from neox_core.config.validation import allowed
 from neox_core.errors import Problem, UserError, did_you_mean, nearest
 from neox_core.model import tables
-from neox_core.plugins import Feature, Logger, Objective, PluginManager, State
+from neox_core.plugins import Companion, Feature, Logger, Objective, PluginManager, State
 from neox_core.training.disk_checks import disk_problems
 from neox_core.training.gpt_neox_names import GPT_NEOX_NAMES, is_gpt_neox_name
 from neox_core.training.mup import optimizer_problems
 from neox_core.training.parallel_features import parallel_problems
 from neox_core.training.schedule import DECAYS, check_schedule, scheduler_problems
+from neox_core.training.store_checks import store_problems
 from neox_core.training.zero_admission import admission_problems, cutting_problems
 
 
@@ -55,6 +56,7 @@ def component_problems(resolved: Resolved, plugins: PluginManager) -> list[Probl
         for problem in _named(key, kind, name, resolved, plugins)
     ]
     problems += [*logger_problems(resolved, plugins), *scheduler_problems(resolved)]
+    problems += [*companion_problems(resolved, plugins), *store_problems(resolved, plugins)]
     if not any("optimizer" in problem.keys for problem in problems):
         problems += option_problems(resolved, plugins)
         problems += admission_problems(resolved, plugins)
@@ -236,6 +238,26 @@ def selected_loggers(resolved: Resolved, plugins: PluginManager) -> Iterable[str
         if component.default or (component.enabled_by is not None and values.get(component.enabled_by)):
             found.append(component.name)
     return dict.fromkeys(found)
+
+
+def selected_companions(resolved: Resolved, plugins: PluginManager) -> list[str]:
+    """Names of what goes along with the run: those whose key is set."""
+    values, enabled = resolved.all_values(), plugins.names("companion")
+    components = (offer.component for offer in plugins.offers("companion"))
+    found = [
+        component.name
+        for component in components
+        if isinstance(component, Companion) and component.name in enabled and values.get(component.enabled_by)
+    ]
+    return [*dict.fromkeys(found)]
+
+
+def companion_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    """A problem for each companion that cannot be had."""
+    for offer in plugins.offers("companion"):
+        component = offer.component
+        if isinstance(component, Companion) and component.name in selected_companions(resolved, plugins):
+            yield from _named(component.enabled_by, "companion", component.name, resolved, plugins)
 
 
 def enabled_by(name: str, plugins: PluginManager) -> str | None:

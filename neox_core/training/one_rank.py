@@ -25,7 +25,7 @@ from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.plugins import PluginManager
 from neox_core.training.batches import Batches
 from neox_core.training.beginning import Resumption, TakenUp, begin_with
-from neox_core.training.components import selected_loggers
+from neox_core.training.components import selected_companions, selected_loggers
 from neox_core.training.datasets import open_datasets
 from neox_core.training.deepspeed.making import import_deepspeed
 from neox_core.training.engine import Engine
@@ -34,7 +34,7 @@ from neox_core.training.ledger import Ledger
 from neox_core.training.loop import Training
 from neox_core.training.measures import Measures
 from neox_core.training.progress import Progress
-from neox_core.training.rendezvous import hang_limit, lost_contact, process_group, rendezvous, telling
+from neox_core.training.rendezvous import end_limit, hang_limit, lost_contact, process_group, rendezvous, telling
 from neox_core.training.run import Run
 from neox_core.training.saving import Saver
 from neox_core.training.schedule import make_schedule
@@ -164,6 +164,8 @@ def train(
         taken = resumption.take_up(paths)
     for name in selected_loggers(resolved, plugins):
         plugins.register(plugins.make("logger", name, resolved, run_dir), f"logger {name}")
+    for name in selected_companions(resolved, plugins):
+        plugins.register(plugins.make("companion", name, resolved, plugins), f"the companion {name}")
     plugins.register(startup, "start-up times")
     startup.mark("checkpoint and loggers")
     training = Training(
@@ -212,6 +214,7 @@ def carry_out(training: Training, watch: Watch) -> int:
         for batches in training.batches.values():
             batches.close()
     code = 128 + signal if signal else 0
+    watch.allow(end_limit(training.resolved))
     watch.crumbs.at("the end of the run")
     training.notify("neox_train_end", error=SystemExit(code) if code else None)
     return code

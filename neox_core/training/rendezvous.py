@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
-from neox_core.config import DataSettings, Resolved, RunnerSettings
+from neox_core.config import CheckpointSettings, DataSettings, Resolved, RunnerSettings
 from neox_core.config.groups import OnlineSettings
 from neox_core.errors import UserError, shortened
 from neox_core.launch import (
@@ -142,6 +142,12 @@ def hang_limit(resolved: Resolved) -> float | None:
     """Seconds that a run may stand still, its start apart; None for ever."""
     limit = resolved[RunnerSettings].hang_timeout
     return limit + _waiting_for_server(resolved).total_seconds() if limit else None
+
+
+def end_limit(resolved: Resolved) -> float | None:
+    """The same at the end of a run, which may wait for copies of checkpoints."""
+    limit, settings = hang_limit(resolved), resolved[CheckpointSettings]
+    return limit and limit + (settings.remote_wait if settings.s3_path is not None else 0.0)
 
 
 def _waiting_for_server(resolved: Resolved) -> timedelta:

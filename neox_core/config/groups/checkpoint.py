@@ -58,10 +58,22 @@ class CheckpointSettings(Settings, group="checkpoint"):
         changes="nothing",
     )
     s3_path: str | None = setting(
-        None, "`s3://BUCKET/PREFIX` to which checkpoints are copied", origin="gpt-neox", changes="nothing", pending=True
+        None,
+        "`s3://BUCKET/PREFIX`, or another URL, beneath which checkpoints are copied to a folder named like the last part of `save`",
+        origin="gpt-neox",
+        changes="nothing",
     )
     s3_chunk_size: int = setting(
-        104_857_600, "Bytes in one part of an upload to s3_path", origin="gpt-neox", changes="speed", pending=True, gt=0
+        104_857_600, "Bytes in one part of an upload to s3_path", origin="gpt-neox", changes="speed", gt=0
+    )
+    remote_timeout: float = setting(60.0, "Seconds that the store of a URL may take to answer", changes="nothing", gt=0)
+    remote_wait: float = setting(
+        1800.0, "Seconds that the end of a run waits at most for copies to s3_path", changes="nothing", ge=0
+    )
+    remote_cache: str | None = setting(
+        None,
+        "Directory for checkpoints that are copied from URLs; none: `.remote` in `save`, else ~/.cache/neox/checkpoints",
+        changes="nothing",
     )
     checkpoint_validation_with_forward_pass: bool = setting(
         False,
@@ -72,7 +84,7 @@ class CheckpointSettings(Settings, group="checkpoint"):
 
     # Resuming
 
-    load: str | None = setting(None, "Directory with checkpoints to resume from", origin="megatron")
+    load: str | None = setting(None, "Directory with checkpoints to resume from, or the URL of one", origin="megatron")
     iteration: int | None = setting(
         None, "Step of the checkpoint to resume from; none: the newest", origin="gpt-neox", ge=0
     )
@@ -92,7 +104,7 @@ class CheckpointSettings(Settings, group="checkpoint"):
 
     initial_ckpt_path: str | None = setting(
         None,
-        "Checkpoint, or directory of checkpoints, whose weights alone a run begins with; resuming from `load` wins",
+        "Checkpoint, directory of checkpoints, or URL of either, whose weights alone a run begins with; resuming from `load` wins",
     )
     initial_ckpt_skip_keys_with_these_prefixes: list[str] = setting(
         [], "Beginnings of the names of weights that are initialised instead of read from initial_ckpt_path"

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from neox_core.plugins import Component, Store
+from neox_core.plugins import Companion, Component, Store
 
 
 def neox_components() -> Iterable[Component]:
-    """The stores."""
+    """The stores, and what copies to them."""
     return [
+        Companion(
+            name="copies",
+            summary="copies a run's checkpoints to s3_path while it trains",
+            factory="neox_stores.companion:build",
+            enabled_by="s3_path",
+        ),
         Store(
             name="s3",
             summary="buckets of S3 and of what understands it, by boto3",

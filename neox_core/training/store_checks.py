@@ -1,0 +1,56 @@
+"""Whether the stores that a run's URLs are about can be had; nobody is asked over a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from neox_core.checkpoint.remote import checked, is_url, scheme_of, store_name
+from neox_core.config import CheckpointSettings, Resolved
+from neox_core.errors import Origin, Problem, UserError
+from neox_core.plugins import PluginManager
+
+LEAST_PART = 5 << 20
+"""Bytes of a part that S3 takes."""
+
+
+def store_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    """A problem for each URL that is none or that no store takes, and for a URL where only a directory will do."""
+    settings = resolved[CheckpointSettings]
+    for key in ("s3_path", "load", "initial_ckpt_path"):
+        value = getattr(settings, key)
+        if value is not None and (key == "s3_path" or is_url(value)):
+            yield from _url_problems(key, value, resolved, plugins)
+    if settings.save is not None and is_url(settings.save):
+        scheme = settings.save.partition("://")[0]
+        yield Problem(
+            keys=("save",),
+            message=f"{scheme}://... is a URL, and checkpoints are saved to a directory",
+            remedy="save to a directory, and set s3_path to the URL: each checkpoint is copied there",
+            origin=_without_text(resolved, "save"),
+        )
+
+
+def _url_problems(key: str, url: str, resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
+    settings = resolved[CheckpointSettings]
+    try:
+        checked(url)
+    except UserError as error:
+        yield Problem(keys=(key,), message=str(error), origin=_without_text(resolved, key))
+        return
+    try:
+        plugins.find("store", store_name(url, plugins))
+    except UserError as error:
+        yield Problem(keys=(key,), message=str(error), origin=resolved.origin(key), limitation=True)
+    if key == "s3_path" and scheme_of(url) in ("s3", "s3a") and settings.s3_chunk_size < LEAST_PART:
+        yield Problem(
+            keys=("s3_chunk_size",),
+            message=f"{settings.s3_chunk_size} is less than {LEAST_PART}, the least that S3 takes as a part",
+            remedy=f"use {LEAST_PART} or more",
+            origin=resolved.origin("s3_chunk_size"),
+        )
+
+
+def _without_text(resolved: Resolved, key: str) -> Origin | None:
+    """Where a key is written, without the line itself: there may be a secret in it."""
+    origin = resolved.origin(key)
+    return origin and origin._replace(text=None)

@@ -1,0 +1,62 @@
+"""The part of all ranks but 0: each copies its own files of the checkpoint that rank 0 names."""
+
+from __future__ import annotations
+
+from neox_core.checkpoint.remote import OpenCheckpoint
+from neox_core.errors import UserError
+from neox_stores.copier import POLL, Copier
+from neox_stores.marks import Mark
+
+AHEAD = 2
+"""So many of the newest are held open: rank 0 may have chosen either."""
+
+
+class Follower(Copier):
+    """Copies this rank's files, and says so to rank 0."""
+
+    def _next(self) -> OpenCheckpoint | None:
+        with self._news:
+            while not self._ended:
+                self._under_way = None
+                target = self._marks.target
+                if target is not None and target in self._held:
+                    self._forget_before(target)
+                    self._under_way = target
+                    return self._held[target]
+                self._news.wait(POLL)
+        return None
+
+    def _copy(self, checkpoint: OpenCheckpoint) -> int:
+        return self._push(checkpoint).files()
+
+    def _settle(self, checkpoint: OpenCheckpoint, *, sent: int = 0, failed: str | None = None) -> None:
+        try:
+            self._marks.put(self._task.rank, Mark(checkpoint.iteration, failed))
+        except UserError as error:
+            self._warn_once(str(error))
+        super()._settle(checkpoint, sent=sent, failed=failed)
+
+    def _is_wanted(self, checkpoint: OpenCheckpoint) -> bool:
+        return self._marks.target == checkpoint.iteration
+
+    def _make_room(self) -> None:
+        """Held is what rank 0 copies, and what it may copy next."""
+        wanted = {self._under_way, self._marks.target, *sorted(self._held)[-AHEAD:]}
+        for iteration in [*self._held]:
+            if iteration not in wanted:
+                self._drop(iteration)
+
+    def _forget_before(self, target: int) -> None:
+        """Rank 0 does not go back."""
+        for iteration in [*self._held]:
+            if iteration < target:
+                self._drop(iteration)
+
+    def _pending(self) -> bool:
+        return bool(self._held) and not self._marks.ended
+
+    def _tell_waiting(self, seconds: float) -> None:
+        """Rank 0 says it."""
+
+    def _report(self) -> None:
+        """Rank 0 does."""
