@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from neox_core.checkpoint.layout import checkpoint_path
 from neox_core.checkpoint.remote import OpenCheckpoint
 from neox_core.errors import UserError
 from neox_stores.copier import POLL, Copier
@@ -15,26 +16,50 @@ class Follower(Copier):
     """Copies this rank's files, and says so to rank 0."""
 
     def _next(self) -> OpenCheckpoint | None:
-        with self._news:
-            while not self._ended:
-                self._under_way = None
-                target = self._marks.target
-                if target is not None and target in self._held:
-                    self._forget_before(target)
+        while (target := self._wait()) is not None:
+            with self._news:
+                self._forget_before(target)
+                if target in self._held:
                     self._under_way = target
                     return self._held[target]
+            self._open_again(target)
+        return None
+
+    def _wait(self) -> int | None:
+        """What is to be copied now and is not done; None at the end."""
+        with self._news:
+            self._under_way = None
+            while not self._ended:
+                target = self._marks.going
+                if target is not None and target not in self._copied and target not in self._failed:
+                    return target
                 self._news.wait(POLL)
         return None
+
+    def _open_again(self, iteration: int) -> None:
+        """Hold one that rank 0 has chosen though newer ones were offered since; rank 0 is told where it is gone."""
+        try:
+            opened = OpenCheckpoint(checkpoint_path(self._task.directory, iteration), wanted=self.is_mine)
+        except UserError as error:
+            with self._news:
+                self._failed[iteration] = str(error)
+            self._say(Mark(iteration, str(error)))
+        else:
+            with self._news:
+                self._held[iteration] = opened
 
     def _copy(self, checkpoint: OpenCheckpoint) -> int:
         return self._push(checkpoint).files()
 
     def _settle(self, checkpoint: OpenCheckpoint, *, sent: int = 0, failed: str | None = None) -> None:
+        self._say(Mark(checkpoint.iteration, failed))
+        super()._settle(checkpoint, sent=sent, failed=failed)
+
+    def _say(self, mark: Mark) -> None:
         try:
-            self._marks.put(self._task.rank, Mark(checkpoint.iteration, failed))
+            self._marks.put(self._task.rank, mark)
         except UserError as error:
             self._warn_once(str(error))
-        super()._settle(checkpoint, sent=sent, failed=failed)
 
     def _is_wanted(self, checkpoint: OpenCheckpoint) -> bool:
         return self._marks.target == checkpoint.iteration

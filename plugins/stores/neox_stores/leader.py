@@ -26,15 +26,23 @@ class Leader(Copier):
             if self._ended:
                 return None
             self._under_way = max(self._held)
-            return self._held[self._under_way]
+            checkpoint = self._held[self._under_way]
+        self._aim(checkpoint, go=False)  # so that no rank lets go of it
+        return checkpoint
+
+    def _aim(self, checkpoint: OpenCheckpoint, *, go: bool) -> None:
+        if self._task.world_size > 1:
+            try:
+                self._marks.aim(checkpoint.iteration, go=go)
+            except UserError as error:
+                self._warn_once(str(error))
 
     def _copy(self, checkpoint: OpenCheckpoint) -> int:
         began, push = time.monotonic(), self._push(checkpoint)
         if push.check():
             return 0
         push.require_none_later()
-        if self._task.world_size > 1:
-            self._marks.aim(checkpoint.iteration)
+        self._aim(checkpoint, go=True)
         sent = push.files()
         self._await_others(checkpoint)
         push.commit()

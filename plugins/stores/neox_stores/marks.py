@@ -40,9 +40,9 @@ class Marks:
     def __init__(self, directory: Path, run: str) -> None:
         self._folder, self._run = directory / FOLDER, run
 
-    def aim(self, iteration: int) -> None:
-        """Rank 0: this checkpoint is being copied from now on."""
-        self._write("target", {"iteration": iteration})
+    def aim(self, iteration: int, *, go: bool) -> None:
+        """Rank 0: this checkpoint is to be copied, and, with `go`, now."""
+        self._write("target", {"iteration": iteration, "go": go})
 
     def end(self) -> None:
         """Rank 0: nothing is copied any more."""
@@ -50,8 +50,14 @@ class Marks:
 
     @property
     def target(self) -> int | None:
-        """The checkpoint that is being copied; None: nothing is, yet or any more."""
+        """The checkpoint that is to be copied; None: there is none, yet or any more."""
         return self._read("target").get("iteration")
+
+    @property
+    def going(self) -> int | None:
+        """The same once it is to be copied now."""
+        content = self._read("target")
+        return content.get("iteration") if content.get("go") else None
 
     @property
     def ended(self) -> bool:
