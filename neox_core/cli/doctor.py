@@ -133,11 +133,12 @@ def asked_for(words: list[str], context: CommandContext) -> Iterator[Finding]:
         manager = chosen_plugins(entries, context)
         args = NeoXArgs(entries.values(), manager)
         world = find_world(args)
-        resolved, _, checkpoint, initial, _ = preflight.check(args, world, manager, notices.append)
+        resolved, _, load, initial, _, away = preflight.check(args, world, manager, notices.append)
     except UserError as error:
         yield from (Finding("settings", line, bad=True) for line in str(error).splitlines())
     else:
-        anew = "begins anew" if initial is None else f"begins with the weights of {initial}"
-        beginning = anew if checkpoint is None else f"goes on from {checkpoint}"
+        urls: dict[Path | None, object] = {each.path: each.url for each in away}
+        anew = "begins anew" if initial is None else f"begins with the weights of {urls.get(initial, initial)}"
+        beginning = anew if load.path is None else f"goes on from {urls.get(load.path, load.path)}"
         yield Finding("settings", f"in order: {world.size} ranks, {resolved.batch.total} samples a step; {beginning}")
     yield from (Finding("note", notice) for notice in notices)

@@ -45,6 +45,7 @@ class Handover:
         older: what to resume from instead should it be damaged, best first.
         damaged: later checkpoints, which are known to be.
         initial: what to begin with the weights of.
+        away: the URL of each of these that is to be copied first, and where to.
         begun: when the command was given, in seconds since the epoch.
         launched: when the launcher was asked to start the ranks.
     """
@@ -65,6 +66,7 @@ class Handover:
     padded_vocab_size: int | None = None
     older: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    away: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> str:
         """Plain text for the file and the store."""
@@ -85,6 +87,7 @@ class Handover:
             "padded_vocab_size": self.padded_vocab_size,
             "older": self.older,
             "damaged": self.damaged,
+            "away": self.away,
         }
         return json.dumps(data, indent=1)
 
@@ -110,6 +113,7 @@ class Handover:
             padded_vocab_size=data["padded_vocab_size"],
             older=tuple(data["older"]),
             damaged=tuple(data["damaged"]),
+            away=tuple((url, path) for url, path in data["away"]),
         )
 
     def resolve(self) -> tuple[PluginManager, Resolved]:

@@ -13,6 +13,7 @@ from neox_core.config import CheckpointSettings, Resolved
 from neox_core.config.saved import is_nemo
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
+from neox_core.training.away import Away
 from neox_core.training.load_choice import Tell
 from neox_core.training.resuming import (
     checkpoint_to_finetune,
@@ -22,7 +23,15 @@ from neox_core.training.resuming import (
 )
 
 
-def initial_checkpoint(resolved: Resolved, resumed: Path | None, plugins: PluginManager, notice: Tell) -> Path | None:
+def initial_checkpoint(
+    resolved: Resolved,
+    resumed: Path | None,
+    plugins: PluginManager,
+    notice: Tell,
+    *,
+    loaded: Away | None = None,
+    away: Away | None = None,
+) -> Path | None:
     """The checkpoint that `initial_ckpt_path`, or `load` with `finetune`, means, or None where the run has its weights from elsewhere.
 
     Args:
@@ -30,12 +39,14 @@ def initial_checkpoint(resolved: Resolved, resumed: Path | None, plugins: Plugin
         resumed: the checkpoint from which the run goes on; then it needs no other.
         plugins: whose converters know checkpoints of other families.
         notice: is told what a user should know but need not mend.
+        loaded: what `load` means, where that is a URL.
+        away: what `initial_ckpt_path` means, where that is one.
 
     Raises:
         UserError: there is none, or it is damaged.
     """
     settings = resolved[CheckpointSettings]
-    finetuned = checkpoint_to_finetune(resolved, notice)
+    finetuned = checkpoint_to_finetune(resolved, notice, loaded)
     if finetuned is not None:
         if settings.initial_ckpt_path is not None:
             notice(
@@ -48,8 +59,13 @@ def initial_checkpoint(resolved: Resolved, resumed: Path | None, plugins: Plugin
         return None
     where = Path(settings.initial_ckpt_path)
     if resumed is not None:
-        notice(f"initial_ckpt_path: {where} is not read: the run goes on from {resumed}")
+        notice(f"initial_ckpt_path: {settings.initial_ckpt_path} is not read: the run goes on from {resumed}")
         return None
+    if away is not None:
+        notice(f"initial_ckpt_path: the first weights are those of {away.url}")
+        with away.spoken():
+            tell_other_model(away.path, resolved, away.told(notice))
+        return away.path
     foreign = open_foreign(where, plugins)
     if foreign is not None:
         path = foreign.checkpoint.path

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from neox_core.checkpoint.layout import Condition, checkpoints
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
+from neox_core.checkpoint.remote import is_url
 from neox_core.checkpoint.search import find
 from neox_core.config import CheckpointSettings
 from neox_core.errors import UserError
@@ -30,6 +31,11 @@ class LoadChoice(NamedTuple):
     damaged: tuple[Path, ...] = ()
 
 
+def load_directory(settings: CheckpointSettings) -> Path:
+    """Where checkpoints to load are here; for a URL, which `loads_own` found to be the run's own, the directory that it saves to."""
+    return Path(str(settings.save if is_url(str(settings.load)) else settings.load))
+
+
 NOTHING = LoadChoice(None)
 
 
@@ -45,7 +51,7 @@ def choose(settings: CheckpointSettings, notice: Tell) -> LoadChoice:
     Raises:
         UserError: it is asked for and not there, or damaged.
     """
-    directory = Path(str(settings.load))
+    directory = load_directory(settings)
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory} is not a directory; name one that holds checkpoints")
 

@@ -23,6 +23,7 @@ from neox_core.launch import Rendezvous, Watch
 from neox_core.model import Objective
 from neox_core.model.soft_prompt import SOFT_PROMPT
 from neox_core.plugins import PluginManager
+from neox_core.training.away import bring
 from neox_core.training.batches import Batches
 from neox_core.training.beginning import Resumption, TakenUp, begin_with
 from neox_core.training.components import selected_companions, selected_loggers
@@ -86,6 +87,7 @@ def work(handover_file: Path) -> int:
         agree(store, place, statement)
         stop = StopRequests()  # until here it has nothing to save, and dies of the signal
         leave_imports_alone(resolved)
+        bring(handover.away, resolved, plugins, place, watch.crumbs)
         with process_group(store, place, resolved):
             return train(handover, plugins, resolved, place, stop, startup=startup, watch=watch)
 

@@ -18,6 +18,7 @@ from neox_core.config import (
 from neox_core.data.tokenizers import Tokenizer, describes_tokenizer, load_tokenizer
 from neox_core.errors import Problem, SettingsError, UserError
 from neox_core.plugins import PluginManager
+from neox_core.training.away import Away, initial_from_away, load_from_away
 from neox_core.training.compilers import compiler_problems
 from neox_core.training.components import component_problems
 from neox_core.training.data_checks import data_problems
@@ -61,6 +62,7 @@ class Checked(NamedTuple):
         load: what to resume from, if anything.
         initial: the one to begin with the weights of; None where they are initialised, or those that `load` has.
         prompt_tokens: tokens that a soft prompt begins with; none unless it begins with a text.
+        away: those of `load` and `initial` that are to be copied from a URL first; the paths are those of their small files.
     """
 
     resolved: Resolved
@@ -68,6 +70,7 @@ class Checked(NamedTuple):
     load: LoadChoice
     initial: Path | None
     prompt_tokens: tuple[int, ...] = ()
+    away: tuple[Away, ...] = ()
 
 
 def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, found: Iterable[Problem] = ()) -> Checked:
@@ -98,11 +101,8 @@ def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, fo
     problems += wrong_data
     if not wrong_data:
         resolved = attempt(problems, "train_epochs", args, partial(with_epochs, args, resolved)) or resolved
-    load = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice)) or NOTHING
+    load, initial, away = checkpoints_to_begin_with(args, resolved, plugins, notice, problems)
     checkpoint = load.path
-    initial = attempt(
-        problems, "initial_ckpt_path", args, lambda: initial_checkpoint(resolved, checkpoint, plugins, notice)
-    )
     begun_with = checkpoint or initial
     settled = attempt(problems, "load", args, lambda: with_saved_rows(resolved, begun_with, plugins)) or resolved
     prompt_tokens = attempt(problems, "soft_prompt_tuning", args, lambda: soft_prompt_tokens(resolved, tokenizer))
@@ -114,7 +114,28 @@ def check(args: NeoXArgs, world: World, plugins: PluginManager, notice: Tell, fo
         attempt(problems, "save", args, lambda: check_saving(resolved, checkpoint, load.damaged))
     if problems:
         raise SettingsError(problems)
-    return Checked(settled, tokenizer, load, initial, prompt_tokens or ())
+    return Checked(settled, tokenizer, load, initial, prompt_tokens or (), away)
+
+
+def checkpoints_to_begin_with(
+    args: NeoXArgs, resolved: Resolved, plugins: PluginManager, notice: Tell, problems: list[Problem]
+) -> tuple[LoadChoice, Path | None, tuple[Away, ...]]:
+    """What to resume from, what to begin with the weights of, and which of them are at URLs. Adds to `problems` what is wrong."""
+    known = len(problems)
+    if any(key in problem.keys for problem in problems for key in ("load", "s3_path", "initial_ckpt_path")):
+        return NOTHING, None, ()
+    loaded = attempt(problems, "load", args, lambda: load_from_away(resolved, plugins, notice))
+    if len(problems) > known:
+        return NOTHING, None, ()
+    load = attempt(problems, "load", args, lambda: checkpoint_to_resume(resolved, notice, loaded)) or NOTHING
+    wants = load.path is None and not resolved[CheckpointSettings].finetune
+    find = partial(initial_from_away, resolved, plugins)
+    begun = attempt(problems, "initial_ckpt_path", args, find) if wants else None
+    if len(problems) > known:
+        return load, None, ()
+    work = partial(initial_checkpoint, resolved, load.path, plugins, notice, loaded=loaded, away=begun)
+    initial = attempt(problems, "initial_ckpt_path", args, work)
+    return load, initial, tuple(away for away in (loaded, begun) if away is not None)
 
 
 def with_epochs(args: NeoXArgs, resolved: Resolved) -> Resolved:

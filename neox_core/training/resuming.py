@@ -22,6 +22,7 @@ from neox_core.data.tokenizers import parse_source, read_source
 from neox_core.errors import UserError, shortened
 from neox_core.plugins import PluginManager
 from neox_core.training.bias_copies import check_same_copies
+from neox_core.training.away import Away
 from neox_core.training.load_choice import NOTHING, LoadChoice, Tell, check_files, choose
 from neox_core.training.schedule_resuming import check_same_schedule
 
@@ -43,8 +44,13 @@ ORDERING = (
 """Keys that decide which samples there are and in what order."""
 
 
-def checkpoint_to_resume(resolved: Resolved, notice: Tell) -> LoadChoice:
+def checkpoint_to_resume(resolved: Resolved, notice: Tell, away: Away | None = None) -> LoadChoice:
     """The checkpoint that `load` and `iteration` mean, and what there is besides; nothing to begin anew, or with `finetune`.
+
+    Args:
+        resolved: the run.
+        notice: is told what a user should know but need not mend.
+        away: what is to be copied from a URL, where that is meant.
 
     Raises:
         UserError: it is asked for and not there, or damaged, or of another model, or has another schedule.
@@ -57,6 +63,10 @@ def checkpoint_to_resume(resolved: Resolved, notice: Tell) -> LoadChoice:
         return NOTHING
     if settings.finetune:
         return NOTHING
+    if away is not None:
+        with away.spoken():
+            check_resumable(away.path, resolved, away.told(notice))
+        return LoadChoice(away.path)
     choice = choose(settings, notice)
     if choice.path is None:
         return choice
@@ -91,8 +101,13 @@ def _resumable(paths: Iterable[Path], resolved: Resolved) -> Iterator[Path]:
             yield path
 
 
-def checkpoint_to_finetune(resolved: Resolved, notice: Tell) -> Path | None:
+def checkpoint_to_finetune(resolved: Resolved, notice: Tell, away: Away | None = None) -> Path | None:
     """The checkpoint of which `finetune` takes the weights; None where that is not asked for.
+
+    Args:
+        resolved: the run.
+        notice: is told what a user should know but need not mend.
+        away: what is to be copied from a URL, where that is meant.
 
     Raises:
         UserError: there is none, or it is damaged, or of another model.
@@ -106,6 +121,11 @@ def checkpoint_to_finetune(resolved: Resolved, notice: Tell) -> Path | None:
             f"set load to {settings.save}; to begin again choose another save. One file for both: initial_ckpt_path: "
             f"{settings.load} in place of finetune, with load: {settings.save}"
         )
+    if away is not None:
+        with away.spoken():
+            check_same_model(away.path, resolved)
+        notice(f"finetune: the first weights are those of {away.url}; training begins at step 0")
+        return away.path
     path = choose(settings, notice).path
     if path is not None:
         check_same_model(path, resolved)

@@ -40,7 +40,11 @@ WORKER = "neox_core.training.worker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A run that was found to be in order."""
+    """A run that was found to be in order.
+
+    Args:
+        steps: of the checkpoint to resume from; None: there is none.
+    """
 
     resolved: Resolved
     plugins: PluginManager
@@ -48,6 +52,7 @@ class Prepared:
     job: Job
     launcher: Launcher
     plan: LaunchPlan
+    steps: int | None = None
 
     def ends_here(self) -> bool:
         """Whether no rank has to be started; the user is told why.
@@ -59,7 +64,7 @@ class Prepared:
             notice(f"written: {written}, as save_base_shapes asks; set it to false to train")
             return True
         checkpoint = self.handover.checkpoint
-        if checkpoint is None or Manifest.read(Path(checkpoint)).iteration < self.resolved.train_iters:
+        if self.steps is None or self.steps < self.resolved.train_iters:
             return False
         notice(f"training is complete: {checkpoint} is its last step; raise train_iters to go on")
         return True
@@ -135,10 +140,12 @@ def prepare(
     machines: list[Problem] = []
     world = find_world_or_least(args, machines)
     preflight.attempt(machines, "base_shapes_file", args, lambda: take_base_shapes(args))
-    resolved, tokenizer, load, initial, prompt_tokens = preflight.check(args, world, plugins, notice, machines)
+    resolved, tokenizer, load, initial, prompt_tokens, away = preflight.check(args, world, plugins, notice, machines)
     checkpoint = load.path
+    destinations = {each.path: each.destination for each in away}
     if checkpoint is not None and resolved[ScheduleSettings].use_checkpoint_lr_scheduler:
-        args = with_saved_schedule(args, checkpoint, saved_settings(checkpoint, Manifest.read(checkpoint)))
+        shown = destinations.get(checkpoint, checkpoint)
+        args = with_saved_schedule(args, shown, saved_settings(checkpoint, Manifest.read(checkpoint)))
         rows = resolved.padded_vocab_size
         resolved = replace(args.resolve(world, resolved.vocabulary, resolved.epoch_samples), padded_vocab_size=rows)
     name = run_name(resolved) or default_name
@@ -152,10 +159,11 @@ def prepare(
         vocabulary=resolved.vocabulary,
         padded_vocab_size=resolved.padded_vocab_size,
         eod_token=None if tokenizer is None else tokenizer.eod_id,
-        checkpoint=None if checkpoint is None else str(checkpoint),
+        checkpoint=None if checkpoint is None else str(destinations.get(checkpoint, checkpoint)),
         older=tuple(map(str, load.older)),
         damaged=tuple(map(str, load.damaged)),
-        initial=None if initial is None else str(initial),
+        initial=None if initial is None else str(destinations.get(initial, initial)),
+        away=tuple((each.url, str(each.destination)) for each in away),
         prompt_tokens=prompt_tokens,
         epoch_samples=resolved.epoch_samples,
     )
@@ -170,7 +178,13 @@ def prepare(
     )
     launcher: Launcher = plugins.make("launcher", resolved[RunnerSettings].launcher, resolved)
     return Prepared(
-        resolved=resolved, plugins=plugins, handover=handover, job=job, launcher=launcher, plan=launcher.plan(job)
+        resolved=resolved,
+        plugins=plugins,
+        handover=handover,
+        job=job,
+        launcher=launcher,
+        plan=launcher.plan(job),
+        steps=None if checkpoint is None else Manifest.read(checkpoint).iteration,
     )
 
 
