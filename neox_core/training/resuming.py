@@ -21,8 +21,8 @@ from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizers import parse_source, read_source
 from neox_core.errors import UserError, shortened
 from neox_core.plugins import PluginManager
-from neox_core.training.bias_copies import check_same_copies
 from neox_core.training.away import Away
+from neox_core.training.bias_copies import check_same_copies
 from neox_core.training.load_choice import NOTHING, LoadChoice, Tell, check_files, choose
 from neox_core.training.schedule_resuming import check_same_schedule
 
