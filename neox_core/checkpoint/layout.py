@@ -25,9 +25,6 @@ from neox_core.files import remove_leftovers, sync_directory, write_file
 INDEX = "index.json"
 STATE = "state.json"
 PLUGINS = "plugins.json"
-ELSEWHERE = ".url"
-"""In a directory that has a checkpoint's small files alone: the URL at which all of it lies."""
-
 PER_RANK = ("shards/", "random/", "streams/")
 """Beginnings of the names of files of which there is one for each rank."""
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from neox_core.checkpoint.layout import ELSEWHERE, previous
-from neox_core.config.presets import MANIFEST
+from neox_core.checkpoint.layout import previous
+from neox_core.config.presets import ELSEWHERE, MANIFEST
 from neox_core.config.topology import Topology
 from neox_core.errors import UserError
 from neox_core.files import FileRecord, write_file

@@ -13,10 +13,10 @@ from safetensors import safe_open
 
 from neox_core.checkpoint.copies import Copy
 from neox_core.checkpoint.index import Index
-from neox_core.checkpoint.layout import ELSEWHERE, INDEX, STATE, random_state_name, stream_state_name
+from neox_core.checkpoint.layout import INDEX, STATE, random_state_name, stream_state_name
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.search import require_complete
-from neox_core.config.presets import CHECKPOINT_SETTINGS
+from neox_core.config.presets import CHECKPOINT_SETTINGS, ELSEWHERE
 from neox_core.config.topology import Place, Topology
 from neox_core.errors import UserError
 from neox_core.parallel.shards import Range, ShardSpec

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.given import read_given
+from neox_core.cli.sources import source_of
 from neox_core.config import NeoXArgs, dump_yaml
-from neox_core.config.command_line import Parser, settings_from
+from neox_core.config.command_line import Parser
 from neox_core.errors import UserError
 from neox_core.files import write_new
 from neox_core.plugins import CommandContext
@@ -50,8 +51,8 @@ def main(argv: list[str], context: CommandContext) -> int:
     if options.dry_run and (options.print or options.save is not None):
         raise UserError("--dry-run: has no effect beside --print and --save, which start nothing; leave it out")
     if options.print or options.save:
-        return show(NeoXArgs(given.entries.values(), plugins, settings_from=settings_from(options)), options)
-    prepared = prepare(given.entries, plugins, default_name=given.name, settings_from=settings_from(options))
+        return show(NeoXArgs(given.entries.values(), plugins, settings_from=source_of(options, plugins)), options)
+    prepared = prepare(given.entries, plugins, default_name=given.name, settings_from=source_of(options, plugins))
     if options.dry_run:
         print(prepared.plan)
         return 0

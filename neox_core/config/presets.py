@@ -19,6 +19,9 @@ CHECKPOINT_SETTINGS = "settings.yml"
 MANIFEST = "manifest.json"
 """What tells a checkpoint of neox from any other directory."""
 
+ELSEWHERE = ".url"
+"""In a directory that has a checkpoint's small files alone: the URL at which all of it lies."""
+
 LATEST = "latest"
 """The file that names the newest of the checkpoints beside it."""
 

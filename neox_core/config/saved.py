@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from neox_core.config.entries import entries_of
 from neox_core.config.entry import Entry, merge
 from neox_core.config.foreign import foreign_settings
-from neox_core.config.presets import MANIFEST, RUN_SETTINGS, exists, newest, recorded_settings
+from neox_core.config.presets import ELSEWHERE, MANIFEST, RUN_SETTINGS, exists, newest, recorded_settings
 from neox_core.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -52,12 +52,18 @@ def read_saved(path: str | Path, name: str | None = None, plugins: PluginManager
         return Saved(foreign.path, source, entries_of(foreign.values, source), whole=True)
     file = settings_file(Path(path))
     in_checkpoint, in_run = (file.parent / MANIFEST).is_file(), file.name == RUN_SETTINGS
-    source = f"{'checkpoint ' if in_checkpoint else 'run ' if in_run else ''}{file}"
+    source = f"{'checkpoint ' if in_checkpoint else 'run ' if in_run else ''}{_shown(file)}"
     entries = merge([[_with_source(entry, source) for entry in read_file(file)]])
     if name is not None:
         for part in name.split("."):
             entries = _within(entries, part, f"{file}: {name}")
     return Saved(file, source, entries, whole=name is None and (in_checkpoint or in_run))
+
+
+def _shown(file: Path) -> str:
+    """What messages call a file: by a URL, where it was fetched from there."""
+    url = file.parent / ELSEWHERE
+    return f"{url.read_text(encoding='utf-8')}/{file.name}" if url.is_file() else str(file)
 
 
 def settings_file(path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neox_core.checkpoint.remote import checked, is_url, scheme_of, store_name
+from neox_core.checkpoint.remote import checked, is_url, open_store, scheme_of
 from neox_core.config import CheckpointSettings, Resolved
 from neox_core.errors import Origin, Problem, UserError
 from neox_core.plugins import PluginManager
@@ -38,7 +38,7 @@ def _url_problems(key: str, url: str, resolved: Resolved, plugins: PluginManager
         yield Problem(keys=(key,), message=str(error), origin=_without_text(resolved, key))
         return
     try:
-        plugins.find("store", store_name(url, plugins))
+        open_store(url, plugins)
     except UserError as error:
         yield Problem(keys=(key,), message=str(error), origin=resolved.origin(key), limitation=True)
     if key == "s3_path" and scheme_of(url) in ("s3", "s3a") and settings.s3_chunk_size < LEAST_PART:
@@ -51,6 +51,6 @@ def _url_problems(key: str, url: str, resolved: Resolved, plugins: PluginManager
 
 
 def _without_text(resolved: Resolved, key: str) -> Origin | None:
-    """Where a key is written, without the line itself: there may be a secret in it."""
+    """Where a key is written, without the words themselves: there may be a secret among them."""
     origin = resolved.origin(key)
-    return origin and origin._replace(text=None)
+    return origin and origin._replace(source=origin.source.partition(" (")[0], text=None)

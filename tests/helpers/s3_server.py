@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ class S3Server:
     directory: Path
     ports: list[int] = field(default_factory=lambda: free_ports(4))
     process: subprocess.Popen[bytes] | None = None
+    bucket_name: str = "tests"
 
     @property
     def endpoint(self) -> str:
@@ -88,7 +89,7 @@ class S3Server:
             *(program, "-logtostderr=true", "server", f"-dir={self.directory}/data", "-ip=127.0.0.1"),
             *("-ip.bind=127.0.0.1", f"-master.port={master}", f"-volume.port={volume}", "-filer"),
             *(f"-filer.port={filer}", "-s3", f"-s3.port={s3}", "-s3.port.iceberg=0"),
-            *(f"-s3.config={self.directory}/users.json", "-master.volumeSizeLimitMB=64", "-volume.max=40"),
+            *(f"-s3.config={self.directory}/users.json", "-master.volumeSizeLimitMB=64", "-volume.max=300"),
         ]
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(words, stdout=log, stderr=log, cwd=self.directory)
@@ -102,12 +103,11 @@ class S3Server:
     def _answers(self) -> bool:
         try:
             client = self.client()
-            client.list_buckets()
-            client.put_object(Bucket="begun", Key="x", Body=b"x")
+            client.put_object(Bucket=self.bucket_name, Key="begun", Body=b"")
         except Exception as error:
             if "NoSuchBucket" in str(error):
-                with suppress_all():
-                    client.create_bucket(Bucket="begun")
+                with suppress(Exception):
+                    client.create_bucket(Bucket=self.bucket_name)
             return False
         return True
 
@@ -145,25 +145,17 @@ class S3Server:
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
         )
 
-    def bucket(self, name: str) -> str:
-        """Make a bucket; its URL."""
-        self.client().create_bucket(Bucket=name)
-        return f"s3://{name}"
+    def keys(self, url: str) -> dict[str, int]:
+        """What lies beneath a URL, with sizes."""
+        at = self.at(url)
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=at["Bucket"], Prefix=f"{at['Key']}/")
+        found = (each for page in pages for each in page.get("Contents", ()))
+        return {each["Key"].removeprefix(f"{at['Key']}/"): each["Size"] for each in found}
 
-    def keys(self, bucket: str, prefix: str = "") -> dict[str, int]:
-        """What lies in a bucket, with sizes."""
-        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", ())}
-
-
-class suppress_all:
-    """Nothing that happens in the block matters."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> bool:
-        return True
+    def at(self, url: str) -> dict[str, str]:
+        """Bucket and key of a URL."""
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        return {"Bucket": bucket, "Key": key}
 
 
 @contextmanager

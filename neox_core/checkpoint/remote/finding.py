@@ -21,13 +21,12 @@ def open_home(url: str, plugins: PluginManager, options: StoreOptions | None = N
     names = store.folders()
     if any(iteration_of(name) is not None for name in names):
         return store
-    inner = [open_store(below(store.url, name), plugins, options) for name in names]
-    holding = [other for other in inner if folders(other)]
+    holding = [
+        below(store.url, name) for name in names if any(iteration_of(each) is not None for each in store.folders(name))
+    ]
     if len(holding) > 1:
-        raise UserError(
-            f"{store.url}: several folders there hold checkpoints; name one: {', '.join(other.url for other in holding)}"
-        )
-    return holding[0] if holding else store
+        raise UserError(f"{store.url}: several folders there hold checkpoints; name one: {', '.join(holding)}")
+    return open_store(holding[0], plugins, options) if holding else store
 
 
 def remote_checkpoint(

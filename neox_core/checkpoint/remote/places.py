@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from neox_core.checkpoint.layout import ELSEWHERE, PER_RANK, iteration_of
+from neox_core.checkpoint.layout import PER_RANK, iteration_of
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.remote.store import Store
 from neox_core.checkpoint.remote.urls import below
-from neox_core.config.presets import MANIFEST
+from neox_core.config.presets import ELSEWHERE, MANIFEST
 from neox_core.errors import UserError
 
 

@@ -214,17 +214,22 @@ def prune_remote(store: Store, iteration: int, keep_last: int) -> list[str]:
     complete = [number for number, name in before.items() if is_complete(store, name)]
     kept = set(complete[max(0, len(complete) - (keep_last - 1)) :])
     doomed = [name for number, name in before.items() if number not in kept]
-    for name in doomed:
-        remove_remote(store, name)
-    return doomed
+    return [name for name in doomed if remove_remote(store, name)]
 
 
-def remove_remote(store: Store, folder: str) -> None:
-    """Delete a checkpoint in a store, its manifest first: what is left of it if that is cut short is not complete."""
-    store.delete(f"{folder}/{MANIFEST}")
+def remove_remote(store: Store, folder: str) -> bool:
+    """Delete a checkpoint in a store, its manifest first: what is left of it if that is cut short is not complete.
+
+    Returns:
+        Whether there was anything; some stores go on naming folders that are empty.
+    """
+    names = [stored.name for stored in store.list(folder)]
+    if f"{folder}/{MANIFEST}" in names:
+        store.delete(f"{folder}/{MANIFEST}")
     store.forget_uploads(folder)
-    for stored in [*store.list(folder)]:
-        store.delete(stored.name)
+    for name in names:
+        store.delete(name)
+    return bool(names)
 
 
 def require_name(path: Path) -> None:

@@ -67,8 +67,8 @@ class Store(Protocol):
     def url(self) -> str:
         """Where it is, without credentials and without a `/` at its end."""
 
-    def folders(self) -> list[str]:
-        """First parts of names that have several, each once."""
+    def folders(self, within: str = "") -> list[str]:
+        """First parts of names that have several, each once: of all names, or of those in a folder, without that."""
 
     def list(self, folder: str) -> Iterator[Stored]:
         """The objects whose names begin with `folder` and a `/`; what their sha256 is need not be said."""

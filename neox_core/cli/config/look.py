@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.config.subject import Subject, given_keys, look_at
+from neox_core.cli.sources import source_of
 from neox_core.config import Entry, NeoXArgs, Ownership, Resolved
-from neox_core.config.command_line import settings_from
 from neox_core.config.reading import read
 from neox_core.errors import SettingsError
 from neox_core.plugins import CommandContext, PluginManager
@@ -53,7 +53,8 @@ def read_look(words: Sequence[str], options: argparse.Namespace, context: Comman
         UserError: they cannot be read, or a key is wrong.
     """
     entries = given_keys(words, options, context)
-    plugins, source = chosen_plugins(entries, context), settings_from(options)
+    plugins = chosen_plugins(entries, context)
+    source = source_of(options, plugins)
     try:
         args = NeoXArgs(entries.values(), plugins, settings_from=source)
     except SettingsError:

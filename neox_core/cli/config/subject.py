@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.given import read_given
 from neox_core.cli.report import print_notes
+from neox_core.cli.sources import source_of
 from neox_core.cli.words import positive, ranks_in_words
 from neox_core.config import Entry, NeoXArgs, World
-from neox_core.config.command_line import Parser, settings_from
+from neox_core.config.command_line import Parser
 from neox_core.config.loading import read_file
 from neox_core.errors import Notice, Origin, Problem, SettingsError
 from neox_core.launch import device_kind
@@ -77,7 +78,8 @@ def read(words: Sequence[str], options: argparse.Namespace, context: CommandCont
         UserError: they cannot be read, or are wrong.
     """
     entries = given_keys(words, options, context)
-    return NeoXArgs(entries.values(), chosen_plugins(entries, context), settings_from=settings_from(options))
+    plugins = chosen_plugins(entries, context)
+    return NeoXArgs(entries.values(), plugins, settings_from=source_of(options, plugins))
 
 
 def given_keys(words: Sequence[str], options: argparse.Namespace, context: CommandContext) -> dict[str, Entry]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.given import read_given
+from neox_core.cli.sources import source_of
 from neox_core.config import DataSettings, NeoXArgs, Resolved, TrainingSettings
-from neox_core.config.command_line import Parser, settings_from
+from neox_core.config.command_line import Parser
 from neox_core.data.samples.sample import Dataset
 from neox_core.data.splits import Datasets
 from neox_core.errors import UserError
@@ -75,7 +76,7 @@ class RunBatches:
             return cls(NeoXArgs(handover.entries, plugins), plugins, resolved, handover.eod_token, directory)
         given = read_given(options.words, options, context)
         plugins = chosen_plugins(given.entries, context)
-        args = NeoXArgs(given.entries.values(), plugins, settings_from=settings_from(options))
+        args = NeoXArgs(given.entries.values(), plugins, settings_from=source_of(options, plugins))
         tokenizer = open_tokenizer(args)
         resolved = args.resolve(find_world(args), None if tokenizer is None else tokenizer.vocab_size)
         _check_readable(resolved)

@@ -26,8 +26,14 @@ UNFINISHED = ".unfinished"
 
 
 def build(url: str, options: StoreOptions) -> FsspecStore:
-    """The store of any URL; nothing is sent yet."""
-    return FsspecStore(url, options)
+    """The store of any URL; nothing is sent yet.
+
+    Raises:
+        StoreError: nothing knows what the URL begins with, or the package that does is missing.
+    """
+    store = FsspecStore(url, options)
+    store.require_package()
+    return store
 
 
 class FsspecStore:
@@ -36,17 +42,30 @@ class FsspecStore:
     def __init__(self, url: str, options: StoreOptions) -> None:
         self.url, self._options = checked(url), options
 
-    @cached_property
-    def _opened(self) -> tuple[Any, str]:
+    def require_package(self) -> None:
+        """Raise a StoreError unless there is what knows the URL's scheme."""
+        scheme = self.url.partition("://")[0]
         try:
             import fsspec
 
-            system, root = fsspec.core.url_to_fs(self.url)
+            fsspec.get_filesystem_class(scheme)
         except ImportError as error:
             raise StoreError(
-                f"{self.url} needs a package that is missing ({error}): pip install 'neox-toolkit[remote]', or that package",
+                f"{self.url} needs a package that is missing ({_brief(error)}): pip install 'neox-toolkit[remote]', or that package",
                 lasting=True,
             ) from error
+        except ValueError as error:
+            raise StoreError(
+                f"{self.url}: fsspec knows no {scheme}://; write s3://, gs://, az://, file:// or another that it knows",
+                lasting=True,
+            ) from error
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        import fsspec
+
+        try:
+            system, root = fsspec.core.url_to_fs(self.url)
         except Exception as error:
             raise StoreError(
                 f"{self.url}: cannot be used ({_brief(error)}); mend the URL or its credentials"
@@ -69,13 +88,13 @@ class FsspecStore:
                 lasting=lasting,
             ) from error
 
-    def folders(self) -> list[str]:
+    def folders(self, within: str = "") -> list[str]:
         """First parts of names that have several."""
-        with self._spoken("", "list what is there") as (system, root):
+        with self._spoken(within, "list what is there") as (system, path):
             system.invalidate_cache()
-            if not system.exists(root):
+            if not system.exists(path):
                 return []
-            entries = system.ls(root, detail=True)
+            entries = system.ls(path, detail=True)
             return sorted(PurePosixPath(each["name"]).name for each in entries if each["type"] == "directory")
 
     def list(self, folder: str) -> Iterator[Stored]:

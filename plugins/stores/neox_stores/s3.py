@@ -13,7 +13,7 @@ from typing import Any
 
 from neox_core.checkpoint.remote import SourceFile, Span, Stored, StoreError, StoreOptions, below, checked
 from neox_stores.s3_errors import ABSENT, code_of, spoken
-from neox_stores.s3_parts import LEAST, Parts, base64_of
+from neox_stores.s3_parts import LEAST, Parts, base64_of, repeated
 
 BLOCK = 1 << 20
 """Bytes of an answer that are read at once."""
@@ -60,16 +60,16 @@ class S3Store:
     def _at(self, name: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + name}
 
-    def folders(self) -> list[str]:
+    def folders(self, within: str = "") -> list[str]:
         """First parts of names that have several."""
-        found: list[str] = []
-        with self._spoken("", "list what is there"):
+        found, prefix = list[str](), f"{self._prefix}{within}/" if within else self._prefix
+        with self._spoken(within, "list what is there"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix, Delimiter="/"
+                Bucket=self._bucket, Prefix=prefix, Delimiter="/"
             )
             for page in pages:
                 found += (each["Prefix"] for each in page.get("CommonPrefixes", ()))
-        return [name.removeprefix(self._prefix).rstrip("/") for name in found]
+        return [name.removeprefix(prefix).rstrip("/") for name in found]
 
     def list(self, folder: str) -> Iterator[Stored]:
         """The objects in a folder."""
@@ -133,14 +133,18 @@ class S3Store:
 
     def _upload_at_once(self, name: str, source: SourceFile) -> int:
         source.check(source.digest())
-        with self._spoken(name, "write"):
-            self._client.put_object(
-                **self._at(name),
-                Body=Span(source, 0, source.size) if source.size else b"",
-                ContentLength=source.size,
-                ChecksumSHA256=base64_of(bytes.fromhex(source.record.sha256)),
-                Metadata={"sha256": source.record.sha256},
-            )
+
+        def send() -> None:
+            with self._spoken(name, "write"):
+                self._client.put_object(
+                    **self._at(name),
+                    Body=Span(source, 0, source.size) if source.size else b"",
+                    ContentLength=source.size,
+                    ChecksumSHA256=base64_of(bytes.fromhex(source.record.sha256)),
+                    Metadata={"sha256": source.record.sha256},
+                )
+
+        repeated(send)
         return source.size
 
     def delete(self, name: str) -> None:

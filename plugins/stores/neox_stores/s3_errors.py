@@ -46,7 +46,11 @@ ANSWERS = (
         f"the store does not accept the credentials ({{code}}); correct those in {ENVIRONMENT}",
     ),
     Answer(
-        frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabled", "MethodNotAllowed"}),
+        frozenset({"403", "Forbidden"}),
+        f"the credentials are wrong, or do not allow to {{doing}} ({{code}}); correct those in {ENVIRONMENT}",
+    ),
+    Answer(
+        frozenset({"AccessDenied", "AllAccessDisabled", "MethodNotAllowed"}),
         f"the credentials do not allow to {{doing}} ({{code}}); have it allowed, or give others in {ENVIRONMENT}",
     ),
     Answer(

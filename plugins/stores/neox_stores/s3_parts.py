@@ -6,9 +6,11 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from neox_core.checkpoint.remote import Given, SourceFile, Span, StoreError, StoreOptions, in_parallel
+
+R = TypeVar("R")
 
 LEAST = 5 << 20
 """Bytes that a part must have that is not the last."""
@@ -132,16 +134,19 @@ class Parts:
         return str(answer["UploadId"])
 
     def _send(self, upload: str, part: Part) -> dict[str, Any]:
-        with self._spoken("write a part"):
-            answer = self._client.upload_part(
-                **self._at,
-                UploadId=upload,
-                PartNumber=part.number,
-                Body=Span(self._source, part.start, part.stop),
-                ContentLength=part.stop - part.start,
-                ChecksumSHA256=part.sha256,
-            )
-        return {"PartNumber": part.number, "ETag": answer["ETag"], "ChecksumSHA256": part.sha256}
+        def send() -> str:
+            with self._spoken("write a part"):
+                answer = self._client.upload_part(
+                    **self._at,
+                    UploadId=upload,
+                    PartNumber=part.number,
+                    Body=Span(self._source, part.start, part.stop),
+                    ContentLength=part.stop - part.start,
+                    ChecksumSHA256=part.sha256,
+                )
+            return str(answer["ETag"])
+
+        return {"PartNumber": part.number, "ETag": repeated(send), "ChecksumSHA256": part.sha256}
 
     def _unfinished(self) -> tuple[str, dict[int, Arrived]] | None:
         """The newest upload of this object that was cut short, and what has arrived of it; None: there is none.
@@ -180,6 +185,16 @@ class Parts:
     def _abandon(self, upload: str) -> None:
         with self._spoken("give up an upload"):
             self._client.abort_multipart_upload(**self._at, UploadId=upload)
+
+
+def repeated(send: Callable[[], R]) -> R:
+    """What comes of sending something, once more where it was spoilt on the way: boto3 repeats what did not arrive, and not this."""
+    try:
+        return send()
+    except StoreError as error:
+        if error.lasting:
+            raise
+        return send()
 
 
 def base64_of(digest: bytes) -> str:
