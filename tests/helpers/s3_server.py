@@ -88,7 +88,7 @@ class S3Server:
         words = [
             *(program, "-logtostderr=true", "server", f"-dir={self.directory}/data", "-ip=127.0.0.1"),
             *("-ip.bind=127.0.0.1", f"-master.port={master}", f"-volume.port={volume}", "-filer"),
-            *(f"-filer.port={filer}", "-s3", f"-s3.port={s3}", "-s3.port.iceberg=0"),
+            *(f"-filer.port={filer}", "-s3", f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
             *(f"-s3.config={self.directory}/users.json", "-master.volumeSizeLimitMB=64", "-volume.max=300"),
         ]
         with (self.directory / "log").open("ab") as log:

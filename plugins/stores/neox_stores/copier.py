@@ -33,6 +33,8 @@ HOPELESS = 60.0
 FAREWELL = 2.0
 """Seconds that the thread has to end when it is told to; it does not keep the process."""
 
+UNFINISHED = "it was not finished in time"
+
 _RANK = re.compile(r"[a-z]+/rank-(\d+)\.[a-z]+")
 
 
@@ -139,7 +141,7 @@ class Copier(ABC):
         try:
             sent = self._copy(checkpoint)
         except Given:
-            self._settle(checkpoint, failed="it was not finished when the run ended")
+            self._settle(checkpoint, failed=UNFINISHED)
         except StoreError as error:
             self._failing_since = self._failing_since or time.monotonic()
             if not error.lasting and not self._ended and self._is_wanted(checkpoint):

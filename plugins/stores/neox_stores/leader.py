@@ -6,7 +6,7 @@ import time
 
 from neox_core.checkpoint.remote import Given, OpenCheckpoint, StoreError, below, prune_remote
 from neox_core.errors import UserError
-from neox_stores.copier import POLL, Copier, Task, logger
+from neox_stores.copier import POLL, UNFINISHED, Copier, Task, logger
 
 PATIENCE = 300.0
 """Seconds for which nothing is heard of another rank's files before a newer checkpoint is copied in place of this one."""
@@ -114,7 +114,7 @@ class Leader(Copier):
     def _report(self) -> None:
         url = self._task.url
         for iteration in sorted(self._held):
-            self._failed[iteration] = "it was not finished in time"
+            self._failed[iteration] = UNFINISHED
         if self._copied:
             logger.info("s3_path: the newest copy is %s", below(url, f"global_step{max(self._copied)}"))
         for iteration, reason in sorted(self._failed.items()):
