@@ -6,13 +6,16 @@ from itertools import pairwise
 
 import pytest
 import torch
+from copied_checkpoints import contents, make_checkpoint
 from plugin_runs import MODEL, TRAINING
 
+from neox_core.checkpoint.remote import StoreOptions, open_store, pull, push, remote_checkpoint
 from neox_core.config import NeoXArgs, World
 from neox_core.errors import SettingsError, UserError
 from neox_core.model import LanguageModel
 from neox_core.testing.mixers import Bench, checks
 from neox_core.training import ScheduleShape
+from neox_core.training.components import selected_companions
 
 PARTS = {
     "attention_config": ["ema", "global"],
@@ -107,3 +110,19 @@ def test_its_keys_are_checked_like_ours(plugins):
         resolved(plugins, acme_z_loss=-1.0)
     with pytest.raises(SettingsError, match=r"acme_ema_head: .*did you mean 'acme_ema_heads'"):
         resolved(plugins, acme_ema_head=2)
+
+
+def test_checkpoints_are_copied_to_its_store_and_back(plugins, tmp_path):
+    store = open_store(f"acme://{tmp_path}/there", plugins)
+    path = make_checkpoint(tmp_path / "here", 4, 1000)
+    assert push(path, store, StoreOptions()) == sum(map(len, contents(path).values())) - len(
+        (path / "manifest.json").read_bytes()
+    )
+    (tmp_path / "back").mkdir()
+    pull(remote_checkpoint(f"acme://{tmp_path}", plugins), tmp_path / "back/global_step4", StoreOptions())
+    assert contents(tmp_path / "back/global_step4") == contents(path)
+
+
+def test_its_companion_is_there_where_its_key_asks_for_it(plugins):
+    assert selected_companions(resolved(plugins), plugins) == []
+    assert selected_companions(resolved(plugins, acme_tally="tally", loggers=[]), plugins) == ["tally"]

@@ -23,6 +23,7 @@ ACME = {
     "acme_environment": {"ACME_SAYS": "hello", "OMP_NUM_THREADS": "1"},
     "acme_csv": "steps.csv",
     "acme_trace": "trace.txt",
+    "acme_tally": "tally",
     "acme_ema_heads": 4,
     "acme_z_loss": 0.01,
     "lr_decay_style": "inverse_sqrt",
@@ -83,6 +84,7 @@ def test_three_steps_and_three_more_are_six(installed, tmp_path, ranks):
     assert steps == [*csv.reader((first / "steps.csv").open()), *csv.reader((second / "steps.csv").open())]
     assert [step for step, _, _ in steps] == ["1", "2", "3", "4", "5", "6"]
     assert all(0 < float(z_loss) < float(loss) for _, loss, z_loss in steps)
+    assert (tmp_path / "tally").read_text() == "1\n"
     assert (second / "trace.txt").read_text() == "start 3\nstep 4\nstep 5\nstep 6\ncheckpoint 6\nend None\n"
     plan = (second / "plan.txt").read_text()
     assert plan.startswith("# launcher: subprocess\n")

@@ -9,6 +9,7 @@ from neox_core.plugins import (
     Activation,
     Attention,
     Commands,
+    Companion,
     Component,
     Converter,
     Feature,
@@ -21,6 +22,7 @@ from neox_core.plugins import (
     Position,
     Recipe,
     Schedule,
+    Store,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +79,14 @@ def neox_components() -> Iterable[Component]:
         Position(name="wavelengths", summary="sines and cosines in turn", factory="acme_neox.parts:Wavelengths"),
         Activation(name="squared_relu", summary="relu, squared", factory="acme_neox.parts:squared_relu"),
         Schedule(name="inverse_sqrt", summary="peak / sqrt(steps)", factory="acme_neox.parts:inverse_sqrt"),
+        Store(name="acme", summary="a directory", factory="acme_neox.store:DirectoryStore", schemes=("acme",)),
+        Companion(
+            name="tally",
+            summary="counts checkpoints",
+            factory="acme_neox.store:tally",
+            settings=("acme_neox.settings:TraceSettings",),
+            enabled_by="acme_tally",
+        ),
         Recipe(name="acme_tiny", summary="two layers on computed samples", factory="acme_neox.recipes:tiny"),
     ]
 

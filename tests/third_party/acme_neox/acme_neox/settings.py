@@ -33,3 +33,4 @@ class TraceSettings(Settings, group="acme_trace"):
     """What the lifecycle hooks leave behind."""
 
     acme_trace: str | None = setting(None, "File in the run's directory that tells what happened; none: no file")
+    acme_tally: str | None = setting(None, "File that tells how many checkpoints were saved; none: no file")
