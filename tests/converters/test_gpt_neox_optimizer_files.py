@@ -7,11 +7,13 @@ import torch
 from deepspeed_directories import SETTINGS, save
 from gpt_neox_directories import open_with
 
+from neox_core.errors import UserError
+
 FORMS = {
     "float32": {},
     "ZeRO 1": {"zero_optimization": {"stage": 1}},
     "ZeRO 2": {"zero_optimization": {"stage": 2}},
-    "ZeRO 1, dealt in turn": {"zero_optimization": {"stage": 1, "round_robin_gradients": True}},
+    "ZeRO 2, dealt in turn": {"zero_optimization": {"stage": 2, "round_robin_gradients": True}},
     "ZeRO 1 in bf16": {"zero_optimization": {"stage": 1}, "bf16": {"enabled": True}},
     "BF16_Optimizer": {
         "zero_optimization": {"stage": 1},
@@ -19,6 +21,7 @@ FORMS = {
         "data_types": {"grad_accum_dtype": "fp32"},
     },
     "ZeRO 1 in fp16": {"zero_optimization": {"stage": 1}, "fp16": {"enabled": True, "initial_scale_power": 3}},
+    "FP16_UnfusedOptimizer": {"fp16": {"enabled": True, "initial_scale_power": 3}},
 }
 
 
@@ -26,18 +29,23 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_state_is_what_the_optimizer_has(workers, tmp_path, form, weight_decay):
     kept = workers(2).run(save, tmp_path, FORMS[form], weight_decay)[0]
-    found, resolved = open_with(tmp_path, SETTINGS)
+    # The unfused one begins with a step of nothing.
+    assert_read(tmp_path, kept, steps=3 if form == "FP16_UnfusedOptimizer" else 2)
+
+
+def assert_read(path, kept, steps=2):
+    """What is read of a directory is what was kept."""
+    found, resolved = open_with(path, SETTINGS)
     states = found.states(resolved)
     weights = {**dict(found.weights(resolved)), **dict(states.get("master", {}))}
     for role, values in kept.items():
         theirs = weights if role == "master" else states[role]
         for name, value in values.items():
-            ours = OURS(name)
-            assert torch.equal(theirs[ours], value), (role, name)
-    assert float(states["step"]["norm.weight"]) == 2
+            assert torch.equal(theirs[ours(name)], value), (role, name)
+    assert float(states["step"]["norm.weight"]) == steps
 
 
-def OURS(name):
+def ours(name):
     """The canonical name."""
     if name.startswith("sequential.0"):
         return "embedding.weight"
@@ -46,12 +54,90 @@ def OURS(name):
     if ".norm." in name:
         return f"norm.{name.rpartition('.')[2]}"
     _, layer, rest = name.split(".", 2)
-    for theirs, ours in (
+    for theirs, our in (
         ("input_layernorm", "attention_norm"),
         ("post_attention_layernorm", "mlp_norm"),
         ("attention.dense", "attention.output"),
         ("linear1", "up"),
         ("linear2", "down"),
     ):
-        rest = rest.replace(theirs, ours)
+        rest = rest.replace(theirs, our)
     return f"layers.{int(layer) - 2}.{rest}"
+
+
+def without(path, pattern, keys):
+    """Take entries out of files, as versions before they were written."""
+    for file in path.glob(pattern):
+        content = torch.load(file, weights_only=False)
+        for key in keys:
+            content.pop(key, None)
+            content.get("optimizer_state_dict", {}).pop(key, None)
+        torch.save(content, file)
+
+
+LATER = ("param_slice_mappings", "param_alignment_paddings", "group_paddings")
+
+
+@pytest.mark.parametrize("missing", [(), ("param_shapes",)], ids=["names in mp_rank files", "no names at all"])
+@pytest.mark.parametrize("form", ["ZeRO 1", "ZeRO 2, dealt in turn", "BF16_Optimizer"])
+def test_files_of_older_versions_say_less_and_are_read(workers, tmp_path, form, missing):
+    kept = workers(2).run(save, tmp_path, FORMS[form])[0]
+    told = LATER if form != "BF16_Optimizer" else LATER[:1]
+    without(tmp_path / "global_step2", "*zero_pp*.pt", told)
+    without(tmp_path / "global_step2", "mp_rank*.pt", missing)
+    assert_read(tmp_path, kept)
+
+
+def test_flat_groups_around_an_optimizer_in_fp16_are_read(workers, tmp_path):
+    """The form of DeepSpeed's FP16_Optimizer, which wants a GPU."""
+    kept = workers(1).run(save, tmp_path, {})[0]
+    file = tmp_path / "global_step2" / "mp_rank_00_model_states.pt"
+    content = torch.load(file, weights_only=False)
+    spared = [name for name in kept["master"] if name.endswith("bias") or "norm" in name]
+    groups = [[name for name in kept["master"] if name not in spared], spared]
+
+    def flat(role):
+        return [torch.cat([kept[role][name].flatten() for name in group]) for group in groups]
+
+    moments = zip(flat("exp_avg"), flat("exp_avg_sq"), strict=True)
+    state = {index: {"step": 2, "exp_avg": one, "exp_avg_sq": two} for index, (one, two) in enumerate(moments)}
+    options = content["optimizer"]["param_groups"]
+    content["optimizer"] = {
+        "dynamic_loss_scale": True,
+        "cur_scale": 1024.0,
+        "cur_iter": 40,
+        "last_overflow_iter": 9,
+        "scale_factor": 2.0,
+        "scale_window": 1000,
+        "optimizer_state_dict": {
+            "state": state,
+            "param_groups": [{**group, "params": [index]} for index, group in enumerate(options)],
+        },
+        "fp32_groups_flat": flat("master"),
+        "clip_grad": 1.0,
+    }
+    content["module"] = {name: value.half() for name, value in content["module"].items()}
+    torch.save(content, file)
+    assert_read(tmp_path, kept)
+    found, _ = open_with(tmp_path, SETTINGS)
+    assert found.progress["loss_scale"] == {"scale": 1024.0, "good_steps": 30, "hysteresis": 2}
+
+
+def test_the_loss_scale_of_zero_goes_on(workers, tmp_path):
+    fp16 = {"zero_optimization": {"stage": 1}, "fp16": {"enabled": True, "initial_scale_power": 3}}
+    workers(2).run(save, tmp_path, fp16)
+    found, _ = open_with(tmp_path, SETTINGS)
+    assert found.progress["loss_scale"] == {"scale": 8.0, "good_steps": 2, "hysteresis": 2}
+
+
+def test_state_that_cannot_be_placed_is_an_error_not_a_guess(workers, tmp_path):
+    workers(2).run(save, tmp_path, FORMS["ZeRO 1"])
+    without(tmp_path / "global_step2", "*zero_pp*.pt", LATER)
+    without(tmp_path / "global_step2", "mp_rank*.pt", ("param_shapes",))
+    file = tmp_path / "global_step2" / "zero_pp_rank_1_mp_rank_00_optim_states.pt"
+    content = torch.load(file, weights_only=False)
+    masters = content["optimizer_state_dict"]["single_partition_of_fp32_groups"]
+    masters[0] = masters[0][:-7]
+    torch.save(content, file)
+    with pytest.raises(UserError, match="no run of layers has as many parameters"):
+        open_with(tmp_path, SETTINGS)

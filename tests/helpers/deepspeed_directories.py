@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +107,40 @@ def save(path: Path, config: dict[str, Any], weight_decay: float = 0.1, steps: i
     return {role: dict(_state(engine, role)) for role in ("master", "exp_avg", "exp_avg_sq")}
 
 
-def _state(engine: Any, role: str) -> Any:
+def _state(engine: Any, role: str) -> Iterator[tuple[str, Tensor]]:
+    names = {parameter: name for name, parameter in engine.module.named_parameters()}
+    pairs = _partitioned if hasattr(engine.optimizer, "round_robin_bit16_groups") else _held
+    for parameter, value in pairs(engine, role):
+        yield names[parameter], value.detach().float().clone()
+
+
+def _partitioned(engine: Any, role: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of ZeRO 1 and 2: all partitions together, cut as the parameters lie in them."""
+    zero = engine.optimizer
+    for index, partition in enumerate(zero.single_partition_of_fp32_groups):
+        own = partition.detach() if role == "master" else zero.optimizer.state[partition][role]
+        parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, own)
+        flat = torch.cat(parts)
+        for parameter, start in zip(
+            zero.round_robin_bit16_groups[index], zero.round_robin_bit16_offsets[index], strict=True
+        ):
+            yield parameter, flat[start : start + parameter.numel()].view(parameter.shape)
+
+
+def _held(engine: Any, role: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of the other optimizers."""
     from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
-    if getattr(engine.optimizer, "_hp_optimizer_states_linked", False):
-        engine.optimizer._hp_optimizer_states_linked = False  # when it was, later groups had no state yet
-        engine.optimizer._lazy_init_hp_params_optimizer_state()
-    for name, parameter in engine.module.named_parameters():
-        if role == "master":
-            value = safe_get_full_fp32_param(parameter) if hasattr(parameter, "_hp_mapping") else parameter
-        elif hasattr(parameter, "_hp_mapping"):
-            value = safe_get_full_optimizer_state(parameter, role)
+    own, float32 = (getattr(engine.optimizer, name, []) for name in ("fp16_groups", "fp32_groups"))
+    masters = dict(zip(itertools.chain(*own), itertools.chain(*float32), strict=True))
+    for parameter in engine.module.parameters():
+        if hasattr(parameter, "_hp_mapping"):
+            is_master = role == "master"
+            yield (
+                parameter,
+                safe_get_full_fp32_param(parameter) if is_master else safe_get_full_optimizer_state(parameter, role),
+            )
         else:
-            value = engine.optimizer.state[parameter][role]
-        yield name, value.detach().float().clone()
+            master = masters.get(parameter, parameter)
+            yield parameter, master if role == "master" else engine.optimizer.state[master][role]

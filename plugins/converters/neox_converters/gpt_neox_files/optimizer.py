@@ -69,7 +69,7 @@ class Saved:
     """
 
     def __init__(self, path: Path, parts: Sequence[Mapping[str, Any]], partitioned: bool, shapes: Shapes) -> None:
-        self._path, self._parts, self._partitioned, self._shapes = path, parts, partitioned, shapes
+        self.path, self._parts, self._partitioned, self._shapes = path, parts, partitioned, shapes
         inner = (
             parts[0]["base_optimizer_state" if partitioned else "optimizer_state_dict"]
             if self._is_wrapped
@@ -150,13 +150,13 @@ class Saved:
                 group.update({stored_name(name): None for name in mapping})
         return [list(group) for group in found]
 
-    def take(self, groups: Sequence[Group], into: RankState, round_robin: bool) -> None:
+    def take(self, groups: Sequence[Group], into: RankState, dealt: bool) -> None:
         """Put what there is of these parameters into a rank's state.
 
         Args:
             groups: of the parameters, in order.
             into: the state.
-            round_robin: whether ZeRO dealt the parameters in turn.
+            dealt: whether ZeRO dealt them to the data-parallel ranks in turn, after this order.
         """
         if not self._is_wrapped:
             self._take_each(groups, into)
@@ -167,7 +167,7 @@ class Saved:
                     into.put(MASTER, name, Pieces([tensor.detach()], self._shapes[name]))
         else:
             for index, group in enumerate(groups):
-                self._take_flat(index, group, into, round_robin)
+                self._take_flat(index, group, into, dealt)
         into.options = into.options or self._options()
 
     def _take_each(self, groups: Sequence[Group], into: RankState) -> None:
@@ -181,8 +181,8 @@ class Saved:
                 if (steps := state.get("step", options.get("step", common))) is not None:
                     into.steps.setdefault(name, float(steps))
 
-    def _take_flat(self, index: int, group: Group, into: RankState, round_robin: bool) -> None:
-        runs = list(self._runs(index, group, round_robin))
+    def _take_flat(self, index: int, group: Group, into: RankState, dealt: bool) -> None:
+        runs = list(self._runs(index, group, dealt))
         steps = self._flat_state(0, index).get("step", self._group_options(index).get("step"))
         steps = self._parts[0].get("base_optimizer_state_step", steps)
         for name, pieces in runs:
@@ -191,7 +191,7 @@ class Saved:
                 views = [self._flat(role, rank, index)[start:stop] for rank, start, stop in pieces]
                 if sum(view.numel() for view in views) != math.prod(shape):
                     raise UserError(
-                        f"{self._path}: the partitions of data-parallel ranks have {sum(view.numel() for view in views)} of the "
+                        f"{self.path}: the partitions of data-parallel ranks have {sum(view.numel() for view in views)} of the "
                         f"{math.prod(shape)} elements of '{name}'; files of different runs lie there together, or one is cut off"
                     )
                 into.put(role, name, Pieces(views, shape))
@@ -224,25 +224,14 @@ class Saved:
         found: Mapping[str, Any] = {} if isinstance(self._base, list) else self._base["param_groups"][index]
         return found
 
-    def _runs(self, index: int, group: Group, round_robin: bool) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:
-        """Where each parameter lies: (data-parallel rank, first element of its partition, the one after the last)."""
-        told = self._parts[0].get("param_slice_mappings") if self._partitioned else None
-        if told:
-            found: dict[str, list[tuple[int, int, int]]] = {name: [] for name in group}
-            for rank, part in enumerate(self._parts):
-                for name, address in part["param_slice_mappings"][index].items():
-                    start, size = int(address.get("start")), int(address.get("numel"))
-                    found[stored_name(name)].append((rank, start, start + size))
-            yield from found.items()
-            return
-        yield from self._reckoned(index, group, round_robin)
+    def _runs(self, index: int, group: Group, dealt: bool) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:
+        """Where each parameter lies: (data-parallel rank, first element of its partition, the one after the last).
 
-    def _reckoned(
-        self, index: int, group: Group, round_robin: bool
-    ) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:
-        """The same, from the order of the parameters: only of the last partitions padding at the end was left out."""
+        Only of the last partitions padding at the end was left out. The places in `param_slice_mappings` are not used: they are wrong
+        where parameters were dealt in turn.
+        """
         ranks = len(self._parts)
-        order = [name for first in range(ranks) for name in group[first::ranks]] if round_robin else list(group)
+        order = [name for first in range(ranks) for name in group[first::ranks]] if dealt else list(group)
         paddings = self._parts[0].get("param_alignment_paddings") or [[]] * self.groups
         places = placed([Named(name, self._shapes[name]) for name in order], paddings[index])
         lengths = [self._masters(rank)[index].numel() for rank in range(ranks)]

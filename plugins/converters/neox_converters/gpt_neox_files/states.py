@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +19,9 @@ from neox_core.errors import UserError
 
 STEP = "step"
 """The role of the number of steps that an optimizer has taken."""
+
+LOOKED_AT = 256
+"""Elements of each weight in float32 that are held against the model's."""
 
 
 class RankRole(LazyTensors):
@@ -80,18 +82,28 @@ def _read_rank(layout: Layout, rank: int, weights: LazyTensors, ranks: int) -> R
     numbers = range(rank, len(layout.states), ranks)
     saved = [_saved(layout, number, shapes) for number in numbers]
     told = [_told(layout, number, one, shapes) for number, one in zip(numbers, saved, strict=True)]
-    state, first = RankState(), layout.states[numbers[0]]
+    if not all(told):
+        told = _reckoned(layout, numbers, names, saved)
+    state = RankState()
+    for one, found in zip(saved, told, strict=True):
+        assert found is not None
+        one.take(found.groups, state, found.dealt)
+    _check_near(saved[0].path, state, weights)
+    return state
+
+
+def _reckoned(
+    layout: Layout, numbers: Sequence[int], names: Sequence[str], saved: Sequence[Saved]
+) -> list[Told | None]:
+    """The same by the order of GPT-NeoX's modules, and the sizes of what there is."""
+    path = layout.states[numbers[0]]
     try:
-        groups = [one for one in told if one is not None]
-        if len(groups) < len(saved):
-            groups = stages(names, len(saved), saved[0].groups, lambda stage: partial(saved[stage].fits))
+        groups = stages(names, len(saved), saved[0].groups, lambda stage: saved[stage].fits)
     except UserError as error:
         raise UserError(
-            f"{first}: {error}; files of different runs lie there together, or its version is unknown"
+            f"{path}: {error}; files of different runs lie there together, or its version is unknown"
         ) from error
-    for number, one, found in zip(numbers, saved, groups, strict=True):
-        one.take(found, state, _round_robin(layout.states[number]))
-    return state
+    return [Told(found, _dealt_in_turn(path)) for found in groups]
 
 
 def _saved(layout: Layout, number: int, shapes: Shapes) -> Saved:
@@ -130,23 +142,50 @@ def _check_count(path: Path, parts: Sequence[Mapping[str, Any]]) -> None:
             )
 
 
-def _told(layout: Layout, number: int, saved: Saved, shapes: Shapes) -> list[Group] | None:
-    """The groups that files name; None: they do not."""
-    groups: list[Group] | None = saved.names()
-    if groups is None:
-        listed = open_file(layout.states[number]).get("param_shapes")
-        if not isinstance(listed, list):
-            return None
-        groups = [[stored_name(name) for name in group] for group in listed]
-    if unknown := [name for group in groups for name in group if name not in shapes]:
+class Told(NamedTuple):
+    """The groups of an optimizer, as files name them.
+
+    Args:
+        groups: names of the parameters.
+        dealt: whether ZeRO dealt them in turn, after this order.
+    """
+
+    groups: list[Group]
+    dealt: bool
+
+
+def _told(layout: Layout, number: int, saved: Saved, shapes: Shapes) -> Told | None:
+    """None: no file names them."""
+    path = layout.states[number]
+    listed, mapped = open_file(path).get("param_shapes"), saved.names()
+    if isinstance(listed, list):  # in the order of the flat groups
+        told = Told([[stored_name(name) for name in group] for group in listed], False)
+    elif mapped is not None:
+        told = Told(mapped, _dealt_in_turn(path))
+    else:
+        return None
+    if unknown := [name for group in told.groups for name in group if name not in shapes]:
         raise UserError(
-            f"{layout.states[number]}: there is optimizer state of '{unknown[0]}', which is no weight of {layout.path}; files of "
-            "different runs lie there together"
+            f"{path}: there is optimizer state of '{unknown[0]}', which is no weight of {layout.path}; files of different runs lie "
+            "there together"
         )
-    return groups
+    return told
 
 
-def _round_robin(path: Path) -> bool:
+def _check_near(path: Path, state: RankState, weights: LazyTensors) -> None:
+    """See that weights in float32 are those that the model has: the beginning of each is looked at."""
+    for name, pieces in state.tensors.get(MASTER, {}).items():
+        master = next(view for view in pieces.views if view.numel()).reshape(-1)[:LOOKED_AT].float()
+        weight = weights[name].reshape(-1)[: len(master)].float()
+        if not torch.allclose(master, weight, rtol=0.02, atol=1e-4):
+            raise UserError(
+                f"{path}: the optimizer's weights of '{name}' are not those of the model: files of different runs or steps lie there "
+                "together; fetch all of them again, or take the weights alone: no_load_optim=true"
+            )
+
+
+def _dealt_in_turn(path: Path) -> bool:
+    """Whether ZeRO 2 dealt parameters in turn; versions that name none of them did not do so at stage 1."""
     config = open_file(path).get("ds_config")
-    zero = config.get("zero_optimization", {}) if isinstance(config, Mapping) else {}
-    return bool(isinstance(zero, Mapping) and zero.get("round_robin_gradients"))
+    zero = config.get("zero_optimization") if isinstance(config, Mapping) else None
+    return isinstance(zero, Mapping) and zero.get("stage") == 2 and bool(zero.get("round_robin_gradients"))
