@@ -18,6 +18,7 @@ def neox_commands(commands: Commands) -> None:
     commands.add(
         "convert", "neox_commands.convert:main", help="checkpoints of other families to ours, and ours to theirs"
     )
+    commands.add("migrate", "neox_commands.migrate:main", help="make a run of GPT-NeoX one of neox, checkpoint and all")
     commands.add("generate", "neox_commands.generate:main", help="let a trained model write")
 
 

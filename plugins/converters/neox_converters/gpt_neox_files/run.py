@@ -129,7 +129,7 @@ def said_settings(facts: Mapping[str, Any], options: Mapping[str, Any]) -> dict[
     found: dict[str, Any] = {}
     args = facts.get("args")
     if isinstance(args, Mapping):
-        known = ("num_layers", "hidden_size", "num_attention_heads", "max_position_embeddings", "tokenizer_type")
+        known = ("num_layers", "hidden_size", "num_attention_heads", "max_position_embeddings")
         found |= {key: args[key] for key in (*known, "make_vocab_size_divisible_by") if args.get(key) is not None}
     config = facts.get("ds_config")
     if isinstance(config, Mapping):

@@ -97,7 +97,7 @@ class Sizes:
         completed, wrong = dict(given), list[str]()
         for key, seen in self._seen(shape, given).items():
             if key not in given:
-                if seen != _MODEL[key].default:
+                if seen != _MODEL[key].default and (key, seen) != ("num_kv_heads", shape.heads):
                     completed[key] = seen
             elif _folded(given[key]) != _folded(seen) and not (
                 key == "num_kv_heads" and given[key] is None and seen == shape.heads

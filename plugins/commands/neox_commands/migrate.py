@@ -1,0 +1,275 @@
+"""`neox migrate`: a run of GPT-NeoX becomes one of neox: its settings, weights, optimizer state, steps and place in the data."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from neox_commands.json_text import add_json, json_text
+from neox_commands.migrate_keys import fates
+from neox_commands.migrate_report import AddedKey, Report, StateFate, lines
+from neox_core.checkpoint.family import Family, ForeignCheckpoint
+from neox_core.checkpoint.layout import PLUGINS, checkpoints
+from neox_core.cli.choice import chosen_plugins
+from neox_core.cli.given import read_given
+from neox_core.config import Entry, NeoXArgs, Ownership, Resolved, World, dump_yaml, read_entries
+from neox_core.config.command_line import Parser
+from neox_core.config.compatibility import GPT_NEOX
+from neox_core.config.presets import CHECKPOINT_SETTINGS
+from neox_core.config.reading import Reading, read
+from neox_core.errors import Notice, Problem, UserError
+from neox_core.files import make_directory, sync_directory, temporary_name, write_file
+from neox_core.plugins import CommandContext, Converter, Optimizer, PluginManager
+
+if TYPE_CHECKING:
+    from neox_core.checkpoint import WholeTensors
+
+FAMILY = "gpt-neox"
+CONFIG, CHECKPOINTS = "config.yml", "checkpoints"
+"""Names within OUT."""
+
+OF_RANKS = ("model_parallel_size", "pipe_parallel_size", "context_parallel_size", "num_gpus", "num_nodes", "hostfile")
+"""Keys that say on how many ranks a run is, on which a checkpoint does not depend."""
+
+
+def parser() -> Parser:
+    """The command line."""
+    command = Parser(
+        "neox migrate",
+        "Make a run of GPT-NeoX one of neox. OUT, which must not be there yet, gets config.yml to go on with (`neox train "
+        "OUT/config.yml`), checkpoints, and a report of what became of each key and of each kind of state.",
+    )
+    command.add_argument(
+        "words",
+        nargs="+",
+        metavar="CONFIGS... CHECKPOINT OUT",
+        help="the YAML files of the run, and overrides (none: the copies that lie beside the checkpoint); a directory of checkpoints, "
+        "of which the newest is meant, or one of its global_step...; the directory to write",
+    )
+    command.add_argument("--no-optimizer", action="store_true", help="leave the optimizer's state out: it begins anew")
+    command.add_argument(
+        "--mended", action="store_true", help="without `compat: gpt-neox`: GPT-NeoX's defects are mended"
+    )
+    add_json(command)
+    command.add_allow()
+    return command
+
+
+def main(argv: list[str], context: CommandContext) -> int:
+    """Migrate, and print the report."""
+    options = parser().parse(argv)
+    *configs, checkpoint, out = options.words
+    if not options.words[1:]:
+        raise UserError(
+            "neox migrate: needs a checkpoint and a directory to write: neox migrate CONFIGS... CHECKPOINT OUT"
+        )
+    target = Path(out)
+    if target.exists():
+        raise UserError(f"{target} is there already: choose a directory that is not")
+    entries = read_given(configs, options, context).entries if configs else _beside(Path(checkpoint))
+    plugins = chosen_plugins(entries, context)
+    wanted = Wanted(Path(checkpoint), target, options.no_optimizer, options.mended)
+    report = Migration(entries, plugins, wanted).run()
+    print(json_text(report.as_data()) if options.json else "\n".join(lines(report)))
+    return 0
+
+
+def _beside(checkpoint: Path) -> dict[str, Entry]:
+    """The copies of its settings that GPT-NeoX keeps with a checkpoint.
+
+    Raises:
+        UserError: there are none.
+    """
+    from neox_core.checkpoint.layout import Condition
+
+    newest = [*checkpoints(checkpoint, Condition.GPT_NEOX).values()][-1:]
+    places = [place / "configs" for place in (*newest, checkpoint, checkpoint.parent)]
+    for place in places:
+        if place.is_dir() and (
+            files := sorted(file for file in place.iterdir() if file.suffix in (".yml", ".yaml", ".json"))
+        ):
+            return read_entries(files)
+    raise UserError(
+        f"{checkpoint}: there is no directory configs in it or beside it: give the YAML files of the run before it"
+    )
+
+
+ADDED = {
+    "load": "the checkpoint that was written",
+    "save": "where the run goes on saving",
+    "compat": "the run goes on as it began, with GPT-NeoX's defects; --mended leaves it out",
+    "row_parallel_bias_copies": "the run goes on as it began, at any number of ranks",
+    "train_batch_size": "a step keeps its samples, at any number of ranks",
+    "vocab_size": "rows of the embedding, so that they stay",
+}
+"""Why a key is added to those that were given."""
+
+
+class Wanted(NamedTuple):
+    """What a command line asks for.
+
+    Args:
+        checkpoint: a directory of checkpoints, or one of them.
+        out: the directory to write.
+        anew: whether the optimizer begins anew.
+        mended: whether GPT-NeoX's defects are mended.
+    """
+
+    checkpoint: Path
+    out: Path
+    anew: bool
+    mended: bool
+
+
+class Migration:
+    """One run's migration.
+
+    Args:
+        entries: its settings, as they were given.
+        plugins: where keys and components are looked up.
+        wanted: what is asked for.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry], plugins: PluginManager, wanted: Wanted) -> None:
+        self._entries, self._plugins, self._wanted, self._out = entries, plugins, wanted, wanted.out
+        self._ownership = Ownership.of(plugins)
+        self._reading: Reading = read(entries.values(), self._ownership, partial=True, variables=False)
+        given = {key: entry.value for key, entry in self._reading.entries.items()}
+        self._foreign = self._opened(wanted.checkpoint, {**given, "no_load_optim": True} if wanted.anew else given)
+
+    def _opened(self, checkpoint: Path, given: Mapping[str, Any]) -> ForeignCheckpoint:
+        offer = self._plugins.find("converter", FAMILY)
+        assert isinstance(offer.component, Converter)
+        family: Family = self._plugins.load(offer, str(offer.component.directories))()
+        if not checkpoint.exists() or not family.recognises(checkpoint):
+            raise UserError(
+                f"{checkpoint} is no checkpoint of GPT-NeoX, nor does it hold some (global_step*/mp_rank_*_model_states.pt or "
+                "layer_*-model_*-model_states.pt)"
+            )
+        return family.open(checkpoint, given)
+
+    def run(self) -> Report:
+        """Write all of it, or nothing.
+
+        Raises:
+            UserError: something cannot be carried over, or the file system refuses.
+        """
+        from neox_core.checkpoint.conversion import tensors_of, write_converted
+
+        if self._foreign.progress is None:
+            raise UserError(
+                f"{self._foreign.path} has weights alone, and no state of a run to go on with: `neox convert` converts those"
+            )
+        values = self._values()
+        resolved = self._resolved(values)
+        tensors = tensors_of(self._foreign, resolved)
+        self._check_optimizer(resolved, tensors)
+        files = self._files(values)
+        report = self._report(values, resolved, tensors)
+        temporary = temporary_name(self._out)
+        try:
+            make_directory(temporary)
+            write_converted(self._foreign, resolved, temporary / CHECKPOINTS, files)
+            write_file(temporary / CONFIG, dump_yaml(values))
+            write_file(temporary / "report.txt", "\n".join(lines(report)) + "\n")
+            write_file(temporary / "report.json", json_text(report.as_data()) + "\n")
+            temporary.rename(self._out)
+            sync_directory(self._out.absolute().parent)
+        except OSError as error:
+            raise UserError(
+                f"{self._out} cannot be written: {error}. Free space or mend the permissions there"
+            ) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return report
+
+    def _values(self) -> dict[str, Any]:
+        """The settings to go on with: those that were given, what the checkpoint adds, and where it lies."""
+        keys = self._ownership.keys
+        kept = {key: entry.value for key, entry in self._reading.entries.items() if keys[key].unused is None}
+        kept.pop("gradient_accumulation_steps", None)
+        added = {key: value for key, value in self._foreign.settings.items() if keys[key].unused is None}
+        directory = str(self._out / CHECKPOINTS)
+        values = {**kept, **added, "load": directory, "save": directory}
+        values.pop("no_load_optim", None)
+        if not self._wanted.mended:
+            values.setdefault("compat", GPT_NEOX)
+        return values
+
+    def _resolved(self, values: Mapping[str, Any]) -> Resolved:
+        """The settings on one rank, where the checkpoint is made; as many samples a step."""
+        alone = {key: value for key, value in values.items() if key not in OF_RANKS}
+        return NeoXArgs.from_dict(alone, plugins=self._plugins).resolve(World.local(), self._foreign.vocabulary)
+
+    def _check_optimizer(self, resolved: Resolved, tensors: WholeTensors) -> None:
+        """See that the optimizer finds what it remembers."""
+        component = self._plugins.find("optimizer", resolved.optimizer.name).component
+        remembered = component.state if isinstance(component, Optimizer) else {}
+        there = tensors.roles(tensors.names[0])
+        missing = [role for role, shape in remembered.items() if role not in there and shape == "element"]
+        if missing and not self._wanted.anew:
+            raise UserError(
+                f"{self._foreign.path} has no {' and '.join(missing)} that optimizer {resolved.optimizer.name} could go on with "
+                f"(there is: {', '.join(there)}); --no-optimizer lets it begin anew"
+            )
+
+    def _files(self, values: Mapping[str, Any]) -> dict[str, str | bytes]:
+        """Those of the checkpoint."""
+        files: dict[str, str | bytes] = {
+            CHECKPOINT_SETTINGS: dump_yaml(values),
+            PLUGINS: json.dumps(self._plugins.manifest(), indent=1),
+        }
+        source = self._foreign.tokenizer
+        return files if source is None else {**files, "tokenizer.json": source.dump()}
+
+    def _report(self, values: Mapping[str, Any], resolved: Resolved, tensors: WholeTensors) -> Report:
+        remarks: list[Notice | Problem] = [*self._reading.notices, *resolved.notices, *resolved.limitations]
+        keys = fates(self._entries, self._reading, self._ownership, values, remarks)
+        progress = self._foreign.progress or {}
+        path = self._out / CHECKPOINTS / f"global_step{progress['iteration']}"
+        added = [
+            AddedKey(key, value, ADDED.get(key, "as its tensors and its state have it"))
+            for key, value in values.items()
+            if key not in self._reading.entries
+        ]
+        return Report(
+            source=self._foreign.path,
+            config=self._out / CONFIG,
+            checkpoint=path,
+            keys=keys,
+            added=added,
+            states=list(self._states(tensors, progress, values)),
+        )
+
+    def _states(
+        self, tensors: WholeTensors, progress: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Iterator[StateFate]:
+        """What became of each kind of state."""
+        roles, names = tensors.roles(tensors.names[0]), tensors.names
+        numbers = {str(tensors.dtype(name, "weight")).removeprefix("torch.") for name in names}
+        yield StateFate("weights", "kept", f"{len(names)} tensors, {' and '.join(sorted(numbers))}")
+        moments = [role for role in roles if role != "weight"]
+        yield (
+            StateFate("optimizer state", "kept", f"{', '.join(moments)} of each")
+            if moments
+            else StateFate("optimizer state", "dropped", "the optimizer begins anew: start with no_load_optim=true")
+        )
+        copies = values.get("row_parallel_bias_copies", 1)
+        if copies > 1:
+            yield StateFate(
+                "copies of row-parallel biases", "differs", f"one bias, their sum, which moves {copies} times as fast"
+            )
+        yield StateFate("steps", "kept", f"{progress['iteration']}, of which {progress['applied']} were applied")
+        yield StateFate("schedule", "kept", f"after {progress['scheduled']} steps")
+        yield StateFate("place in the data", "kept", f"after {progress['consumed_samples']} samples")
+        scale = progress.get("loss_scale")
+        if scale is not None:
+            yield StateFate("loss scale", "kept", f"{scale['scale']:g}")
+        yield StateFate(
+            "states of random generators", "dropped", "dropout depends on seed and step here: others are drawn"
+        )
+        if self._foreign.tokenizer is not None:
+            yield StateFate("tokenizer", "kept", "within the checkpoint")
