@@ -23,6 +23,7 @@ from neox_core.config.reading import Reading, read
 from neox_core.errors import Notice, Problem, UserError
 from neox_core.files import make_directory, sync_directory, temporary_name, write_file
 from neox_core.plugins import CommandContext, Converter, Optimizer, PluginManager
+from neox_core.training.loss_scale import LOSS_SCALE
 
 if TYPE_CHECKING:
     from neox_core.checkpoint import WholeTensors
@@ -265,7 +266,7 @@ class Migration:
         yield StateFate("steps", "kept", f"{progress['iteration']}, of which {progress['applied']} were applied")
         yield StateFate("schedule", "kept", f"after {progress['scheduled']} steps")
         yield StateFate("place in the data", "kept", f"after {progress['consumed_samples']} samples")
-        scale = progress.get("loss_scale")
+        scale = progress.get(LOSS_SCALE)
         if scale is not None:
             yield StateFate("loss scale", "kept", f"{scale['scale']:g}")
         yield StateFate(

@@ -17,7 +17,6 @@ from neox_converters.gpt_neox_files.eras import of_today
 from neox_converters.gpt_neox_files.layout import Layout
 from neox_converters.gpt_neox_files.optimizer import MASTER, RankState
 from neox_converters.gpt_neox_files.run import (
-    LOSS_SCALE,
     iteration_of,
     loss_scale,
     progress,
@@ -30,6 +29,7 @@ from neox_converters.gpt_neox_files.states import STEP, RankRole, read_states
 from neox_converters.gpt_neox_files.weights import WholeWeights, read_ranks
 from neox_core.checkpoint import LazyTensors
 from neox_core.errors import UserError
+from neox_core.training.loss_scale import LOSS_SCALE
 
 if TYPE_CHECKING:
     from neox_core.config import Resolved

@@ -10,9 +10,6 @@ from neox_converters.gpt_neox_files.layout import Layout, named_iteration
 from neox_converters.gpt_neox_files.pickles import open_file
 from neox_core.errors import UserError
 
-LOSS_SCALE = "loss_scale"
-"""Where the state of a checkpoint of ours has it."""
-
 
 def read_run(layout: Layout) -> Mapping[str, Any]:
     """The plain values of `mp_rank_00_model_states.pt`; none where there is no such file.
