@@ -15,7 +15,7 @@ from neox_converters.gpt_neox_files.configs import ELSEWHERE, read_settings, say
 from neox_converters.gpt_neox_files.cuts import cut_of, cut_of_moment, is_row_bias
 from neox_converters.gpt_neox_files.eras import of_today
 from neox_converters.gpt_neox_files.layout import Layout
-from neox_converters.gpt_neox_files.optimizer import MASTER, RankState
+from neox_converters.gpt_neox_files.optimizer import MASTER
 from neox_converters.gpt_neox_files.run import (
     iteration_of,
     loss_scale,
@@ -53,13 +53,14 @@ class GPTNeoXCheckpoint:
         self._ranks = read_ranks(self._layout)
         settings = read_settings(path, given)
         sizes = Sizes(path, self._ranks[0], len(self._ranks))
-        said = said_settings(self._run, self._options if not settings.get("no_load_optim") else {})
         _require_a_model(path, settings)
         self._samples = samples_in_a_step(self._run, settings)
-        settings = {**{key: value for key, value in said.items() if key not in settings}, **settings}
+        settings = {**said_settings(self._run), **settings}
         self._shape = sizes.shape(settings)
         self._settings = sizes.settings(settings, self._shape)
-        self._no_states = bool(settings.get("no_load_optim"))
+        self._states = [] if settings.get("no_load_optim") else read_states(self._layout, self._ranks)
+        if self._states and "weight_decay" in self._states[0].options:
+            self._settings.setdefault("weight_decay", self._states[0].options["weight_decay"])
         self.path = path
 
     @property
@@ -119,7 +120,7 @@ class GPTNeoXCheckpoint:
 
     def states(self, resolved: Resolved) -> Mapping[str, LazyTensors]:
         """The weights in float32 ("master"), the moments and the number of steps; nothing with `no_load_optim`."""
-        if self._no_states or not self._states:
+        if not self._states:
             return {}
         roles = dict.fromkeys(role for state in self._states for role in state.tensors)
         found: dict[str, LazyTensors] = {}
@@ -133,14 +134,6 @@ class GPTNeoXCheckpoint:
         if self._states[0].steps:
             found[STEP] = Steps(self._states[0].steps, self._origins(resolved))
         return found
-
-    @cached_property
-    def _states(self) -> list[RankState]:
-        return read_states(self._layout, self._ranks)
-
-    @property
-    def _options(self) -> Mapping[str, Any]:
-        return self._states[0].options if self._states else {}
 
     @cached_property
     def _today(self) -> Mapping[str, Any]:

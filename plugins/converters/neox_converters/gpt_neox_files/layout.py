@@ -81,6 +81,8 @@ class Layout:
             raise self._missing("layer_00-model_00-model_states.pt")
         if not self.partitions:
             return
+        if not self.states:
+            raise self._missing("mp_rank_00_model_states.pt")
         name = next(iter(next(iter(self.partitions.values())).values())).name
         prefix = "bf16_" if name.startswith("bf16_") else ""
         count = 1 + max(max(files) for files in self.partitions.values())

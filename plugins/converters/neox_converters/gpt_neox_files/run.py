@@ -116,13 +116,8 @@ def _hysteresis(facts: Mapping[str, Any]) -> int:
     return int(fp16.get("hysteresis", 2))
 
 
-def said_settings(facts: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that the state of a run says, for keys that nothing else says.
-
-    Args:
-        facts: of the run.
-        options: of the optimizer's groups.
-    """
+def said_settings(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that the state of a run says, for keys that nothing else says."""
     found: dict[str, Any] = {}
     args = facts.get("args")
     if isinstance(args, Mapping):
@@ -139,8 +134,6 @@ def said_settings(facts: Mapping[str, Any], options: Mapping[str, Any]) -> dict[
             "train_micro_batch_size_per_gpu",
         )
         found |= {key: config[key] for key in asked if config.get(key) is not None}
-    if options.get("weight_decay") is not None:
-        found["weight_decay"] = options["weight_decay"]
     return found | _said_schedule(facts.get("lr_scheduler"))
 
 
