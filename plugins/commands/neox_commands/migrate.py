@@ -62,11 +62,11 @@ def parser() -> Parser:
 def main(argv: list[str], context: CommandContext) -> int:
     """Migrate, and print the report."""
     options = parser().parse(argv)
-    *configs, checkpoint, out = options.words
     if not options.words[1:]:
         raise UserError(
             "neox migrate: needs a checkpoint and a directory to write: neox migrate CONFIGS... CHECKPOINT OUT"
         )
+    *configs, checkpoint, out = options.words
     target = Path(out)
     if target.exists():
         raise UserError(f"{target} is there already: choose a directory that is not")

@@ -1,0 +1,150 @@
+"""`neox migrate`: a run of GPT-NeoX goes on as one of neox, and every key and kind of state is told of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from config_commands import Neox
+from gpt_neox_directories import CHECKPOINTS
+from whole_matrix import in_whole
+
+from neox_core.checkpoint import Reader
+from neox_core.config import NeoXArgs
+from neox_core.testing.recorded import relative_error
+
+
+@pytest.fixture
+def neox(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for part in ("bin", "idx"):
+        shutil.copy(CHECKPOINTS.parent / f"tokens_a.{part}", tmp_path)
+    return Neox(tmp_path, capsys)
+
+
+def recorded(name, **changes):
+    """The YAML file of a recorded run, beside the token files, and its losses."""
+    run = json.loads((CHECKPOINTS / f"{name}.expected.json").read_text())
+    Path(f"{name}.yml").write_text(yaml.safe_dump({**run["config"], **changes}))
+    return run["losses"]
+
+
+def losses_of(runs):
+    """Those of the steps of the only run."""
+    (metrics,) = runs.glob("*/*/metrics.jsonl")
+    entries = [json.loads(line) for line in metrics.read_text().splitlines()]
+    return [entry["loss"] for entry in entries if entry["event"] == "step"]
+
+
+@pytest.mark.parametrize("name", ["pythia_tp2", in_whole("llama_tp2"), in_whole("pythia_pp2_tp2_zero1")])
+def test_a_migrated_run_goes_on_with_its_losses(neox, name):
+    losses = recorded(name)
+    assert neox("migrate", f"{name}.yml", str(CHECKPOINTS / name), "out").code == 0
+    here = ("model_parallel_size=1", "pipe_parallel_size=0", "train_iters=6", "eval_iters=0")
+    done = neox("train", "out/config.yml", *here, "runs_dir=runs")
+    assert done.code == 0, done.err
+    assert relative_error(losses_of(Path("runs")), losses[3:]) < 1e-5
+    assert Reader(Path("out/checkpoints/global_step6")).iteration == 6
+
+
+def test_every_key_is_told_once_with_what_became_of_it(neox):
+    recorded("pythia_tp2")
+    keys = yaml.safe_load(Path("pythia_tp2.yml").read_text())
+    del keys["checkpoint_factor"]
+    Path("pythia_tp2.yml").write_text(yaml.safe_dump(keys))
+    Path("older.yml").write_text("save-interval: 10\ngeglu: false\ngradient_accumulation_steps: 1\n")
+    done = neox("migrate", "pythia_tp2.yml", "older.yml", "seed=5", str(CHECKPOINTS / "pythia_tp2"), "out", "--json")
+    assert done.code == 0, done.err
+    report = json.loads(done.out)
+    fates = {entry["key"]: entry for entry in report["keys"]}
+    assert len(report["keys"]) == len(fates)
+    assert fates.keys() == {*keys, "save_interval", "geglu", "gradient_accumulation_steps"}
+    assert (fates["save_interval"]["fate"], fates["save_interval"]["now"]) == ("renamed", ["checkpoint_factor"])
+    dropped = {key for key, entry in fates.items() if entry["fate"] == "dropped"}
+    assert dropped == {"geglu", "padded_vocab_size", "output_layer_parallelism"}
+    assert fates["gradient_accumulation_steps"]["fate"] == "differs"
+    assert all(fates[key]["why"] for key in dropped)
+    assert fates["hidden_size"] == {"key": "hidden_size", "fate": "kept", "now": ["hidden_size"], "why": ""}
+    assert json.loads(Path("out/report.json").read_text()) == report
+
+
+def test_the_settings_hold_what_was_kept_and_what_was_added_and_nothing_else(neox):
+    recorded("pythia_tp2")
+    report = json.loads(neox("migrate", "pythia_tp2.yml", str(CHECKPOINTS / "pythia_tp2"), "out", "--json").out)
+    values = NeoXArgs.from_ymls("out/config.yml").to_dict()
+    told = {key for entry in report["keys"] for key in entry["now"]} | {entry["key"] for entry in report["added"]}
+    assert values.keys() == told
+    assert values["row_parallel_bias_copies"] == 2
+    assert values["load"] == values["save"] == "out/checkpoints"
+    assert (values["compat"], values["train_batch_size"], values["vocab_size"]) == ("gpt-neox", 4, 512)
+
+
+def test_the_report_tells_of_every_kind_of_state(neox):
+    recorded("pythia_pp2_tp2_zero1")
+    done = neox("migrate", "pythia_pp2_tp2_zero1.yml", str(CHECKPOINTS / "pythia_pp2_tp2_zero1"), "out")
+    assert done.code == 0, done.err
+    for line in (
+        "weights: kept; 28 tensors, float32",
+        "optimizer state: kept; exp_avg, exp_avg_sq, step of each",
+        "copies of row-parallel biases: differs; one bias, their sum, which moves 2 times as fast",
+        "steps: kept; 3, of which 3 were applied",
+        "schedule: kept; after 3 steps",
+        "place in the data: kept; after 12 samples",
+        "states of random generators: dropped",
+        "Go on with: neox train out/config.yml",
+    ):
+        assert line in done.out
+    assert Path("out/report.txt").read_text() == done.out
+    reader = Reader(Path("out/checkpoints/global_step3"))
+    assert reader.roles("norm.weight") == ("weight", "exp_avg", "exp_avg_sq", "step")
+    assert reader.state["consumed_samples"] == 12
+
+
+def test_defects_and_the_optimizer_may_be_left_behind(neox):
+    recorded("llama_tp2")
+    words = ("llama_tp2.yml", str(CHECKPOINTS / "llama_tp2"), "out", "--mended", "--no-optimizer")
+    done = neox("migrate", *words)
+    assert done.code == 0, done.err
+    assert "optimizer state: dropped; the optimizer begins anew: start with no_load_optim=true" in done.out
+    assert "compat" not in NeoXArgs.from_ymls("out/config.yml").to_dict()
+    assert Reader(Path("out/checkpoints/global_step3")).roles("norm.weight") == ("weight",)
+
+
+def test_settings_beside_the_checkpoint_do_where_none_are_given(neox):
+    recorded("llama_tp2")
+    shutil.copytree(CHECKPOINTS / "llama_tp2", "run")
+    Path("run/configs").mkdir()
+    shutil.copy("llama_tp2.yml", "run/configs")
+    assert neox("migrate", "run", "out").code == 0
+    assert NeoXArgs.from_ymls("out/config.yml").num_layers == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("out",), "needs a checkpoint and a directory to write"),
+        (("nowhere", "out"), "there is no directory configs in it or beside it"),
+        (("llama_tp2.yml", "nowhere", "out"), "nowhere is no checkpoint of GPT-NeoX"),
+        (("llama_tp2.yml", str(CHECKPOINTS / "llama_tp2"), "there"), "there is there already"),
+        (
+            ("llama_tp2.yml", "num_layers=3", str(CHECKPOINTS / "llama_tp2"), "out"),
+            "num_layers is 3 in the settings, and 2",
+        ),
+        (
+            ("llama_tp2.yml", "optimizer.type=muon", str(CHECKPOINTS / "llama_tp2"), "out"),
+            "has no momentum_buffer that",
+        ),
+        (("llama_tp2.yml", "hidden_siz=3", str(CHECKPOINTS / "llama_tp2"), "out"), "did you mean 'hidden_size'"),
+    ],
+)
+def test_what_cannot_be_migrated_is_a_sentence_and_leaves_nothing(neox, words, sentence):
+    recorded("llama_tp2")
+    Path("there").mkdir()
+    before = sorted(Path().iterdir())
+    done = neox("migrate", *words)
+    assert done.code == 2
+    assert sentence in done.err
+    assert sorted(Path().iterdir()) == before
