@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from neox_core.config.args import NeoXArgs
@@ -124,3 +124,9 @@ class Topology:
         """The axes that are cut: "pipe 2 x tensor 4"."""
         cut = [f"{axis} {size}" for axis, size in zip(AXES, self.shape, strict=True) if size > 1]
         return " x ".join(cut) or "one rank"
+
+
+def on_one_rank(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run without those that cut it over several ranks: of a checkpoint that no rank has saved."""
+    axes = set(AXIS_KEYS.values())
+    return {key: value for key, value in values.items() if key not in axes or not isinstance(value, int) or value <= 1}

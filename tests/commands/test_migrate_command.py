@@ -14,7 +14,9 @@ from whole_matrix import in_whole
 
 from neox_core.checkpoint import Reader
 from neox_core.config import NeoXArgs
+from neox_core.plugins import Switches
 from neox_core.testing.recorded import relative_error
+from neox_core.training import load_trained
 
 
 @pytest.fixture
@@ -101,6 +103,7 @@ def test_the_report_tells_of_every_kind_of_state(neox):
     reader = Reader(Path("out/checkpoints/global_step3"))
     assert reader.roles("norm.weight") == ("weight", "exp_avg", "exp_avg_sq", "step")
     assert reader.state["consumed_samples"] == 12
+    assert load_trained(reader.path, Switches()).iteration == 3
 
 
 def test_defects_and_the_optimizer_may_be_left_behind(neox):

@@ -96,6 +96,7 @@ def test_what_cannot_be_cut_is_refused_before_anything_is_written(options, sente
 def test_a_directory_that_is_there_is_left_alone(tmp_path):
     found, resolved = opened("llama_tp2")
     (tmp_path / "out").mkdir()
+    export(found, resolved, tmp_path / "out")
     with pytest.raises(UserError, match="is there already"):
         export(found, resolved, tmp_path / "out")
 

@@ -26,6 +26,7 @@ from neox_core.checkpoint import (
 from neox_core.checkpoint.layout import PLUGINS, checkpoint_path
 from neox_core.config import dump_yaml
 from neox_core.config.presets import CHECKPOINT_SETTINGS
+from neox_core.config.topology import on_one_rank
 from neox_core.errors import SettingsError, UserError, did_you_mean
 from neox_core.files import whole_directory
 from neox_core.training.progress import Progress
@@ -160,8 +161,11 @@ def write_ours(exported: Exported, path: Path, dtype: str) -> None:
 
 
 def _settings(exported: Exported, checkpoint: Path) -> dict[str, Any]:
-    """The given keys; a tokenizer that is one file is the checkpoint's own, since the source need not stay where it is."""
-    values = dict(exported.resolved.values)
+    """The given keys, but those that cut a run over ranks.
+
+    A tokenizer that is one file is the checkpoint's own, since the source need not stay where it is.
+    """
+    values = on_one_rank(exported.resolved.values)
     if (
         exported.tokenizer is not None
         and exported.tokenizer.tokenizer_type == values.get("tokenizer_type") == "HFTokenizer"

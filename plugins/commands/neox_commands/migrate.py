@@ -20,6 +20,7 @@ from neox_core.config.command_line import Parser
 from neox_core.config.compatibility import GPT_NEOX
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.config.reading import Reading, read
+from neox_core.config.topology import on_one_rank
 from neox_core.errors import Notice, Problem, UserError
 from neox_core.files import make_directory, sync_directory, temporary_name, write_file
 from neox_core.plugins import CommandContext, Converter, Optimizer, PluginManager
@@ -32,8 +33,8 @@ FAMILY = "gpt-neox"
 CONFIG, CHECKPOINTS = "config.yml", "checkpoints"
 """Names within OUT."""
 
-OF_RANKS = ("model_parallel_size", "pipe_parallel_size", "context_parallel_size", "num_gpus", "num_nodes", "hostfile")
-"""Keys that say on how many ranks a run is, on which a checkpoint does not depend."""
+OF_MACHINES = ("num_gpus", "num_nodes", "hostfile")
+"""Keys about the machines of a run, of which a checkpoint that is made here knows nothing."""
 
 
 def parser() -> Parser:
@@ -202,7 +203,7 @@ class Migration:
 
     def _resolved(self, values: Mapping[str, Any]) -> Resolved:
         """The settings on one rank, where the checkpoint is made; as many samples a step."""
-        alone = {key: value for key, value in values.items() if key not in OF_RANKS}
+        alone = {key: value for key, value in on_one_rank(values).items() if key not in OF_MACHINES}
         return NeoXArgs.from_dict(alone, plugins=self._plugins).resolve(World.local(), self._foreign.vocabulary)
 
     def _check_optimizer(self, resolved: Resolved, tensors: WholeTensors) -> None:
@@ -220,7 +221,7 @@ class Migration:
     def _files(self, values: Mapping[str, Any]) -> dict[str, str | bytes]:
         """Those of the checkpoint."""
         files: dict[str, str | bytes] = {
-            CHECKPOINT_SETTINGS: dump_yaml(values),
+            CHECKPOINT_SETTINGS: dump_yaml(on_one_rank(values)),
             PLUGINS: json.dumps(self._plugins.manifest(), indent=1),
         }
         source = self._foreign.tokenizer

@@ -88,15 +88,15 @@ def write(exported: Exported, path: Path, options: ExportOptions) -> None:
 
     Args:
         exported: what.
-        path: a directory that is not there yet.
+        path: a directory that is not there yet, or is empty.
         options: `pipe` 0: as with `pipe_parallel_size: 0`.
 
     Raises:
         UserError: GPT-NeoX cannot express it, the directory is there, or the file system refuses.
     """
     check(exported.resolved, options)
-    if path.exists():
-        raise UserError(f"{path} is there already: choose another directory")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} is there already: choose another directory, or an empty one")
     temporary = temporary_name(path)
     try:
         make_directory(path.parent)
