@@ -12,7 +12,7 @@ from neox_core.config import NeoXArgs, Resolved, World
 from neox_core.config.entries import entries_of
 from neox_core.config.foreign import is_ours
 from neox_core.config.topology import Topology
-from neox_core.errors import UserError
+from neox_core.errors import SettingsError, UserError
 from neox_core.plugins import PluginManager
 
 if TYPE_CHECKING:
@@ -48,8 +48,15 @@ class Foreign:
         Raises:
             UserError: one is missing, left over or of another shape.
         """
-        weights = self.checkpoint.weights(self.resolved)
-        check_shapes(self.checkpoint.path, weights, self.resolved, self.plugins)
+        path = self.checkpoint.path
+        try:
+            weights = self.checkpoint.weights(self.resolved)
+        except SettingsError:
+            raise
+        except UserError as error:
+            # What maps weights knows their names, and not where they are from.
+            raise error if str(path) in str(error) else UserError(f"{path}: {error}") from error
+        check_shapes(path, weights, self.resolved, self.plugins)
         return weights
 
     def source(self) -> WholeTensors:

@@ -21,7 +21,8 @@ CHOICES = frozenset({"override_lr_scheduler", "use_checkpoint_lr_scheduler"})
 def check_same_schedule(
     path: Path, saved: Mapping[str, Any], taken: int, resolved: Resolved, notice: Callable[[str], None]
 ) -> None:
-    """Compare the schedule that a checkpoint was saved with, and the run's; what is followed where they differ is told.
+    """Compare the schedule that a checkpoint was saved with, and the run's; what is followed where they differ is told. Before the
+    first step none was followed yet.
 
     Args:
         path: the checkpoint.
@@ -35,8 +36,8 @@ def check_same_schedule(
     """
     mine, theirs = ScheduleTerms.of(resolved), saved_terms(saved)
     found, settings = ", ".join(differences(theirs, mine, taken)), resolved[ScheduleSettings]
-    if not found:
-        return
+    if not found or (taken == 0 and not settings.use_checkpoint_lr_scheduler):
+        return  # nothing was learned by the other one
     if settings.override_lr_scheduler:
         notice(f"override_lr_scheduler: the learning rate no longer follows the schedule of {path}: {found}")
     elif settings.use_checkpoint_lr_scheduler:

@@ -98,6 +98,11 @@ def test_the_warm_up_is_over_when_so_many_steps_were_applied(saved, configured):
         )
 
 
+def test_before_the_first_step_no_schedule_was_followed(saved, configured):
+    saved(applied=0)
+    assert checkpoint_to_resume(resolved(configured(load="saved", min_lr=0.001)), print).path is not None
+
+
 def test_a_longer_run_is_told_how_to_keep_its_decay(saved, configured):
     saved()
     with pytest.raises(UserError, match=re.escape("(lr_decay_iters: 6 keeps the decay as it was; ")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def push(directory: Path, repository: str, revision: str | None, *, private: boo
     except ModuleNotFoundError as error:
         raise UserError(f"neox convert push needs the package huggingface_hub, which is missing: {INSTALL}") from error
     errors: Any = importlib.import_module("huggingface_hub.errors")
-    hub.utils.disable_progress_bars()
+    importlib.import_module("huggingface_hub.utils").disable_progress_bars()
     interface = hub.HfApi(library_name="neox")
     try:
         interface.create_repo(repository, private=private, exist_ok=True)
@@ -93,11 +94,12 @@ def push(directory: Path, repository: str, revision: str | None, *, private: boo
 
 
 def _no_contact() -> tuple[type[Exception], ...]:
-    """What huggingface_hub raises when nobody answers, beside what is an OSError."""
-    try:
-        return (importlib.import_module("httpx").HTTPError,)
-    except ModuleNotFoundError:
-        return ()
+    """What huggingface_hub raises when nobody answers, beside what is an OSError: that of the package that it asks with."""
+    found = []
+    for package in ("httpx2", "httpx"):
+        with suppress(ModuleNotFoundError):
+            found.append(importlib.import_module(package).HTTPError)
+    return tuple(found)
 
 
 def _is_hidden(path: Path, directory: Path) -> bool:

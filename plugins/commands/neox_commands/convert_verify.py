@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neox_commands.convert_source import Source
+from neox_commands.convert_source import NEOX, Source
 from neox_commands.convert_target import Target
 from neox_core.checkpoint import Family, LazyTensors, Typed, WholeTensors
 from neox_core.config import ModelSettings
@@ -42,9 +42,9 @@ def verify(source: Source, target: Target, path: Path) -> dict[str, Any]:
     rounded = Typed(source.exported.weights, {name: written.meta(name).dtype for name in written})
     exact = all(source.exported.weights.meta(name).dtype == written.meta(name).dtype for name in written)
     before = _by_reference(source.reads if exact else None, source.exported.path, tokens)
-    name, expected = before or (f"neox with the weights of {source.family}", by_neox(source, rounded, tokens))
+    name, expected = before or (_read_by_neox(source.family), by_neox(source, rounded, tokens))
     after = _by_reference(target.writes, path, tokens)
-    result, found = after or (f"neox with the weights read back from {target.family}", by_neox(source, written, tokens))
+    result, found = after or (_read_by_neox(target.family), by_neox(source, written, tokens))
     if found.shape != expected.shape:
         raise UserError(f"{path}: logits are {list(found.shape)} by {result} and {list(expected.shape)} by {name}")
     difference, largest = float((found - expected).abs().max()), float(expected.abs().max())
@@ -70,6 +70,11 @@ def _by_reference(family: Family | None, path: Path, tokens: Tensor) -> tuple[st
     compute = getattr(family, "reference", None)  # see neox_core.checkpoint.Reference
     found: tuple[str, Tensor] | None = None if compute is None else compute(path, tokens)
     return found
+
+
+def _read_by_neox(family: str) -> str:
+    """How a side is called that our model computes."""
+    return NEOX if family == NEOX else f"{NEOX} with the weights of {family}"
 
 
 @torch.inference_mode()
