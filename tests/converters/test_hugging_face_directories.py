@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import weakref
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from plugin_runs import listing
 from safetensors.torch import load_file, save_file
 from training_models import tokens
 
-from neox_core.checkpoint import Reader
+from neox_core.checkpoint import LazyTensors, Reader
 from neox_core.data.tokenizers import CharLevelTokenizer, load_tokenizer
 from neox_core.data.tokenizers.training import train_bpe
 from neox_core.errors import UserError
@@ -464,3 +466,44 @@ def test_a_model_of_sentence_piece_goes_along(tmp_path):
     assert (theirs.bos_token, theirs.eos_token) == ("<s>", "</s>")
     convert(tmp_path / "theirs", tmp_path / "again")
     assert load_trained(tmp_path / "again", Switches()).tokenizer.fingerprint == tokenizer.fingerprint
+
+
+def test_a_tokenizer_that_has_no_form_there_is_left_out_and_that_is_said(tmp_path, capsys):
+    ranks = "".join(f"{base64.b64encode(bytes([byte])).decode()} {byte}\n" for byte in range(256))
+    (tmp_path / "gpt2.tiktoken").write_text(ranks)
+    tokenizer = load_tokenizer("TiktokenTokenizer", tmp_path / "gpt2.tiktoken")
+    save_ours(tmp_path / "ours", {**LLAMA.ours, "vocab_size": 512}, tokenizer=tokenizer.source)
+    (tmp_path / "theirs").mkdir()  # an empty directory is no obstacle
+    assert convert(tmp_path / "ours", tmp_path / "theirs") == 0
+    assert "note: the tokenizer, TiktokenTokenizer, has no form in hf-llama, and is left out" in capsys.readouterr().err
+    assert not list((tmp_path / "theirs").glob("tokenizer*"))
+
+
+class Counted(LazyTensors):
+    """Tensors of a megabyte, of which is counted how many are alive at once."""
+
+    def __init__(self, names):
+        self.names, self.alive, self.most = names, weakref.WeakSet(), 0
+
+    def meta(self, name):
+        return torch.empty(2**18, device="meta")
+
+    def __getitem__(self, name):
+        tensor = torch.zeros(2**18)
+        self.alive.add(tensor)
+        self.most = max(self.most, len(self.alive))
+        return tensor
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.names)
+
+
+def test_files_are_written_a_tensor_at_a_time(tmp_path):
+    counted = Counted([f"tensor{number}" for number in range(12)])
+    safetensors_writing.write_safetensors(tmp_path, counted, 5 * 2**20)
+    assert len(stored(tmp_path)) == 12
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3
+    assert counted.most == 1

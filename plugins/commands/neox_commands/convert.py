@@ -76,13 +76,14 @@ def main(argv: list[str], context: CommandContext) -> int:
     require_room_for(options.target)
     begun = time.monotonic()
     from neox_commands.convert_source import open_source
-    from neox_commands.convert_target import choose_target
+    from neox_commands.convert_target import choose_target, left_out
     from neox_core.checkpoint import ExportOptions
 
     source = open_source(options.source, options.iteration, options.config, context)
     target = choose_target(options.to, source, ExportOptions(dtype=options.dtype, tensor=options.tp, pipe=options.pp))
     print_notes(Notice(message=text) for text in target.notes)
     written = target.write(source, options.target)
+    print_notes(Notice(message=text) for text in left_out(source, target, options.target))
     found: dict[str, Any] = {
         "from": str(source.exported.path),
         "from_family": source.family,

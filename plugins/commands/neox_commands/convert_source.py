@@ -111,6 +111,7 @@ class Watched(LazyTensors):
 
     def __init__(self, tensors: LazyTensors, bar: Any) -> None:
         self._tensors, self._bar = tensors, bar
+        self._read: set[str] = set()
 
     def meta(self, name: str) -> Any:
         """Shape and type of one."""
@@ -118,7 +119,9 @@ class Watched(LazyTensors):
 
     def __getitem__(self, name: str) -> Any:
         tensor = self._tensors[name]
-        self._bar.update(tensor.numel() * tensor.element_size())
+        if name not in self._read:  # of which another one may be made too
+            self._read.add(name)
+            self._bar.update(tensor.numel() * tensor.element_size())
         return tensor
 
     def __iter__(self) -> Iterator[str]:

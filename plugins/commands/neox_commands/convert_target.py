@@ -130,6 +130,19 @@ def _fitting(known: dict[str, Family], source: Source, options: ExportOptions) -
     )
 
 
+def left_out(source: Source, target: Target, path: Path) -> Iterator[str]:
+    """What the source has and the result has not, though it is whole.
+
+    Args:
+        source: what was converted.
+        target: how.
+        path: the result.
+    """
+    tokenizer = source.exported.tokenizer
+    if tokenizer is not None and target.writes is not None and target.writes.open(path, {}).tokenizer is None:
+        yield f"the tokenizer, {tokenizer.tokenizer_type}, has no form in {target.family}, and is left out"
+
+
 def _without_tokenizer(source: Source) -> Iterator[str]:
     if source.exported.tokenizer is None:
         yield f"{source.exported.path} has no tokenizer that neox reads: vocab_file has to name one where texts are read or written"

@@ -176,7 +176,7 @@ class Configuration(ABC):
 
     @staticmethod
     def _precision(config: Described, dtype: str | None) -> dict[str, Any]:
-        said = config.get("dtype", config.get("torch_dtype", dtype))
+        said = dtype or config.get("dtype", config.get("torch_dtype"))
         return {"precision": PRECISIONS[said]} if said in PRECISIONS else {}
 
 
