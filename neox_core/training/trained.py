@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 from neox_core.checkpoint import Foreign, Reader, TensorSource, open_foreign
+from neox_core.checkpoint.foreign import least_ranks
+from neox_core.checkpoint.layout import part_name
 from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, World, read_text
 from neox_core.config.entries import plugins_for
 from neox_core.config.presets import CHECKPOINT_SETTINGS
@@ -62,8 +64,10 @@ def settings_of(reader: Reader, switches: Switches, device: Device = "cpu") -> t
     """
     entries = {entry.key: entry for entry in read_text(reader.settings_text, str(reader.path / CHECKPOINT_SETTINGS))}
     plugins = plugins_for(entries, switches)
-    world = World.local(reader.state.get(RANKS, reader.world_size), device)
-    resolved = NeoXArgs(entries.values(), plugins).resolve(world, reader.state["vocabulary"])
+    args = NeoXArgs(entries.values(), plugins)
+    made_by_one = part_name(0) in reader.manifest.files  # whatever the settings say of ranks
+    ranks = reader.state.get(RANKS, least_ranks(args) if made_by_one else reader.world_size)
+    resolved = args.resolve(World.local(ranks, device), reader.state["vocabulary"])
     rows = reader.state.get("padded_vocab_size", resolved.padded_vocab_size)
     return replace(resolved, padded_vocab_size=rows), plugins
 

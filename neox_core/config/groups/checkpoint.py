@@ -104,8 +104,8 @@ class CheckpointSettings(Settings, group="checkpoint"):
 
     initial_ckpt_path: str | None = setting(
         None,
-        "Checkpoint, also of another family, directory of checkpoints, or URL of either, whose weights alone a run begins with; resuming "
-        "from `load` wins",
+        "Checkpoint, also of another family, directory of checkpoints, or URL of either, whose weights alone a run begins with; "
+        "resuming from `load` wins",
     )
     initial_ckpt_skip_keys_with_these_prefixes: list[str] = setting(
         [], "Beginnings of the names of weights that are initialised instead of read from initial_ckpt_path"
