@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from neox_core.checkpoint.lazy import (
         HeldTensors as HeldTensors,
         LazyTensors as LazyTensors,
+        Overlaid as Overlaid,
         Renamed as Renamed,
         Typed as Typed,
     )
@@ -62,7 +63,7 @@ __getattr__ = lazy_names(
         ),
         "foreign": ("Foreign", "check_shapes", "open_foreign"),
         "group": ("Group", "SoloGroup", "TorchGroup"),
-        "lazy": ("HeldTensors", "LazyTensors", "Renamed", "Typed"),
+        "lazy": ("HeldTensors", "LazyTensors", "Overlaid", "Renamed", "Typed"),
         "manifest": ("DamagedCheckpoint", "Manifest"),
         "random_state": ("capture", "restore"),
         "offline": ("write_checkpoint",),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from neox_core.checkpoint.family import ForeignCheckpoint
-from neox_core.checkpoint.lazy import LazyTensors
+from neox_core.checkpoint.lazy import LazyTensors, Overlaid
 from neox_core.checkpoint.offline import write_checkpoint
 from neox_core.checkpoint.source import WholeTensors
 from neox_core.config import Resolved
@@ -16,14 +16,17 @@ MASTER = "master"
 
 
 def tensors_of(foreign: ForeignCheckpoint, resolved: Resolved) -> WholeTensors:
-    """Weights and optimizer state by role, as a checkpoint of ours has them: weights in float32 where there are such.
+    """Weights and optimizer state by role, as a checkpoint of ours has them: weights in float32 where there are such, which those
+    that were not trained need not have.
 
     Raises:
         UserError: a weight is missing, left over or of another shape.
     """
     states: dict[str, LazyTensors] = dict(foreign.states(resolved))
     weights = foreign.weights(resolved)
-    return WholeTensors(foreign.path, {"weight": states.pop(MASTER, weights), **states})
+    if MASTER in states:
+        weights = Overlaid(weights, states.pop(MASTER))
+    return WholeTensors(foreign.path, {"weight": weights, **states})
 
 
 def write_converted(

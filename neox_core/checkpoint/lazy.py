@@ -85,3 +85,31 @@ class Typed(LazyTensors):
 
     def __len__(self) -> int:
         return len(self._tensors)
+
+
+class Overlaid(LazyTensors):
+    """Tensors, and others in the place of some of them.
+
+    Args:
+        tensors: all of them.
+        others: what takes the place of those of the same names.
+    """
+
+    def __init__(self, tensors: LazyTensors, others: LazyTensors) -> None:
+        self._tensors, self._others = tensors, others
+
+    def meta(self, name: str) -> Tensor:
+        """Shape and type of one."""
+        return self._of(name).meta(name)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._of(name)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def _of(self, name: str) -> LazyTensors:
+        return self._others if name in self._others else self._tensors

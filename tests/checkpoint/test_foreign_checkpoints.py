@@ -87,6 +87,17 @@ def test_all_that_it_holds_becomes_a_checkpoint_of_ours_and_goes_back(tmp_path):
     assert described["progress"]["consumed_samples"] == 28
 
 
+def test_weights_that_were_not_trained_have_no_other_form_and_are_kept(tmp_path):
+    toy = write_toy(tmp_path / "toy")
+    masters = load_file(toy / "master.safetensors")
+    del masters["toy.embedding.weight"]
+    save_file(masters, toy / "master.safetensors")
+    assert convert(toy, tmp_path / "ours") == 0
+    reader = Reader(tmp_path / "ours/global_step7")
+    expected = {"embedding.weight": held(toy, "weight")["embedding.weight"], **held(toy, "master")}
+    assert same({name: reader.whole(name) for name in reader.names}, expected)
+
+
 def test_weights_alone_are_a_checkpoint_of_step_0(tmp_path):
     toy = write_toy(tmp_path / "toy", roles=("weight",), progress=None)
     assert convert(toy, tmp_path / "ours", "--dtype", "float32", "--verify") == 0

@@ -74,6 +74,14 @@ def test_an_older_step_is_taken_where_it_is_asked_for(exported, neox):
     assert {name for name in newer if older[name] != newer[name]} == {"model.safetensors"}
 
 
+def test_what_goes_by_way_of_gpt_neox_is_the_same(exported, neox):
+    assert neox("convert", "checkpoints", "gpt-neox", "--to", "gpt-neox", "--tp", "2", "--verify").code == 0
+    done = neox("convert", "gpt-neox", "by-way", "--to", "hf-gpt-neox", "--verify")
+    assert done.code == 0, done.err
+    assert "logits of transformers " in done.out
+    assert listing(exported / "by-way")["model.safetensors"] == listing(exported / "exported")["model.safetensors"]
+
+
 def test_a_result_that_computes_something_else_is_found(exported, neox, monkeypatch):
     described = GPTNeoXConfiguration.described
     wrong = {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 1.0}}

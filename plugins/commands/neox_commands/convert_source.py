@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neox_core.checkpoint import Exported, Family, LazyTensors, Reader, RoleTensors, WholeTensors, require_family
+from neox_core.checkpoint import (
+    Exported,
+    Family,
+    LazyTensors,
+    Overlaid,
+    Reader,
+    RoleTensors,
+    WholeTensors,
+    require_family,
+)
+from neox_core.checkpoint.conversion import MASTER
 from neox_core.checkpoint.foreign import opened
 from neox_core.checkpoint.layout import checkpoint_path
 from neox_core.config.command_line import files_and_overrides
@@ -69,8 +79,8 @@ def open_source(where: Path, iteration: int | None, words: Sequence[str], contex
     checkpoint, resolved = foreign.checkpoint, foreign.resolved
     states = dict(checkpoint.states(resolved))
     weights = foreign.weights()
-    # What the optimizer steps is the exact form of a weight.
-    weights = states.pop("master", weights)
+    if MASTER in states:  # what the optimizer steps is the exact form of a weight; those that are frozen have no other
+        weights = Overlaid(weights, states.pop(MASTER))
     exported = Exported(
         path=checkpoint.path,
         resolved=resolved,
