@@ -49,8 +49,8 @@ def require_complete(path: Path) -> None:
             )
         case Condition.GPT_NEOX:
             raise UserError(
-                f"{path} was written by GPT-NeoX (it holds *.pt files and no manifest.json). Convert it first; "
-                "`neox plugins --kind converter` lists the converters."
+                f"{path} was written by GPT-NeoX (it holds *.pt files and no manifest.json). Convert it first: "
+                "`neox migrate` makes a run of neox of it, and `neox convert` a checkpoint."
             )
         case Condition.COMPLETE:
             pass
