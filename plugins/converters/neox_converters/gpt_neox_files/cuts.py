@@ -101,7 +101,7 @@ _RULES: tuple[tuple[re.Pattern[str], Cut], ...] = tuple(
     (re.compile(pattern), cut)
     for pattern, cut in (
         (r"word_embeddings\.weight|final_linear\.weight", ROWS),
-        (r"attention\.(query_key_value|qk_layernorm(\.norm)?)\.\w+", ROWS),
+        (r"attention\.query_key_value\.\w+|attention\.qk_layernorm\.(norm\.)?(weight|bias|scale)", ROWS),
         (r"attention\.dense\.weight|mlp\.linear2\.weight|rm_linear\.weight|attention\.rpe\.weight", COLUMNS),
         (r"attention\.alibi_embed\.slopes", ROWS),
         (r"mlp\.linear1\.(weight|bias)", ROWS),

@@ -228,7 +228,7 @@ class Sizes:
         if not blocks:
             raise UserError(f"{self._path} has weights of no transformer block (layers 2 and on): files are missing")
         after = [layer for layer in within if layer > max(blocks)]
-        if after and min(after) != max(blocks) + 2:
+        if after and min(after) not in (max(blocks) + 2, max(blocks) + 3):  # a norm may have no weights
             raise UserError(
                 f"{self._path} ends with layer {min(after)} after {max(blocks)}, where the final norm of {len(blocks)} blocks would "
                 f"be layer {max(blocks) + 2}: files of some layers are missing"
