@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from deepspeed_directories import SETTINGS, save
-from gpt_neox_directories import open_with
+from gpt_neox_directories import config_of, open_with, opened
+from gpt_neox_eras import copied
 
 from neox_core.errors import UserError
 
@@ -93,8 +94,8 @@ def test_flat_groups_around_an_optimizer_in_fp16_are_read(workers, tmp_path):
     kept = workers(1).run(save, tmp_path, {})[0]
     file = tmp_path / "global_step2" / "mp_rank_00_model_states.pt"
     content = torch.load(file, weights_only=False)
-    spared = [name for name in kept["master"] if name.endswith("bias") or "norm" in name]
-    groups = [[name for name in kept["master"] if name not in spared], spared]
+    others = [name for name in kept["master"] if spared(name)]
+    groups = [[name for name in kept["master"] if name not in others], others]
 
     def flat(role):
         return [torch.cat([kept[role][name].flatten() for name in group]) for group in groups]
@@ -141,3 +142,56 @@ def test_state_that_cannot_be_placed_is_an_error_not_a_guess(workers, tmp_path):
     torch.save(content, file)
     with pytest.raises(UserError, match="no run of layers has as many parameters"):
         open_with(tmp_path, SETTINGS)
+
+
+def spared(name):
+    return name.endswith("bias") or "norm" in name
+
+
+def stage_of(content, numbered, own):
+    """A file of a stage that has these parameters, of those that an optimizer has numbered."""
+    groups = [[name for name in own if not spared(name)], [name for name in own if spared(name)]]
+    order = [name for group in groups for name in group]
+    state = content["optimizer"]["state"]
+    options = content["optimizer"]["param_groups"]
+    starts = [0, len(groups[0])]
+    return {
+        **content,
+        "mp_world_size": 2,
+        "optimizer": {
+            "state": {number: state[numbered[name]] for number, name in enumerate(order)},
+            "param_groups": [
+                {**group, "params": list(range(start, start + len(members)))}
+                for group, members, start in zip(options, groups, starts, strict=True)
+            ],
+        },
+    }
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_stages_of_a_pipeline_have_their_own_optimizers(tmp_path, tied):
+    """Which layers a stage has is not said anywhere: it is seen in what its optimizer has."""
+    checkpoint = copied("pythia_pp1", tmp_path)
+    content = torch.load(checkpoint / "mp_rank_00_model_states.pt", weights_only=False)
+    names = [
+        f"sequential.{int(file.name[6:8])}.{name}"
+        for file in sorted(checkpoint.glob("layer*"))
+        for name in torch.load(file, weights_only=True)
+    ]
+    ordered = [name for name in names if not spared(name)] + [name for name in names if spared(name)]
+    numbered = {name: number for number, name in enumerate(ordered)}
+    first = [name for name in names if name.startswith(("sequential.0", "sequential.2"))]
+    last = [name for name in names if name not in first]
+    config = config_of("pythia_pp1")
+    if tied:
+        last = [names[0], *(name for name in last if "final_linear" not in name)]
+        (checkpoint / "layer_06-model_00-model_states.pt").unlink()
+        config["no_weight_tying"] = False
+    for number, own in enumerate((first, last)):
+        torch.save(stage_of(content, numbered, own), checkpoint / f"mp_rank_{number:02d}_model_states.pt")
+    found, resolved = open_with(checkpoint, config)
+    original, settings = opened("pythia_pp1")
+    for role in ("exp_avg", "exp_avg_sq"):
+        read, wanted = found.states(resolved)[role], original.states(settings)[role]
+        assert read.keys() == wanted.keys() - ({"head.weight"} if tied else set())
+        assert all(torch.equal(read[name], wanted[name]) for name in read)
