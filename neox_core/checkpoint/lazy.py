@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -15,6 +16,14 @@ class LazyTensors(Mapping[str, Tensor]):
     @abstractmethod
     def meta(self, name: str) -> Tensor:
         """A tensor without content (device "meta") of the shape and type that the one called `name` has; nothing is read."""
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is one of this name. What `Mapping` does would read it."""
+        return name in self._known
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self)
 
 
 class HeldTensors(LazyTensors):
