@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from deepspeed_directories import LAYERS, SETTINGS, load, save
 from gpt_neox_directories import CHECKPOINTS, NAMES, config_of, export, open_with, opened, tensors_in
 
 from neox_core.errors import UserError
@@ -120,3 +121,14 @@ def test_looking_whether_a_directory_is_one_costs_no_torch():
         f"assert F().recognises(Path({str(CHECKPOINTS / 'pythia_pp0')!r})); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_deepspeed_takes_up_what_is_written(workers, tmp_path):
+    workers(1).run(save, tmp_path / "first", {})
+    found, resolved = open_with(tmp_path / "first", SETTINGS)
+    export(found, resolved, tmp_path / "out", pipe=0)
+    plain, read = workers(1).run(load, tmp_path / "out")[0]
+    assert (plain["iteration"], plain["steps"], plain["args"]["num_layers"]) == (2, 2, LAYERS)
+    file = tmp_path / "first/global_step2/mp_rank_00_model_states.pt"
+    for name, weight in torch.load(file, weights_only=False)["module"].items():
+        assert torch.equal(read[name], weight), name

@@ -195,3 +195,16 @@ def test_stages_of_a_pipeline_have_their_own_optimizers(tmp_path, tied):
         read, wanted = found.states(resolved)[role], original.states(settings)[role]
         assert read.keys() == wanted.keys() - ({"head.weight"} if tied else set())
         assert all(torch.equal(read[name], wanted[name]) for name in read)
+
+
+def test_the_first_form_of_zero_1_is_refused_by_name(workers, tmp_path):
+    workers(2).run(save, tmp_path, FORMS["ZeRO 1"])
+    for file in (tmp_path / "global_step2").glob("zero*.pt"):
+        content = torch.load(file, weights_only=False)
+        state = content["optimizer_state_dict"]
+        state["local_sub_partitions_of_fp32_groups"] = [[state.pop("single_partition_of_fp32_groups")]]
+        state["base_optimizer_state"] = [[{}]]
+        torch.save(content, file)
+    with pytest.raises(UserError, match=r"DeepSpeed's first ZeRO stage 1 .* no_load_optim=true"):
+        open_with(tmp_path, SETTINGS)
+    assert len(open_with(tmp_path, SETTINGS | {"no_load_optim": True})[0].settings) > 5

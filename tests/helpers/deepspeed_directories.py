@@ -144,3 +144,16 @@ def _held(engine: Any, role: str) -> Iterator[tuple[Tensor, Tensor]]:
         else:
             master = masters.get(parameter, parameter)
             yield parameter, master if role == "master" else engine.optimizer.state[master][role]
+
+
+def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What DeepSpeed takes from a directory: the run's own values, and the parameters."""
+    deepspeed = import_deepspeed("cpu")
+    model = Model()
+    optimizer = torch.optim.AdamW(groups(model, 0.1), lr=0.01)
+    config = {"train_batch_size": 3, "zero_allow_untested_optimizer": True}
+    engine = deepspeed.initialize(model=model, optimizer=optimizer, config=config)[0]
+    where, client = engine.load_checkpoint(str(path), load_optimizer_states=False, load_lr_scheduler_states=False)
+    assert where is not None
+    plain = {key: client[key] for key in ("iteration", "args")} | {"steps": engine.global_steps}
+    return plain, {name: parameter.detach().clone() for name, parameter in model.named_parameters()}

@@ -76,7 +76,7 @@ class Saved:
             else parts[0]
         )
         self._base: Any = inner
-        if isinstance(inner, list) and inner and isinstance(inner[0], list):
+        if partitioned and "single_partition_of_fp32_groups" not in parts[0]:
             raise UserError(
                 f"{path} has the optimizer's state in the form of DeepSpeed's first ZeRO stage 1 (sub-partitions), which is not read; "
                 "the weights alone can be had: no_load_optim=true"
