@@ -275,5 +275,5 @@ def test_an_upload_whose_process_is_killed_is_finished_by_the_next(bucket, serve
     store = store_at(f"{bucket}/mine")
     sent = push(path, store, PARTS)
     assert sent <= (6 - parts) * 5 * MIB
-    assert proxy.sent < sent + MIB
+    assert proxy.sent < 30 * MIB, "not all of it again"
     assert is_there(f"{bucket}/mine", path, tmp_path)
