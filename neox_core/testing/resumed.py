@@ -19,14 +19,14 @@ from neox_core.checkpoint import Reader, find_family
 from neox_core.checkpoint.conversion import write_converted
 from neox_core.checkpoint.family import Family, ForeignCheckpoint
 from neox_core.checkpoint.layout import PLUGINS
-from neox_core.config import NeoXArgs, Resolved, Topology, World, dump_yaml
+from neox_core.config import DataSettings, NeoXArgs, Resolved, Topology, World, dump_yaml
 from neox_core.config.compatibility import GPT_NEOX
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.errors import SettingsError, UserError
 from neox_core.plugins import PluginManager
 from neox_core.testing.fixture import Part, TokenFiles, in_words
 from neox_core.testing.golden_checks import Check
-from neox_core.testing.golden_replica import shared
+from neox_core.testing.golden_replica import END_OF_DOCUMENT, shared
 from neox_core.testing.recorded import absolute_error, relative_error
 from neox_core.testing.recorded_files import RecordedFiles
 from neox_core.training.batches import Batches
@@ -146,7 +146,8 @@ class Resumption:
         if train is None:
             raise UserError("its split leaves no document for training")
         place = self.topology.place(dist.get_rank())
-        batches = Batches(train, resolved, place.data, objective.batch_fields, None)
+        masked = END_OF_DOCUMENT if resolved[DataSettings].eod_mask_loss else None
+        batches = Batches(train, resolved, place.data, objective.batch_fields, masked)
         batches.seek(progress.consumed_samples)
         schedule = make_schedule(resolved, plugins)
         results, rates = list[StepResult](), list[float]()
