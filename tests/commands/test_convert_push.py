@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hub_server import TOKEN, hub_server
 from plugin_distributions import neox
+
+from neox_core.cli.main import main
 
 
 @pytest.fixture
@@ -73,3 +77,10 @@ def test_what_goes_wrong_is_said_in_a_sentence(model, push, tmp_path):
     done = push(hub.address, "model", "me/tiny")
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: me/tiny: the hub at {hub.address} refuses: ")
+
+
+def test_a_package_that_is_missing_is_named_with_what_installs_it(model, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert main(("convert", "push", str(model), "me/tiny")) == 2
+    said = "neox convert push needs the package huggingface_hub, which is missing: pip install 'neox-toolkit[hub]'"
+    assert capsys.readouterr().err == f"error: {said}\n"
