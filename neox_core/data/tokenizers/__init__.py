@@ -2,7 +2,7 @@
 
 from neox_core.data.tokenizers.characters import CharLevelTokenizer as CharLevelTokenizer
 from neox_core.data.tokenizers.gpt2 import GPT2BPETokenizer as GPT2BPETokenizer, HFGPT2Tokenizer as HFGPT2Tokenizer
-from neox_core.data.tokenizers.hugging_face import HFTokenizer as HFTokenizer
+from neox_core.data.tokenizers.hugging_face import BackendTokenizer as BackendTokenizer, HFTokenizer as HFTokenizer
 from neox_core.data.tokenizers.loading import (
     describes_tokenizer as describes_tokenizer,
     load_tokenizer as load_tokenizer,

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neox_converters.tokenizer_files import DEFINITION, MODEL
-from neox_core.data.tokenizers import CharLevelTokenizer, Tokenizer, TokenizerSource, make_tokenizer
-from neox_core.data.tokenizers.hugging_face import BackendTokenizer
+from neox_core.data.tokenizers import BackendTokenizer, CharLevelTokenizer, Tokenizer, TokenizerSource, make_tokenizer
 from neox_core.data.tokenizers.pieces import byte_of_letter
 from neox_core.files import write_file
 
