@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -59,6 +61,10 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+def _die_with_the_tests() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 @dataclass
 class S3Server:
     """A server that can be killed and started again on what it has.
@@ -92,7 +98,9 @@ class S3Server:
             *(f"-s3.config={self.directory}/users.json", "-master.volumeSizeLimitMB=64", "-volume.max=300"),
         ]
         with (self.directory / "log").open("ab") as log:
-            self.process = subprocess.Popen(words, stdout=log, stderr=log, cwd=self.directory)
+            self.process = subprocess.Popen(
+                words, stdout=log, stderr=log, cwd=self.directory, preexec_fn=_die_with_the_tests
+            )
         deadline = time.monotonic() + 60
         while not self._answers():
             assert self.process.poll() is None and time.monotonic() < deadline, (self.directory / "log").read_text()[

@@ -9,7 +9,7 @@ import threading
 import pytest
 from copied_checkpoints import MIB, PARTS, store_at
 
-from neox_core.checkpoint.remote import Given, SourceFile, StoreError, StoreOptions, checked, is_url
+from neox_core.checkpoint.remote import Given, SourceFile, StoreError, StoreOptions, checked, home_of, is_url
 from neox_core.errors import UserError
 from neox_core.files import FileRecord
 from neox_core.plugins import PluginManager, Switches
@@ -174,3 +174,8 @@ def test_what_a_file_system_keeps_wrong_is_removed(tmp_path, monkeypatch):
     with file, pytest.raises(StoreError, match="what the store keeps is not what was sent; it was removed there"):
         store.upload("x", file, lambda: False)
     assert store.stat("x") is None
+
+
+@pytest.mark.parametrize("save", ["mine", "runs/mine/", "/data/mine", "mine/.", "other/../mine"])
+def test_a_run_has_its_copies_in_a_folder_named_like_where_it_saves(save):
+    assert home_of("s3://b/runs/", save) == "s3://b/runs/mine"

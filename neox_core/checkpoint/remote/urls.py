@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -59,4 +60,4 @@ def home_of(url: str, save: str) -> str:
 
     So runs that differ in `save` keep apart, as with GPT-NeoX.
     """
-    return below(checked(url), Path(save).absolute().name)
+    return below(checked(url), Path(os.path.abspath(save)).name)  # noqa: PTH100 - resolving would follow links

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar
 
@@ -94,13 +94,13 @@ class Parts:
         else:
             upload, arrived = before
 
-        def send(part: Part) -> tuple[int, dict[str, Any]]:
+        def send(part: Part) -> Entry:
             if stopped():
                 raise Given
             known = arrived.get(part.number)
             if known is not None and known.is_of(part):
-                return 0, {"PartNumber": part.number, "ETag": known.etag, "ChecksumSHA256": part.sha256}
-            return part.stop - part.start, self._send(upload, part)
+                return Entry(part, known.etag)
+            return self._send(upload, part)
 
         done = in_parallel(send, self._parts(with_md5=bool(arrived)), self._threads)
         try:
@@ -109,10 +109,8 @@ class Parts:
             self._abandon(upload)
             raise
         with self._spoken("put the parts together"):
-            self._client.complete_multipart_upload(
-                **self._at, UploadId=upload, MultipartUpload={"Parts": [entry for _, entry in done]}
-            )
-        return sum(sent for sent, _ in done)
+            self._client.complete_multipart_upload(**self._at, UploadId=upload, MultipartUpload={"Parts": listed(done)})
+        return sum(entry.sent for entry in done)
 
     def _parts(self, *, with_md5: bool) -> Iterator[Part]:
         """All of them, in order; the file is read on the way, once for all digests."""
@@ -133,10 +131,10 @@ class Parts:
             )
         return str(answer["UploadId"])
 
-    def _send(self, upload: str, part: Part) -> dict[str, Any]:
-        def send() -> str:
+    def _send(self, upload: str, part: Part) -> Entry:
+        def send() -> dict[str, Any]:
             with self._spoken("write a part"):
-                answer = self._client.upload_part(
+                answer: dict[str, Any] = self._client.upload_part(
                     **self._at,
                     UploadId=upload,
                     PartNumber=part.number,
@@ -144,9 +142,10 @@ class Parts:
                     ContentLength=part.stop - part.start,
                     ChecksumSHA256=part.sha256,
                 )
-            return str(answer["ETag"])
+            return answer
 
-        return {"PartNumber": part.number, "ETag": repeated(send), "ChecksumSHA256": part.sha256}
+        answer = repeated(send)
+        return Entry(part, answer["ETag"], part.stop - part.start, "ChecksumSHA256" in answer)
 
     def _unfinished(self) -> tuple[str, dict[int, Arrived]] | None:
         """The newest upload of this object that was cut short, and what has arrived of it; None: there is none.
@@ -185,6 +184,35 @@ class Parts:
     def _abandon(self, upload: str) -> None:
         with self._spoken("give up an upload"):
             self._client.abort_multipart_upload(**self._at, UploadId=upload)
+
+
+class Entry(NamedTuple):
+    """A part in the list of which an object is made.
+
+    Args:
+        part: it.
+        etag: by which the store names it.
+        sent: bytes that were sent of it now.
+        confirmed: whether the store has said its sha256 when it was sent; None: it was not.
+    """
+
+    part: Part
+    etag: str
+    sent: int = 0
+    confirmed: bool | None = None
+
+
+def listed(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The list as S3 takes it: with each sha256, or, of stores that know none, without."""
+    with_sha256 = all(entry.confirmed is not False for entry in entries)
+    return [
+        {
+            "PartNumber": entry.part.number,
+            "ETag": entry.etag,
+            **({"ChecksumSHA256": entry.part.sha256} if with_sha256 else {}),
+        }
+        for entry in entries
+    ]
 
 
 def repeated(send: Callable[[], R]) -> R:
