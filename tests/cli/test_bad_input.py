@@ -102,7 +102,11 @@ CASES = {
     ),
     "truncated shard": (
         ["train", "tiny.yml", "load=cut_shard"],
-        ["load: cut_shard/global_step3/shards/rank-00000.safetensors is damaged: expected ", " bytes, found 100", "Restore it from a copy"],
+        [
+            "load: cut_shard/global_step3/shards/rank-00000.safetensors is damaged: expected ",
+            " bytes, found 100",
+            "Restore it from a copy",
+        ],
     ),
     "checkpoint of another model": (
         ["train", "tiny.yml", "load=saved", "hidden_size=32"],
