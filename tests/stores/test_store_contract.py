@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from copied_checkpoints import MIB, PARTS, store_at
@@ -13,6 +14,7 @@ from neox_core.checkpoint.remote import Given, SourceFile, StoreError, StoreOpti
 from neox_core.errors import UserError
 from neox_core.files import FileRecord
 from neox_core.plugins import PluginManager, Switches
+from neox_core.training.initial import complete_checkpoint
 
 
 @pytest.fixture(params=["file", "memory", "s3"])
@@ -179,3 +181,8 @@ def test_what_a_file_system_keeps_wrong_is_removed(tmp_path, monkeypatch):
 @pytest.mark.parametrize("save", ["mine", "runs/mine/", "/data/mine", "mine/.", "other/../mine"])
 def test_a_run_has_its_copies_in_a_folder_named_like_where_it_saves(save):
     assert home_of("s3://b/runs/", save) == "s3://b/runs/mine"
+
+
+def test_verbs_that_need_a_directory_say_how_to_have_it():
+    with pytest.raises(UserError, match="copy it by `neox checkpoint pull s3://b/p DIRECTORY` first"):
+        complete_checkpoint(Path("s3://b/p"))

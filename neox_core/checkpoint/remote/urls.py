@@ -16,6 +16,12 @@ def is_url(text: str) -> bool:
     return _URL.fullmatch(text) is not None
 
 
+def url_of(path: Path) -> str | None:
+    """The URL that was taken for a path, in which two strokes are one; None: it was a path."""
+    match = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]+):/(.*)", str(path))
+    return f"{match[1]}://{match[2]}" if match else None
+
+
 def scheme_of(url: str) -> str:
     """What is before `://`, in lower case."""
     match = _URL.fullmatch(url)
