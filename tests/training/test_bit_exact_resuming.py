@@ -32,7 +32,7 @@ EVERYTHING = {
 
 
 def digests(checkpoint: Path) -> dict[str, str]:
-    """sha256 of each file of a checkpoint but those of settings, which name its directory: weights, optimizer, random states, counts."""
+    """sha256 of each file of a checkpoint but those of settings, which name its directory."""
     files = Manifest.read(checkpoint).files
     return {name: record.sha256 for name, record in files.items() if name not in ("settings.yml", "origins.json")}
 
