@@ -154,6 +154,12 @@ _TABLE = (
         switch="the bias moves as the sum of the copies would; `row_parallel_bias_copies` says how many, whatever `compat` is",
     ),
     Defect(
+        name="pipeline-norm",
+        upstream="pipelines without ZeRO clip by a norm that lacks the norms and the row-parallel biases of all stages but the first, "
+        "and has tied weights twice",
+        ours="each element counts once; `clip_norm_blocks` is for runs that began in such a pipeline, whatever `compat` is",
+    ),
+    Defect(
         name="rope-fusion-offset",
         upstream="`rope_fusion` forgets the positions of cached keys",
         ours="positions run on",

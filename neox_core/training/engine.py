@@ -25,6 +25,7 @@ from neox_core.model.stages import stage_of
 from neox_core.parallel import Fragment, Mesh, SequenceLayout, local_part
 from neox_core.plugins import Optimizer, PluginManager
 from neox_core.training.averages import Averages, MetricNames
+from neox_core.training.clip_norm import mark as mark_counts
 from neox_core.training.deepspeed.core import Observer
 from neox_core.training.deepspeed.disks import prepared
 from neox_core.training.deepspeed.making import Cutter, adapted, import_deepspeed, make_core
@@ -133,7 +134,8 @@ class Engine:
         with refusals_told(resolved), adapted(deepspeed):
             self._deepspeed = self._started(deepspeed, module, config)
         clipping = resolved[OptimizerSettings].gradient_clipping
-        self._core = make_core(self._deepspeed, parameters, clipping, self.mesh)
+        as_counted = mark_counts(parameters, resolved)
+        self._core = make_core(self._deepspeed, parameters, clipping, self.mesh, as_counted=as_counted)
         self._passes: Passes = PlainPasses(self._deepspeed, self.accumulation)
         if not self.model.is_whole:
             self._passes = PipelinePasses(self._deepspeed, self.mesh.pipe)

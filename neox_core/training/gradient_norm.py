@@ -31,6 +31,19 @@ def global_norm(parts: Sequence[Tensor], device: torch.device, copies: int = 1) 
     return (total / copies).sqrt()
 
 
+def norm_as_counted(counted: Sequence[tuple[Tensor, int]], device: torch.device, copies: int = 1) -> Tensor:
+    """The norm where some parts count several times, or not at all; see `clip_norm`. Not finite if any part is not.
+
+    Args:
+        counted: what this rank answers for, each with how often it counts.
+        device: as in `global_norm`.
+        copies: likewise.
+    """
+    parts = [part for part, times in counted for _ in range(times)]
+    norm, whole = global_norm(parts, device, copies), global_norm([part for part, _ in counted], device, copies)
+    return torch.where(torch.isfinite(whole), norm, whole)
+
+
 def within(tensors: Sequence[Tensor], runs: Sequence[Range]) -> Iterator[Tensor]:
     """Of tensors that follow each other in a flat one, the parts that lie in runs of its elements; the runs ascend."""
     start, ahead = 0, deque(runs)

@@ -23,6 +23,7 @@ from neox_core.errors import UserError, shortened
 from neox_core.plugins import PluginManager
 from neox_core.training.away import Away
 from neox_core.training.bias_copies import check_same_copies
+from neox_core.training.clip_norm import tell_other_norm
 from neox_core.training.load_choice import NOTHING, LoadChoice, Tell, check_files, choose
 from neox_core.training.schedule_resuming import check_same_schedule
 
@@ -89,6 +90,7 @@ def check_resumable(path: Path, resolved: Resolved, notice: Tell) -> None:
         saved = saved_settings(path, manifest)
         check_same_schedule(path, saved, taken, resolved, notice)
         check_same_copies(path, saved, resolved, notice)
+        tell_other_norm(path, saved, resolved, notice)
     tell_differences(path, resolved, notice)
 
 

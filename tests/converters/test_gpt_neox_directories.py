@@ -23,7 +23,8 @@ def test_every_recorded_directory_is_recognised_and_says_what_it_is(name):
     assert found[0] == "gpt-neox"
     checkpoint, resolved = opened(name)
     assert checkpoint.path == CHECKPOINTS / name / "global_step3"
-    counts = {"iteration": 3, "applied": 3, "consumed_samples": 12, "skipped_in_a_row": 0, "scheduled": 3}
+    samples = 24 if name == "gas2_pp2" else 12
+    counts = {"iteration": 3, "applied": 3, "consumed_samples": samples, "skipped_in_a_row": 0, "scheduled": 3}
     assert checkpoint.progress == counts
     assert resolved.padded_vocab_size == 512
     weights = checkpoint.weights(resolved)
@@ -269,3 +270,25 @@ def test_copies_of_biases_are_carried_along():
     assert found.settings["row_parallel_bias_copies"] == 2
     assert resolved.bias_copies == 2
     assert "row_parallel_bias_copies" not in opened("pythia_pp1")[0].settings
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"), [("gas2_pp2", 1), ("tied_pp2_tp2", 1), ("pythia_pp2_tp2_zero1", None), ("pythia_pp1", None)]
+)
+def test_a_pipeline_without_zero_clips_as_it_did(name, blocks):
+    checkpoint, _ = opened(name)
+    assert checkpoint.settings.get("clip_norm_blocks") == blocks
+
+
+def test_tables_of_positions_that_stages_trained_apart_are_refused(tmp_path):
+
+    checkpoint = copied("gas2_pp2", tmp_path)
+    for layer in (2, 3):
+        (file,) = checkpoint.glob(f"**/layer_{layer:02d}-*")
+        content = torch.load(file, weights_only=True)
+        content["attention.rpe.weight"] = torch.full((32, 4), float(layer))
+        torch.save(content, file)
+    given = {**config_of("gas2_pp2"), "pos_emb": "rpe", "no_load_optim": True}
+    with pytest.raises(UserError, match=r"each stage of the pipeline has trained a table"):
+        found, resolved = open_with(checkpoint, given)
+        found.weights(resolved)

@@ -29,6 +29,7 @@ ALWAYS = [(name, "one rank") for name in NAMES] + [
     ("pythia_tp2", "tp 2"),
     ("pythia_pp2_tp2_zero1", "zero 3"),
     ("llama_tp2", "pp 2"),
+    ("tied_pp2_tp2", "dp 2"),
 ]
 
 
@@ -37,7 +38,7 @@ def expected(name: str) -> Path:
 
 
 def test_no_directory_is_forgotten():
-    assert len(NAMES) == 7
+    assert len(NAMES) == 9
 
 
 @pytest.mark.parametrize(

@@ -18,3 +18,9 @@ class CompatibilitySettings(Settings, group="compatibility"):
         "each tensor-parallel rank: the bias moves as many times as fast; none: 1, with compat: gpt-neox model_parallel_size",
         gt=0,
     )
+    clip_norm_blocks: int | None = setting(
+        None,
+        "Leading blocks of which norms and row-parallel biases count in the norm for clipping: those of the first stage of a pipeline "
+        "of GPT-NeoX without ZeRO, which leaves them out of later stages and counts tied weights twice; none: all count once",
+        ge=0,
+    )

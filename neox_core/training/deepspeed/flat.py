@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from neox_core.parallel import Fragment, Mesh, Range
+from neox_core.training.clip_norm import times_of
 from neox_core.training.deepspeed.core import Observer, Parameters, held_on, take_step
 from neox_core.training.fragments import Held, answered_for, state_fragment
-from neox_core.training.gradient_norm import global_norm, joined, within
+from neox_core.training.gradient_norm import global_norm, joined, norm_as_counted, within
 from neox_core.training.loss_scale import LossScale
 from neox_core.training.weights_of_use import loaded, saved, weight_of_use
 from neox_core.training.whole_parameters import WholeParameters
@@ -59,15 +60,17 @@ class FlatCore(ABC):
     The partitions are cut over the ranks that have the same weights.
     """
 
-    def __init__(self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh) -> None:
+    def __init__(
+        self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh, *, as_counted: bool = False
+    ) -> None:
         self._engine, self._clipping, self._replicas = engine, clipping, mesh.replicas
         self.held = held_on(mesh, parameters)
         self._zero = engine.optimizer
         self._optimizer = self._zero.optimizer
         self._pieces = list(self._find_pieces())
+        self._as_counted = as_counted
         self._owned = [
-            joined([run for piece in self._pieces if piece.group == group for run in piece.owned()])
-            for group in range(len(self._partitions))
+            {times: joined(self._runs(group, times)) for times in range(3)} for group in range(len(self._partitions))
         ]
         self._observe: Observer | None = None
         self._norm, self._drop = torch.zeros(()), False
@@ -105,6 +108,11 @@ class FlatCore(ABC):
     def weight_targets(self) -> Iterator[Fragment]:
         """Every place on this rank that weights are loaded into, before `refresh`."""
 
+    def _runs(self, group: int, times: int) -> list[Range]:
+        """Runs of a partition's elements that this rank answers for, of parameters that count so often in the norm."""
+        pieces = (piece for piece in self._pieces if piece.group == group)
+        return [run for piece in pieces if times_of(piece.held.parameter) == times for run in piece.owned()]
+
     def _groups(self) -> list[int]:
         """Of which of the optimizer's groups each partition is."""
         return list(range(len(self._partitions)))
@@ -122,10 +130,14 @@ class FlatCore(ABC):
 
     def _scaled_norm(self) -> Tensor:
         """That of the averaged gradients, times the factor of the loss."""
-        parts = list[Tensor]()
-        for group, runs in enumerate(self._owned):
-            parts += within(self._gradients(group), runs)
-        self._norm = global_norm(parts, self._engine.device)
+        counted = list[tuple[Tensor, int]]()
+        for group, by_times in enumerate(self._owned):
+            gradients = self._gradients(group)
+            counted += ((part, times) for times, runs in by_times.items() for part in within(gradients, runs))
+        if self._as_counted:
+            self._norm = norm_as_counted(counted, self._engine.device)
+        else:
+            self._norm = global_norm([part for part, _ in counted], self._engine.device)
         return torch.full_like(self._norm, torch.inf) if self._drop else self._norm
 
     def _unscaled_norm(self) -> float:

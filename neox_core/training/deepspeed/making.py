@@ -61,7 +61,9 @@ def _is_news(record: logging.LogRecord) -> bool:
     )
 
 
-def make_core(engine: Any, parameters: Parameters, clipping: float, mesh: Mesh) -> EngineCore:
+def make_core(
+    engine: Any, parameters: Parameters, clipping: float, mesh: Mesh, *, as_counted: bool = False
+) -> EngineCore:
     """The core for the engine's ZeRO stage.
 
     Args:
@@ -69,6 +71,9 @@ def make_core(engine: Any, parameters: Parameters, clipping: float, mesh: Mesh) 
         parameters: of this rank, by canonical name; those that are copies of an earlier stage's are marked (`copied_parameter`).
         clipping: the largest norm of a gradient; 0 for any.
         mesh: this rank's.
+        as_counted: whether parameters are marked with how often they count in the norm (`clip_norm`).
     """
     kinds: dict[int, type[PlainCore | PartitionedCore | ShardedCore]] = {0: PlainCore, 3: ShardedCore}
-    return kinds.get(engine.zero_optimization_stage(), PartitionedCore)(engine, parameters, clipping, mesh)
+    return kinds.get(engine.zero_optimization_stage(), PartitionedCore)(
+        engine, parameters, clipping, mesh, as_counted=as_counted
+    )

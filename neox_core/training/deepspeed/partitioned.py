@@ -21,8 +21,10 @@ class PartitionedCore(FlatCore):
     Frozen parameters are in none: every rank has the weights that compute, and nothing else.
     """
 
-    def __init__(self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh) -> None:
-        super().__init__(engine, parameters, clipping, mesh)
+    def __init__(
+        self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh, *, as_counted: bool = False
+    ) -> None:
+        super().__init__(engine, parameters, clipping, mesh, as_counted=as_counted)
         self._zero.scaled_global_norm = self._scaled_norm
 
     @property

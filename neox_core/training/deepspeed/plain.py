@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from neox_core.parallel import Fragment, Mesh
+from neox_core.training.clip_norm import times_of
 from neox_core.training.deepspeed.core import Observer, Parameters, held_on, take_step
 from neox_core.training.fragments import Held, answered_for, share, state_fragment, step_without_effect
-from neox_core.training.gradient_norm import global_norm, within
+from neox_core.training.gradient_norm import global_norm, norm_as_counted, within
 from neox_core.training.loss_scale import LossScale
 from neox_core.training.weights_of_use import loaded, saved, weight_of_use
 from neox_core.training.whole_parameters import WholeParameters
@@ -27,9 +28,12 @@ class PlainCore:
 
     loss_scale: LossScale | None = None
 
-    def __init__(self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh) -> None:
+    def __init__(
+        self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh, *, as_counted: bool = False
+    ) -> None:
         self._engine, self._clipping, self._replicas = engine, clipping, mesh.replicas
         self.held = held_on(mesh, parameters)
+        self._as_counted = as_counted
         if isinstance(engine.optimizer, WholeParameters):
             self._bind(engine.optimizer, mesh)
         engine.clip_fp32_gradients = lambda: None  # clipped in `step`, with the norm that is computed there anyway
@@ -75,9 +79,15 @@ class PlainCore:
         return float(norm), finite
 
     def _norm(self) -> Tensor:
-        parts = [part for held, gradient in self._gradients() for part in within([gradient], held.owned())]
         copies = self._replicas.size if self._stay_local else 1
-        return global_norm(parts, self._engine.device, copies)
+        counted = [
+            (part, times_of(held.parameter))
+            for held, gradient in self._gradients()
+            for part in within([gradient], held.owned())
+        ]
+        if self._as_counted:
+            return norm_as_counted(counted, self._engine.device, copies)
+        return global_norm([part for part, _ in counted], self._engine.device, copies)
 
     def _gradients(self) -> Iterator[tuple[Held, Tensor]]:
         """Those of this rank's share: all, where they differ from rank to rank."""

@@ -65,8 +65,10 @@ class ShardedCore(FlatCore):
     Partitions may be in files between steps, see `Disks`: whoever asks for them has them mapped.
     """
 
-    def __init__(self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh) -> None:
-        super().__init__(engine, parameters, clipping, mesh)
+    def __init__(
+        self, engine: Any, parameters: Parameters, clipping: float, mesh: Mesh, *, as_counted: bool = False
+    ) -> None:
+        super().__init__(engine, parameters, clipping, mesh, as_counted=as_counted)
         self._disks = Disks(self._zero) if self._zero.swap_optimizer else None
         read_ahead_rightly(parameters.values(), engine.module)
         self._zero._get_norm_groups = lambda: [self._scaled_norm()]

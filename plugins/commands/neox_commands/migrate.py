@@ -103,6 +103,7 @@ ADDED = {
     "load": "the checkpoint that was written",
     "save": "where the run goes on saving",
     "compat": "the run goes on as it began, with GPT-NeoX's defects; --mended leaves it out",
+    "clip_norm_blocks": "the run clips as it began, at any number of ranks",
     "row_parallel_bias_copies": "the run goes on as it began, at any number of ranks",
     "train_batch_size": "a step keeps its samples, at any number of ranks",
     "vocab_size": "rows of the embedding, so that they stay",
@@ -263,6 +264,10 @@ class Migration:
         if copies > 1:
             yield StateFate(
                 "copies of row-parallel biases", "differs", f"one bias, their sum, which moves {copies} times as fast"
+            )
+        if "clip_norm_blocks" in values:
+            yield StateFate(
+                "norm for clipping", "differs", "norms and biases of later stages do not count in it, as they did not"
             )
         yield StateFate("steps", "kept", f"{progress['iteration']}, of which {progress['applied']} were applied")
         yield StateFate("schedule", "kept", f"after {progress['scheduled']} steps")

@@ -16,6 +16,7 @@ from neox_converters.gpt_neox_files.cuts import cut_of, cut_of_moment, is_row_bi
 from neox_converters.gpt_neox_files.eras import of_today
 from neox_converters.gpt_neox_files.layout import Layout
 from neox_converters.gpt_neox_files.optimizer import MASTER
+from neox_converters.gpt_neox_files.order import layer_of, stored_name
 from neox_converters.gpt_neox_files.run import (
     iteration_of,
     loss_scale,
@@ -80,7 +81,19 @@ class GPTNeoXCheckpoint:
             found["train_micro_batch_size_per_gpu"] = 1
         if self.bias_copies > 1 and "row_parallel_bias_copies" not in found:
             found["row_parallel_bias_copies"] = self.bias_copies
+        if self.clip_norm_blocks is not None:
+            found.setdefault("clip_norm_blocks", self.clip_norm_blocks)
         return found
+
+    @property
+    def clip_norm_blocks(self) -> int | None:
+        """Blocks of the first stage, where a pipeline clipped by a norm in which norms and biases of the others are missing."""
+        state = self._states[0] if self._states else None
+        clips = self._settings.get("gradient_clipping", 1.0) > 0
+        if state is None or len(state.stages) < 2 or not state.clipped_by_engine or not clips:
+            return None
+        last = self._settings["num_layers"] + 1  # the embedding is layer 0
+        return len({layer for name in state.stages[0] if 2 <= (layer := layer_of(stored_name(name))) <= last})
 
     @property
     def bias_copies(self) -> int:
@@ -115,8 +128,24 @@ class GPTNeoXCheckpoint:
         return read_source(kind, vocabulary, merges)
 
     def weights(self, resolved: Resolved) -> LazyTensors:
-        """Its weights."""
+        """Its weights.
+
+        Raises:
+            UserError: as `ForeignCheckpoint.weights`; or stages of a pipeline have trained what is one weight here apart.
+        """
+        self._check_tables()
         return self._converted(resolved, WholeWeights(self._ranks, self._today, self._shape, cut_of))
+
+    def _check_tables(self) -> None:
+        """Relative positions are one table of all layers; GPT-NeoX has one on each stage of a pipeline, each trained by itself."""
+        for rank in self._ranks:
+            names = [name for name in rank if name.endswith("attention.rpe.weight")]
+            for name in names[1:]:
+                if not torch.equal(rank[name], rank[names[0]]):
+                    raise UserError(
+                        f"{self.path}: '{name}' is not '{names[0]}': each stage of the pipeline has trained a table of relative "
+                        "positions of its own, and a model here has one for all layers; such a run goes on in GPT-NeoX alone"
+                    )
 
     def states(self, resolved: Resolved) -> Mapping[str, LazyTensors]:
         """The weights in float32 ("master"), the moments and the number of steps; nothing with `no_load_optim`."""

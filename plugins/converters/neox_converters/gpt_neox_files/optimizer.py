@@ -47,11 +47,15 @@ class RankState:
         tensors: by role, then by name in the files of weights.
         steps: of the optimizer, by name.
         options: of its first group: `weight_decay` is the largest of all groups.
+        stages: names of the parameters of each stage of a pipeline.
+        clipped_by_engine: whether DeepSpeed's engine clips, rather than an optimizer of its own: without ZeRO, in float32.
     """
 
     tensors: dict[str, dict[str, Pieces]] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    stages: list[list[str]] = field(default_factory=list)
+    clipped_by_engine: bool = False
 
     def put(self, role: str, name: str, pieces: Pieces) -> None:
         """Take something of a parameter; where two stages have it, that of the first."""
@@ -81,6 +85,11 @@ class Saved:
                 f"{path} has the optimizer's state in the form of DeepSpeed's first ZeRO stage 1 (sub-partitions), which is not read; "
                 "the weights alone can be had: no_load_optim=true"
             )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is torch's own, which DeepSpeed's engine steps, and clips for."""
+        return not self._is_wrapped
 
     @property
     def _is_wrapped(self) -> bool:

@@ -78,12 +78,11 @@ def stages(names: Sequence[str], count: int, groups: int, fits: Callable[[int], 
     Raises:
         UserError: nothing fits.
     """
-    shared = _once(names)
     layers = sorted({layer_of(name) for name in names})
     found: list[list[Group]] = []
     first = 0
     for stage in range(count):
-        for own, stop in _candidates(shared, layers, first, last=stage == count - 1):
+        for own, stop in _candidates(names, layers, first, last=stage == count - 1):
             if fits(stage)(made := groups_of(own, groups)):
                 found.append(made)
                 first = stop
@@ -104,14 +103,14 @@ def _candidates(
     """
     begin = [layer for layer in layers if layer >= first]
     for end in range(len(begin), 0, -1) if last else range(1, len(begin) + 1):
-        own = [name for name in names if layer_of(name) in begin[:end]]
+        own = _once([name for name in names if layer_of(name) in begin[:end]])
         yield own, begin[end - 1] + 1
         if last and first > 0:
             yield [*(name for name in names if layer_of(name) == 0), *own], begin[end - 1] + 1
 
 
 def _once(names: Sequence[str]) -> list[str]:
-    """Relative positions are one module, which the files have in every layer."""
+    """Relative positions are one module of a stage, which the files have in every layer."""
     tables = [name for name in names if name.endswith("attention.rpe.weight")]
     return [name for name in names if name not in tables[1:]]
 

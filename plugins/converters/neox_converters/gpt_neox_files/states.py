@@ -88,6 +88,8 @@ def _read_rank(layout: Layout, rank: int, weights: LazyTensors, ranks: int) -> R
     for one, found in zip(saved, told, strict=True):
         assert found is not None
         one.take(found.groups, state, found.dealt)
+        state.stages.append([name for group in found.groups for name in group])
+    state.clipped_by_engine = all(one.is_plain for one in saved)
     _check_near(saved[0].path, state, weights)
     return state
 
