@@ -22,11 +22,14 @@ def tensors_of(foreign: ForeignCheckpoint, resolved: Resolved) -> WholeTensors:
     Raises:
         UserError: a weight is missing, left over or of another shape.
     """
-    states: dict[str, LazyTensors] = dict(foreign.states(resolved))
-    weights = foreign.weights(resolved)
-    if MASTER in states:
-        weights = Overlaid(weights, states.pop(MASTER))
+    weights, states = with_masters(foreign.weights(resolved), foreign.states(resolved))
     return WholeTensors(foreign.path, {"weight": weights, **states})
+
+
+def with_masters(weights: LazyTensors, states: Mapping[str, LazyTensors]) -> tuple[LazyTensors, dict[str, LazyTensors]]:
+    """Weights in the exact form that an optimizer steps, where there is one, which frozen ones lack; and the other states."""
+    others = {role: tensors for role, tensors in states.items() if role != MASTER}
+    return (Overlaid(weights, states[MASTER]) if MASTER in states else weights), others
 
 
 def write_converted(

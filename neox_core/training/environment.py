@@ -20,8 +20,14 @@ GIT_LIMIT = 10.0
 """Seconds that git may take."""
 
 
-def environment(world_size: int, device: str) -> dict[str, Any]:
-    """Plain data; nothing in it is secret, and nothing of it is needed to load a checkpoint."""
+def environment(world_size: int, device: str, directory: Path) -> dict[str, Any]:
+    """Plain data; nothing in it is secret, and nothing of it is needed to load a checkpoint.
+
+    Args:
+        world_size: of the run.
+        device: of the run.
+        directory: that the user is in.
+    """
     return {
         "packages": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
@@ -30,7 +36,7 @@ def environment(world_size: int, device: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
         "ranks": world_size,
         "threads": torch.get_num_threads(),
-        "git": git_state(Path.cwd()),
+        "git": git_state(directory),
     }
 
 

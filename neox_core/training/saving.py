@@ -77,15 +77,16 @@ class Saver:
         self._settings, self._group, self._beside = resolved[CheckpointSettings], group, beside
         self._snapshots = Snapshots()
         self._pending: Background[Checkpoint] | None = None
+        self._environment: Background[dict[str, Any]] | None = None
         self._files: dict[str, str | bytes] = {
             CHECKPOINT_SETTINGS: dump_yaml(resolved.values),
             PLUGINS: json.dumps(plugins.manifest(), indent=1),
         }
         if self.enabled and group.rank == 0:
             self._files[ORIGINS] = json.dumps({key: str(origin) for key, origin in resolved.origins.items()}, indent=1)
-            self._files[environment.FILE] = json.dumps(
-                environment.environment(group.world_size, resolved.world.device), indent=1
-            )
+            # git may take its time on slow disks: nobody waits for it before the first checkpoint.
+            look = partial(environment.environment, group.world_size, resolved.world.device, Path.cwd())
+            self._environment = Background(look, "environment")
         self._resolved = resolved
         self._facts = {"vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size}
         self._looked_at = False
@@ -137,7 +138,7 @@ class Saver:
             "iteration": progress.iteration,
             "fragments": engine.fragments(),
             "state": progress.to_dict() | engine.state() | measures.state() | self._facts,
-            "files": self._files | self._outputs(engine),
+            "files": self._files | self._made_with() | self._outputs(engine),
             "random_state": None if self._settings.no_save_rng else capture(),
             "topology": engine.mesh.topology,
             "stream_state": stream_state,
@@ -151,6 +152,11 @@ class Saver:
         work = partial(self._written, contents | copies, self._beside, start, paused)
         self._pending = Background(work, f"checkpoint of step {progress.iteration}")
         return None
+
+    def _made_with(self) -> dict[str, str]:
+        """Software and machine, which rank 0 tells."""
+        found = None if self._environment is None else self._environment.result()
+        return {} if found is None else {environment.FILE: json.dumps(found, indent=1)}
 
     def _outputs(self, engine: Engine) -> dict[str, str]:
         """What the model gives now, if that is wanted."""

@@ -11,13 +11,12 @@ from neox_core.checkpoint import (
     Exported,
     Family,
     LazyTensors,
-    Overlaid,
     Reader,
     RoleTensors,
     WholeTensors,
     require_family,
 )
-from neox_core.checkpoint.conversion import MASTER
+from neox_core.checkpoint.conversion import with_masters
 from neox_core.checkpoint.foreign import opened
 from neox_core.checkpoint.layout import checkpoint_path
 from neox_core.config.command_line import files_and_overrides
@@ -77,10 +76,7 @@ def open_source(where: Path, iteration: int | None, words: Sequence[str], contex
     name, family = require_family(path, plugins)
     foreign = opened(name, family, path, plugins, {key: entry.value for key, entry in entries.items()})
     checkpoint, resolved = foreign.checkpoint, foreign.resolved
-    states = dict(checkpoint.states(resolved))
-    weights = foreign.weights()
-    if MASTER in states:  # what the optimizer steps is the exact form of a weight; those that are frozen have no other
-        weights = Overlaid(weights, states.pop(MASTER))
+    weights, states = with_masters(foreign.weights(), checkpoint.states(resolved))
     exported = Exported(
         path=checkpoint.path,
         resolved=resolved,

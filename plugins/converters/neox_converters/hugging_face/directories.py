@@ -16,6 +16,7 @@ from neox_converters.hugging_face.llama_config import LlamaConfiguration, Mistra
 from neox_converters.hugging_face.mamba_config import MambaConfiguration
 from neox_converters.safetensors_header import DTYPES, Entry, read_header
 from neox_converters.tokenizer_files import find_tokenizer
+from neox_converters.weights_alone import WeightsAlone
 from neox_core.errors import UserError
 from neox_core.files import whole_directory, write_file
 
@@ -92,7 +93,7 @@ class HuggingFaceFamily:
 
 
 @dataclass(frozen=True)
-class HuggingFaceCheckpoint:
+class HuggingFaceCheckpoint(WeightsAlone):
     """One directory. A `ForeignCheckpoint`.
 
     Args:
@@ -116,17 +117,6 @@ class HuggingFaceCheckpoint:
         dtype = None if embedding is None else DTYPES[embedding.dtype]
         return {**self.configuration.settings(self.config, shapes, dtype), **self._tokenizer_settings()}
 
-    @property
-    def vocabulary(self) -> int | None:
-        """All rows of the embedding."""
-        rows: int = self.settings["vocab_size"]
-        return rows
-
-    @property
-    def progress(self) -> None:
-        """There are weights alone."""
-        return
-
     @cached_property
     def tokenizer(self) -> TokenizerSource | None:
         """tokenizer.json, or SentencePiece's tokenizer.model, or vocab.json with merges.txt."""
@@ -138,22 +128,12 @@ class HuggingFaceCheckpoint:
 
         return converter(self.configuration, resolved).reading(open_files(self.files))
 
-    def states(self, resolved: Resolved) -> Mapping[str, LazyTensors]:
-        """None."""
-        return {}
-
     @cached_property
     def _entries(self) -> Mapping[str, Entry] | None:
         """The headers of all files; None for pickles, which have none."""
         if any(file.suffix != ".safetensors" for file in self.files):
             return None
         return {name: entry for file in self.files for name, entry in read_header(file).items()}
-
-    def _tokenizer_settings(self) -> dict[str, Any]:
-        source = self.tokenizer
-        if source is None:
-            return {}
-        return {"tokenizer_type": source.tokenizer_type, **{role: file.path for role, file in source.files.items()}}
 
 
 def converter(configuration: Configuration, resolved: Resolved) -> HuggingFaceConverter:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from neox_converters.described import Described
 from neox_converters.tokenizer_files import MODEL, is_sentence_piece
+from neox_converters.weights_alone import WeightsAlone
 from neox_core.data.tokenizers import TokenizerSource, read_source
 from neox_core.errors import UserError
 
@@ -181,7 +182,7 @@ class MistralRelease(Release):
 
 
 @dataclass(frozen=True)
-class ReleasedCheckpoint:
+class ReleasedCheckpoint(WeightsAlone):
     """One release. A `ForeignCheckpoint`.
 
     Args:
@@ -202,10 +203,9 @@ class ReleasedCheckpoint:
         from neox_converters.raw_releases.measures import measure
 
         measured = measure(self.path, self.params, self._tensors)
-        params, source = self.params, self.tokenizer
+        params = self.params
         said = params.get("max_position_embeddings", params.get("max_seq_len"))
         longest = self.release.longest if said is None else said
-        described = {} if source is None else {role: file.path for role, file in source.files.items()}
         return {
             **measured,
             "max_position_embeddings": longest,
@@ -218,19 +218,8 @@ class ReleasedCheckpoint:
             "use_bias_in_mlp": False,
             "make_vocab_size_divisible_by": 1,
             **self.release.further(params),
-            **({} if source is None else {"tokenizer_type": source.tokenizer_type, **described}),
+            **self._tokenizer_settings(),
         }
-
-    @property
-    def vocabulary(self) -> int | None:
-        """All rows of the embedding."""
-        rows: int = self.settings["vocab_size"]
-        return rows
-
-    @property
-    def progress(self) -> None:
-        """There are weights alone."""
-        return
 
     @cached_property
     def tokenizer(self) -> TokenizerSource | None:
@@ -242,10 +231,6 @@ class ReleasedCheckpoint:
     def weights(self, resolved: Resolved) -> LazyTensors:
         """The weights, each read, and put together of its ranks' parts, when it is asked for."""
         return self.release.weights(resolved).reading(self._tensors)
-
-    def states(self, resolved: Resolved) -> Mapping[str, LazyTensors]:
-        """None."""
-        return {}
 
     @cached_property
     def _tensors(self) -> LazyTensors:
