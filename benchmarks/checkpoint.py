@@ -168,9 +168,12 @@ def measure(state: State, directory: Path, rounds: int) -> dict[str, Any]:
         memory["save"] = max(memory.get("save", 0), taken.bytes)
         seconds["torch.save"] = timed(lambda: save_torch(state, theirs))
         seconds["copy"] = timed(lambda: copy(theirs, copied))
-        with Memory() as taken:
+        if number:  # with nobody beside it who looks at the memory
             seconds["pause"] = timed(lambda: snapshots.take(state.fragments()))
-        memory.setdefault("asynchronous copy", taken.bytes)
+        else:
+            with Memory() as taken:
+                seconds["pause"] = timed(lambda: snapshots.take(state.fragments()))
+            memory["asynchronous copy"] = taken.bytes
         with Memory() as taken:
             seconds["load"] = timed(lambda: load_ours(state, ours / "global_step1"))
         memory["load"] = max(memory.get("load", 0), taken.bytes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
@@ -10,6 +12,10 @@ from torch import Tensor
 
 from neox_core.checkpoint.pieces import Piece
 from neox_core.parallel.shards import Fragment
+
+
+# One core copies slower than memory allows; from four on, most machines' memory is the limit.
+_MOST_COPIERS = 4
 
 
 class Snapshots:
@@ -35,15 +41,20 @@ class Snapshots:
         rooms: dict[str, Tensor] = {}
         copies = []
         devices: set[torch.device] = set()
+        on_host: list[tuple[Tensor, Tensor]] = []
         for fragment in fragments:
             tensor, key = fragment.tensor.detach(), Piece.of(fragment).key
             room = self._rooms.get(key)
             if room is None or room.shape != tensor.shape or room.dtype != tensor.dtype:
                 room = _room(tensor)
-            rooms[key] = room.copy_(tensor, non_blocking=tensor.is_cuda)
+            rooms[key] = room
             copies.append(replace(fragment, tensor=room))
             if tensor.is_cuda:
+                room.copy_(tensor, non_blocking=True)
                 devices.add(tensor.device)
+            else:
+                on_host.append((room, tensor))
+        _copy(on_host)
         for device in devices:
             torch.cuda.synchronize(device)
         self._rooms = rooms
@@ -53,6 +64,18 @@ class Snapshots:
     def size(self) -> int:
         """Bytes of memory that are held."""
         return sum(room.numel() * room.itemsize for room in self._rooms.values())
+
+
+def _copy(pairs: list[tuple[Tensor, Tensor]]) -> None:
+    """Copy second tensors into first ones, on as many cores as are of use; torch itself may use several for each."""
+    copiers = min(_MOST_COPIERS, len(os.sched_getaffinity(0))) // torch.get_num_threads()
+    if copiers <= 1:
+        for room, tensor in pairs:
+            room.copy_(tensor)
+        return
+    with ThreadPoolExecutor(copiers) as pool:
+        for _ in pool.map(lambda pair: pair[0].copy_(pair[1]), sorted(pairs, key=lambda pair: -pair[0].numel())):
+            pass  # what failed is raised here
 
 
 def _room(tensor: Tensor) -> Tensor:
