@@ -31,6 +31,7 @@ FEATURES = {
 }
 
 
+@pytest.mark.drawn(8)
 @pytest.mark.parametrize("name", MIXERS)
 @pytest.mark.parametrize("feature", FEATURES)
 def test_cut_rows_come_to_what_whole_rows_come_to(workers, feature, name):

@@ -49,6 +49,7 @@ def check_states(ranks):
         assert close(planned["lasting"], counted["lasting"]), told
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("world", "changes"),

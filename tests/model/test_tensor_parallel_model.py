@@ -66,6 +66,7 @@ FOUR_MATTER = {
 """Cases in which four ranks are something else than two; two that cut tokens too are always tried."""
 
 
+@pytest.mark.drawn(6)
 @pytest.mark.parametrize("ranks", [in_whole(2), 4])
 @pytest.mark.parametrize("case", [case if case in FOUR_MATTER else in_whole(case) for case in CASES])
 def test_a_cut_model_computes_what_the_whole_one_does(case, ranks, workers):
@@ -73,6 +74,7 @@ def test_a_cut_model_computes_what_the_whole_one_does(case, ranks, workers):
         assert max(differences.values()) < 1e-9, differences
 
 
+@pytest.mark.drawn(12)
 @pytest.mark.parametrize("case", CASES)
 def test_so_does_one_that_cuts_tokens_too(case, workers):
     for differences in workers(2).run("cut_models:largest_differences", sequence_parallel=True, **CASES[case]):

@@ -43,6 +43,7 @@ def settings(name, stage=0):
     }
 
 
+@pytest.mark.drawn(4)
 @pytest.mark.parametrize(
     ("name", "ranks", "stage"),
     [
@@ -65,6 +66,7 @@ CUTTABLE = [name for name in NAMES if not plugins().find("optimizer", name).comp
 TENSOR = {"model_parallel_size": 2, "num_kv_heads": 1, "use_bias_in_attn_linear": False}
 
 
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize(
     ("name", "ranks", "stage"),
     [
@@ -96,6 +98,7 @@ def test_what_they_know_of_cut_parameters_comes_back_on_any_number_of_ranks(work
     assert alone["losses"] == pytest.approx(saved["losses"], rel=1e-5)
 
 
+@pytest.mark.drawn(5)
 @pytest.mark.parametrize(
     ("name", "ranks", "stage"),
     [

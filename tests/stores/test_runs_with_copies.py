@@ -59,6 +59,7 @@ def test_the_checkpoints_of_a_run_are_copied(bucket, server, workers, directory,
     assert len([name for name in server.keys(f"{bucket}/mine") if "shards/" in name]) == ranks
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "faults", "sentence"),

@@ -22,6 +22,7 @@ CASES = [(name, cut) for name in NAMES for cut in ("tp 2", "pp 2", "tp 2 x pp 2"
 CASES += [("gas2", "dp 2"), ("pythia", "dp 2"), ("eod_mask", "dp 2"), ("zero1", "dp 2")]
 
 
+@pytest.mark.drawn(8)
 @pytest.mark.parametrize(("name", "cut"), CASES)
 def test_recorded_runs_are_reproduced_over_ranks(workers, name, cut):
     topology = CUTS[cut]

@@ -45,6 +45,7 @@ def ledgers(directory: Path) -> list[str]:
     return sorted(lines)
 
 
+@pytest.mark.drawn(4)
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_part_and_the_rest_are_the_whole(train, data, name):
     ranks, changes = RECIPES[name]

@@ -31,6 +31,7 @@ CUTS = {"attention_config", "zero_optimization", "pipe_parallel_size", "model_pa
 """Settings that one process does without."""
 
 
+@pytest.mark.drawn(4)
 @pytest.mark.parametrize("name", CASES)
 def test_tokens_over_ranks_train_as_one_process(workers, name):
     ranks, mixers, changes = CASES[name]

@@ -11,6 +11,7 @@ from neox_core.checkpoint.layout import shard_name
 COMPLETE = ("exp_avg", "exp_avg_sq", "step", "weight")
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize("precision", ["fp32", "bfloat16"])
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 @pytest.mark.parametrize("ranks", [in_whole(1), 2])
@@ -24,6 +25,7 @@ def test_a_fresh_engine_goes_on_bit_for_bit(workers, tmp_path, ranks, stage, pre
         assert after["losses"] == before["losses"]
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize(
     ("before", "after"),
     [((2, 1), (1, 0)), ((1, 0), (2, 1)), ((2, 0), (1, 1)), ((2, 3), (1, 2)), ((2, 2), (2, 3)), ((1, 0), (2, 3))],

@@ -15,6 +15,7 @@ def zero(stage):
     return {"zero_optimization": {"stage": stage}}
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize(("ranks", "stage"), CUTS)
 def test_clipping_reports_the_norm_before_and_updates_with_the_norm_after(workers, ranks, stage):
     pool = workers(ranks)

@@ -54,6 +54,7 @@ def differing(one: dict[str, Tensor], other: dict[str, Tensor]) -> set[str]:
     return {name for name in both if not torch.equal(one[name], other[name])} | (one.keys() ^ other.keys())
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize(
     ("before", "after", "precision"),
     [

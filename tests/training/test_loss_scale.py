@@ -72,6 +72,7 @@ def test_the_scale_is_no_part_of_the_update(workers, ranks):
     assert apart < 0.02 * moved
 
 
+@pytest.mark.drawn(5)
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("part", range(1, 8))
 def test_the_scale_goes_on_from_a_checkpoint(workers, tmp_path, ranks, part):

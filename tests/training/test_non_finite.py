@@ -19,6 +19,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.drawn(5)
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize(
     ("spoilt", "place", "told"),

@@ -32,6 +32,7 @@ def alone(workers):
     return workers(1).run(measures.measured, 4, **GIVEN)[0]
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize("name", CUTS)
 def test_norms_zeros_and_the_noise_scale_do_not_depend_on_the_cutting(workers, alone, name):
     size, cut = CUTS[name]
@@ -47,6 +48,7 @@ def test_norms_zeros_and_the_noise_scale_do_not_depend_on_the_cutting(workers, a
 FP16_CUTS = {"tp 2": TP, "pp 2": PP, "dp 2, ZeRO 1": zero(1), "dp 2, ZeRO 2": zero(2), "dp 2, ZeRO 3": zero(3)}
 
 
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize("cut", FP16_CUTS.values(), ids=FP16_CUTS)
 def test_fp16_finds_the_same_factor_and_skips_the_same_steps(workers, cut):
     given = {"fp16": {"enabled": True, "initial_scale_power": 8, "hysteresis": 1}, "optimizer": GIVEN["optimizer"]}

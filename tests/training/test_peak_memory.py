@@ -48,6 +48,7 @@ until the update; all have buffers in which gradients are summed.
 """
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize(
     ("precision", "width", "stage", "number"),
     [
@@ -88,6 +89,7 @@ CASES = {
 }
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize("name", CASES)
 def test_a_model_that_is_cut_while_it_is_made_begins_as_any_other(workers, name):
     number, changes = CASES[name]

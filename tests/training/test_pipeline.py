@@ -59,11 +59,13 @@ def check(found, expected, tolerance=3e-6):
     torch.testing.assert_close(found[0]["logits"], expected["logits"], rtol=1e-4, atol=10 * tolerance)
 
 
+@pytest.mark.drawn(6)
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_stages_train_as_one_process(workers, alone, kind):
     check(workers(2).run(pipelines.trained, pipe_parallel_size=2, **KINDS[kind]), alone(kind))
 
 
+@pytest.mark.drawn(4)
 @pytest.mark.parametrize(
     ("ranks", "kind", "changes"),
     [

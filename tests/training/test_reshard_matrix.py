@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
-from whole_matrix import WHOLE
+from whole_matrix import SEED, WHOLE
 
 CUTS = {
     "one process": (1, {}),
@@ -18,14 +17,13 @@ CUTS = {
     "dp 2, zero 3": (2, {"zero_optimization": {"stage": 3}}),
 }
 SHARED = {"hidden_dropout": 0.1, "eval_iters": 0, "train_batch_size": 8, "train_micro_batch_size_per_gpu": 2}
-SEED = int(os.environ.get("NEOX_MATRIX_SEED", random.randrange(2**32)))
 EACH = len(CUTS) if WHOLE else 2
 """At how many topologies what was saved at one is resumed: at all of them, or at so many that are drawn."""
 
 
+@pytest.mark.drawn(4)
 @pytest.mark.parametrize("before", CUTS)
 def test_the_next_losses_are_those_of_the_run_that_goes_on(train, data, before):
-    print(f"NEOX_MATRIX_SEED={SEED}")
     ranks, changes = CUTS[before]
     whole = train(ranks, save=str(data / "saved"), extra_save_iters=[2], **SHARED, **changes)
     losses = [step.loss for step in whole.steps][2:]

@@ -21,6 +21,7 @@ def tensor(ranks, stage=0, **changes):
     return {"model_parallel_size": ranks, "zero_optimization": {"stage": stage}, **HEADS, **changes}
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize(
     ("ranks", "changes"),
     [
@@ -39,6 +40,7 @@ def test_the_same_topology_goes_on_bit_for_bit(workers, tmp_path, ranks, changes
         assert after["losses"] == before["losses"]
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -15,6 +15,7 @@ FREE = {
 }
 
 
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize(
     ("ranks", "changes"),
     [

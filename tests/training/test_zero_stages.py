@@ -33,6 +33,7 @@ def reference(precision: str):
     return PlainLoop(**plain(precision)).run(STEPS)
 
 
+@pytest.mark.drawn(4)
 @pytest.mark.parametrize("precision", ["fp32", "bfloat16"])
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 @pytest.mark.parametrize("number", [in_whole(1), in_whole(2), 3])
@@ -93,6 +94,7 @@ LESS = (
 """What another case has too, with more cut."""
 
 
+@pytest.mark.drawn(6)
 @pytest.mark.parametrize("name", [in_whole(name) if name in LESS else name for name in CASES])
 def test_what_a_run_asks_for_is_the_same_and_goes_on_from_a_checkpoint(workers, tmp_path, name):
     stage, changes, options = CASES[name]
