@@ -34,8 +34,7 @@ def serve(connection: Connection, port: int, rank: int, world_size: int) -> None
     while task := _next_task(connection):
         connection.send_bytes(_outcome(task))
         gc.collect()
-        if not gc.get_freeze_count():  # what the first task imported is not looked through after each of the others
-            gc.freeze()
+        gc.freeze()  # what a task imported, and what is kept of its engines, is not looked through after each of the others
     forget()
     gc.unfreeze()
     gc.collect()
