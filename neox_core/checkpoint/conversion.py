@@ -8,6 +8,7 @@ from pathlib import Path
 from neox_core.checkpoint.family import ForeignCheckpoint
 from neox_core.checkpoint.lazy import LazyTensors, Overlaid
 from neox_core.checkpoint.offline import write_checkpoint
+from neox_core.checkpoint.resolution import resolved_with
 from neox_core.checkpoint.source import WholeTensors
 from neox_core.config import Resolved
 
@@ -48,11 +49,10 @@ def write_converted(
     """
     counts = ("iteration", "applied", "consumed_samples", "skipped_in_a_row", "scheduled")
     progress = foreign.progress or dict.fromkeys(counts, 0)
-    facts = {"vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size}
     return write_checkpoint(
         directory,
         tensors_of(foreign, resolved),
         iteration=progress["iteration"],
-        state={**progress, **facts},
+        state={**progress, **resolved_with(resolved)},
         files=files,
     )

@@ -98,7 +98,7 @@ def opened(
     values = {**checkpoint.settings, **given}
     entries = entries_of({**frame(values), **values}, f"{name} checkpoint {checkpoint.path}")
     args = NeoXArgs(entries.values(), plugins)
-    resolved = args.resolve(World.local(least_ranks(args)), checkpoint.vocabulary)
+    resolved = args.resolve(World.local(fitting_ranks(args)), checkpoint.vocabulary)
     return Foreign(name, checkpoint, args, resolved, plugins)
 
 
@@ -117,8 +117,8 @@ def frame(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def least_ranks(args: NeoXArgs) -> int:
-    """The least number of ranks that settings fit: that of a model, times the data-parallel ones that their batches speak of."""
+def fitting_ranks(args: NeoXArgs) -> int:
+    """The least ranks that settings fit: those of a model, times the data-parallel ones that their batches speak of."""
     parts = (args.train_micro_batch_size_per_gpu, args.gradient_accumulation_steps)
     total, apart = args.train_batch_size, 1
     if total and all(parts) and total % (parts[0] * parts[1]) == 0:

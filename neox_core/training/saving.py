@@ -13,6 +13,7 @@ from typing import Any
 from neox_core.checkpoint import Group, Manifest, Snapshots, capture, prune, save
 from neox_core.checkpoint.group import together
 from neox_core.checkpoint.layout import PLUGINS, set_aside
+from neox_core.checkpoint.resolution import resolved_with
 from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizers import read_source
@@ -88,7 +89,7 @@ class Saver:
             look = partial(environment.environment, group.world_size, resolved.world.device, Path.cwd())
             self._environment = Background(look, "environment")
         self._resolved = resolved
-        self._facts = {"vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size}
+        self._facts = resolved_with(resolved)
         self._looked_at = False
         if self.enabled:
             together(group, "Taking the directory of checkpoints", lambda: self._take_directory(damaged))

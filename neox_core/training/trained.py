@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from neox_core.checkpoint import Foreign, Reader, TensorSource, open_foreign
-from neox_core.checkpoint.foreign import least_ranks
-from neox_core.checkpoint.layout import part_name
-from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, World, read_text
+from neox_core.checkpoint.resolution import resolve_saved
+from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, read_text
 from neox_core.config.entries import plugins_for
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizers import Tokenizer, load_tokenizer, make_tokenizer, restore_tokenizer
@@ -19,9 +18,6 @@ from neox_core.parallel import ShardSpec
 from neox_core.plugins import PluginManager, Switches
 from neox_core.training.initial import complete_checkpoint
 from neox_core.training.resuming import TOKENIZER
-
-RANKS = "ranks"
-"""In a checkpoint's state, of how many ranks its settings are, where others wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +60,7 @@ def settings_of(reader: Reader, switches: Switches, device: Device = "cpu") -> t
     """
     entries = {entry.key: entry for entry in read_text(reader.settings_text, str(reader.path / CHECKPOINT_SETTINGS))}
     plugins = plugins_for(entries, switches)
-    args = NeoXArgs(entries.values(), plugins)
-    made_by_one = part_name(0) in reader.manifest.files  # whatever the settings say of ranks
-    ranks = reader.state.get(RANKS, least_ranks(args) if made_by_one else reader.world_size)
-    resolved = args.resolve(World.local(ranks, device), reader.state["vocabulary"])
-    rows = reader.state.get("padded_vocab_size", resolved.padded_vocab_size)
-    return replace(resolved, padded_vocab_size=rows), plugins
+    return resolve_saved(NeoXArgs(entries.values(), plugins), reader.state, device=device), plugins
 
 
 def load_foreign(foreign: Foreign, device: Device = "cpu") -> Trained:

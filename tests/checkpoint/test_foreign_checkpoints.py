@@ -76,7 +76,7 @@ def test_all_that_it_holds_becomes_a_checkpoint_of_ours_and_goes_back(tmp_path):
     assert convert(toy, tmp_path / "ours") == 0
     reader = Reader(tmp_path / "ours/global_step7")
     assert reader.iteration == 7
-    assert reader.state == {**PROGRESS, "vocabulary": VOCABULARY, "padded_vocab_size": 64}
+    assert reader.state == {**PROGRESS, "ranks": 1, "vocabulary": VOCABULARY, "padded_vocab_size": 64}
     assert same({name: reader.whole(name) for name in reader.names}, held(toy, "master")), "the exact form of a weight"
     assert same({name: reader.whole(name, "exp_avg") for name in reader.names}, held(toy, "exp_avg"))
     assert convert(tmp_path / "ours", tmp_path / "back", "--to", "toy", "--tp", "2", "--pp", "3") == 0

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from training_models import model, resolve
 
 from neox_core.checkpoint import HeldTensors, WholeTensors, write_checkpoint
+from neox_core.checkpoint.resolution import resolved_with
 from neox_core.config import dump_yaml
 from neox_core.data.tokenizers import TokenizerSource
 from neox_core.plugins import CommandContext, Switches
@@ -135,12 +136,17 @@ def save_ours(
     """A checkpoint of neox with random weights, and those."""
     resolved, plugins = resolve(**changes)
     weights = {name: weight.to(dtype) for name, weight in filled(model(**changes)).named_parameters()}
-    facts = {"vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size}
     files = {"settings.yml": dump_yaml(resolved.values), "plugins.json": json.dumps(plugins.manifest())}
     if tokenizer is not None:
         files["tokenizer.json"] = tokenizer.dump().decode()
     source = WholeTensors(directory, {"weight": HeldTensors({n: w.detach() for n, w in weights.items()})})
-    write_checkpoint(directory, source, iteration=3, state={**Progress(iteration=3).to_dict(), **facts}, files=files)
+    write_checkpoint(
+        directory,
+        source,
+        iteration=3,
+        state={**Progress(iteration=3).to_dict(), **resolved_with(resolved)},
+        files=files,
+    )
     return weights
 
 

@@ -12,6 +12,7 @@ from plugin_runs import write_config, write_data
 from neox_core.checkpoint import SoloGroup, save
 from neox_core.checkpoint.layout import checkpoints
 from neox_core.checkpoint.remote import push
+from neox_core.checkpoint.resolution import resolved_with
 from neox_core.cli.sources import source_of
 from neox_core.config import NeoXArgs, World, dump_yaml
 from neox_core.config.command_line import Parser
@@ -38,7 +39,7 @@ def save_run(directory, config):
         directory,
         iteration=4,
         fragments=[],
-        state={"vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size},
+        state=resolved_with(resolved),
         files={"settings.yml": dump_yaml(resolved.values)},
         random_state=None,
         group=SoloGroup(),

@@ -11,6 +11,7 @@ from plugin_distributions import neox
 from plugin_runs import listing, write_config, write_data
 
 from neox_core.checkpoint import Reader, SoloGroup, save
+from neox_core.checkpoint.resolution import resolved_with
 from neox_core.config import NeoXArgs, World, dump_yaml
 from neox_core.config.entries import entries_of
 from neox_core.config.loading import read_file
@@ -38,7 +39,7 @@ def resolve(tmp_path, monkeypatch):
 
 
 def write_checkpoint(resolved, directory, iteration=3, rows=None, **files):
-    state = {"vocabulary": resolved.vocabulary, "padded_vocab_size": rows or resolved.padded_vocab_size}
+    state = resolved_with(resolved) | ({"padded_vocab_size": rows} if rows else {})
     save(
         directory,
         iteration=iteration,

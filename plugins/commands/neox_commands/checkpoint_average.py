@@ -63,7 +63,6 @@ def main(argv: list[str], context: CommandContext) -> int:
     options = parser().parse(argv)
     from neox_core.checkpoint import Manifest, Reader, write_checkpoint
     from neox_core.training.initial import complete_checkpoint
-    from neox_core.training.trained import RANKS
 
     paths = _newest(options.sources, options.last) if options.last else options.sources
     readers = [Reader(complete_checkpoint(path)) for path in paths]
@@ -75,9 +74,8 @@ def main(argv: list[str], context: CommandContext) -> int:
         for name in last.manifest.files
         if "/" not in name and name not in (INDEX, STATE, "outputs.json")
     }
-    state = last.state | {RANKS: last.state.get(RANKS, last.world_size)}
     path = write_checkpoint(
-        options.to, Average(last.path, readers, factors), iteration=last.iteration, state=state, files=files
+        options.to, Average(last.path, readers, factors), iteration=last.iteration, state=last.state, files=files
     )
     found: dict[str, Any] = {
         "path": str(path),

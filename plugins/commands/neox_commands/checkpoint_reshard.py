@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_core.checkpoint.layout import INDEX, STATE, random_state_name, stream_state_name
+from neox_core.checkpoint.resolution import resolve_saved
 from neox_core.cli.words import positive
 from neox_core.config import NeoXArgs, Topology, World, read_text
 from neox_core.config.entries import entries_of
@@ -55,11 +55,9 @@ def main(argv: list[str], context: CommandContext) -> int:
     options = parser().parse(argv)
     from neox_core.checkpoint import Reader, write_checkpoint
     from neox_core.training.initial import complete_checkpoint
-    from neox_core.training.trained import RANKS
 
     reader = Reader(complete_checkpoint(options.source, options.iteration))
     topology = Topology(pipe=options.pp or 1, data=options.dp or 1, tensor=options.tp or 1)
-    state = reader.state | {RANKS: reader.state.get(RANKS, reader.world_size)}
     shards = None
     if options.tp or options.pp or options.dp:
         from neox_commands.checkpoint_cuts import pieces_of_ranks
@@ -70,7 +68,7 @@ def main(argv: list[str], context: CommandContext) -> int:
         options.target,
         reader,
         iteration=reader.iteration,
-        state=state,
+        state=reader.state,
         files=dict(_files(reader, topology)),
         shards=shards,
         topology=topology,
@@ -100,10 +98,8 @@ def cut_for(reader: Reader, topology: Topology, plugins: PluginManager) -> Resol
         "pipe_parallel_size": topology.pipe,
         "zero_optimization": {"stage": 0},
     }
-    state = reader.state
     entries = entries_of(values, str(reader.path / CHECKPOINT_SETTINGS))
-    resolved = NeoXArgs(entries.values(), plugins).resolve(World.local(topology.size), state.get("vocabulary"))
-    return replace(resolved, padded_vocab_size=state.get("padded_vocab_size", resolved.padded_vocab_size))
+    return resolve_saved(NeoXArgs(entries.values(), plugins), reader.state, World.local(topology.size))
 
 
 def _files(reader: Reader, topology: Topology) -> Iterator[tuple[str, bytes]]:

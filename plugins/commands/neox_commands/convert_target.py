@@ -24,6 +24,7 @@ from neox_core.checkpoint import (
     write_checkpoint,
 )
 from neox_core.checkpoint.layout import PLUGINS, checkpoint_path
+from neox_core.checkpoint.resolution import resolved_with
 from neox_core.config import dump_yaml
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.config.topology import on_one_rank
@@ -162,7 +163,7 @@ def write_ours(exported: Exported, path: Path, dtype: str) -> None:
     resolved, progress = exported.resolved, {**Progress().to_dict(), **(exported.progress or {})}
     tensors = {**all_tensors(exported), "weight": _typed(exported.weights, dtype)}
     iteration = int(progress["iteration"])
-    state = {**progress, "vocabulary": resolved.vocabulary, "padded_vocab_size": resolved.padded_vocab_size}
+    state = {**progress, **resolved_with(resolved, resolved.topology.data)}  # as its settings are, which are not cut
     files: dict[str, str | bytes] = {
         CHECKPOINT_SETTINGS: dump_yaml(_settings(exported, checkpoint_path(path, iteration))),
         PLUGINS: json.dumps(exported.plugins.manifest(), indent=1),
