@@ -49,8 +49,17 @@ def answered_for(held: Iterable[Held], whole: Iterable[Fragment]) -> Iterator[Fr
 
 
 def share(held: Iterable[Held], replicas: Axis) -> list[Held]:
-    """Of what all ranks with the same weights hold alike, the part of this one: they take the parameters in turn."""
-    return list(held)[replicas.rank :: replicas.size]
+    """Of what all ranks with the same weights hold alike, the part of this one: whole parameters, of about as many elements for each.
+
+    The largest are dealt first, each to whoever has least (Graham, "Bounds on Multiprocessing Timing Anomalies", 1969).
+    """
+    alike, taken, own = list(held), [0] * replicas.size, set[int]()
+    for number in sorted(range(len(alike)), key=lambda number: -alike[number].parameter.numel()):
+        rank = taken.index(min(taken))
+        taken[rank] += alike[number].parameter.numel()
+        if rank == replicas.rank:
+            own.add(number)
+    return [one for number, one in enumerate(alike) if number in own]
 
 
 def whole(name: str, tensor: Tensor, role: str = "weight") -> Fragment:

@@ -47,6 +47,8 @@ def check_states(ranks):
         assert close(planned["weights"], counted["weights"]), told
         assert close(planned["gradients"], counted["gradients"]), told
         assert close(planned["lasting"], counted["lasting"]), told
+        assert planned["saved"] >= 0.98 * counted["saved"], told
+    assert close(ranks[0][0]["checkpoint"], sum(counted["saved"] for _, counted in ranks)), ranks
 
 
 @pytest.mark.drawn(3)

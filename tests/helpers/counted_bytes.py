@@ -167,7 +167,8 @@ def counted(**changes: Any) -> dict[str, Any]:
     for hook in hooks:
         hook.remove()
     engine._core.step = step
-    return found | {"activations": saved.most, "sent": dict(sent.bytes)}
+    parts = sum(part.tensor.numel() * part.tensor.itemsize for part in engine.fragments())
+    return found | {"activations": saved.most, "sent": dict(sent.bytes), "saved": parts}
 
 
 def _held(saved: Saved, carry: Any) -> Any:
@@ -199,6 +200,8 @@ def planned(**changes: Any) -> dict[str, Any]:
         "lasting": states.weights + states.master + states.optimizer,
         "buffers": states.buffers,
         "activations": stage.activations,
+        "saved": stage.saved,
+        "checkpoint": plan.checkpoint,
         "sent": {
             (kind, axes[axis].ranks): size for axis, kinds in stage.traffic.items() for kind, size in kinds.items()
         },

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import torch
 import training_steps as steps
+from torch import nn
 from whole_matrix import in_whole
 
 from neox_core.checkpoint.layout import shard_name
+from neox_core.parallel import Axis, ShardSpec
+from neox_core.training.fragments import Held, share
 
 COMPLETE = ("exp_avg", "exp_avg_sq", "step", "weight")
 
@@ -44,3 +48,16 @@ def test_a_rank_reads_what_it_has_saved_and_not_what_the_others_have(workers, tm
     saved = workers(2).run(steps.save_and_go_on, tmp_path, **changes)[0]
     read = workers(2).run(steps.shards_to_go_on, saved["path"], **changes)
     assert read == [{shard_name(rank)} for rank in range(2)]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 7])
+def test_ranks_that_hold_the_same_save_about_as_much_each(ranks):
+    sizes = [300, 20, 500, 10] * 8  # weights and biases in turn
+    held = [
+        Held(f"{n}", nn.Parameter(torch.empty(size)), ShardSpec.complete(f"{n}", (size,)))
+        for n, size in enumerate(sizes)
+    ]
+    shares = [share(held, Axis(rank, ranks)) for rank in range(ranks)]
+    assert sorted(int(one.name) for part in shares for one in part) == [*range(len(held))]
+    loads = [sum(one.parameter.numel() for one in part) for part in shares]
+    assert max(loads) <= sum(sizes) / ranks * 1.15

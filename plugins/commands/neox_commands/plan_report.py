@@ -10,7 +10,7 @@ from neox_commands.plan_run import Plan, StagePlan
 from neox_commands.plan_traffic import sent
 from neox_commands.sizes import Unit, in_words
 from neox_core.cli.tables import table
-from neox_core.config import ModelSettings
+from neox_core.config import CheckpointSettings, ModelSettings
 
 AXES = ("tensor", "context", "pipe", "replicas")
 """Along which ranks communicate; `replicas` have the same weights."""
@@ -42,6 +42,13 @@ def _facts(plan: Plan) -> Iterator[list[str]]:
         f"{_number(plan.flops)} operations a step, {_number(plan.flops / plan.tokens)} a token, "
         f"{_number(plan.flops / resolved.topology.size)} a rank"
         + (f" and {_number(again)} for recomputation" if again else ""),
+    ]
+    most = max(stage.saved for stage in plan.stages)
+    beside = resolved[CheckpointSettings].checkpoint_async
+    yield [
+        "checkpoint",
+        f"{in_words(plan.checkpoint)}, of which a rank writes up to {in_words(most)}"
+        + (" beside training, from a copy in the host's memory that it keeps" if beside else ""),
     ]
     if len(plan.stages) > 1:
         yield ["pipeline", f"{plan.bubble:.1%} of a step is waiting ({len(plan.stages)} stages)"]
@@ -150,6 +157,7 @@ def data_of(plan: Plan, gpu: Gpu | None) -> dict[str, Any]:
         "flops_per_token": plan.flops / plan.tokens,
         "bubble": plan.bubble,
         "memory": plan.worst.memory,
+        "checkpoint": plan.checkpoint,
         "gpu": None
         if gpu is None
         else {**gpu._asdict(), "usable": gpu.usable, "fits": plan.worst.memory <= gpu.usable},
@@ -174,6 +182,7 @@ def _stage_data(stage: StagePlan, sizes: dict[str, int]) -> dict[str, Any]:
             "working": stage.working,
             "update": states.update,
             "offloaded": states.offloaded,
+            "saved": stage.saved,
             "total": stage.memory,
         },
         "micro_batches_under_way": stage.under_way,

@@ -60,6 +60,11 @@ class StagePlan:
         return states.weights + states.master + states.optimizer - states.offloaded
 
     @property
+    def saved(self) -> int:
+        """Bytes that a rank writes into a checkpoint; of what several ranks have, one writes each part."""
+        return round(self.states.saved * self.owned / self.parameters) if self.parameters else 0
+
+    @property
     def memory(self) -> int:
         """The most bytes on the device: in the passes of a step, or in the update."""
         kept = 0 if self.on_host else self.activations
@@ -78,6 +83,12 @@ class Plan:
     def worst(self) -> StagePlan:
         """The stage that needs most memory."""
         return max(self.stages, key=lambda stage: stage.memory)
+
+    @property
+    def checkpoint(self) -> int:
+        """Bytes of a checkpoint."""
+        topology = self.resolved.topology
+        return sum(stage.saved for stage in self.stages) * topology.tensor * topology.replicas
 
     @property
     def bubble(self) -> float:

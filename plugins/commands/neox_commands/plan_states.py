@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -43,7 +43,8 @@ class States:
         optimizer: what it remembers.
         buffers: what gradients and parameters travel in.
         update: float32 gradients of what is being stepped; activations are gone by then.
-        offloaded: of these, what is in the host's memory or on disks.
+        saved: what the rank writes into a checkpoint, if no other rank answers for a part of its parameters.
+        offloaded: of all but `saved`, what is in the host's memory or on disks.
     """
 
     weights: int
@@ -52,6 +53,7 @@ class States:
     optimizer: int
     buffers: int
     update: int
+    saved: int
     offloaded: int = 0
 
 
@@ -126,7 +128,10 @@ class Zero:
         match self.stage:
             case 0:
                 buffers = min(BUCKET, self._size) * self._width if self._ranks > 1 else 0
-                return States(self._bytes + self._frozen, self._bytes, 0, self._whole_state(), buffers, 0)
+                pieces = [-(-group.size // self._ranks) for group in self._groups]
+                state = self._whole_state()
+                saved = self._saved(pieces, -(-state // self._ranks))
+                return States(self._bytes + self._frozen, self._bytes, 0, state, buffers, 0, saved)
             case 3:
                 return self._sharded()
             case _:
@@ -138,14 +143,16 @@ class Zero:
         pieces = [size // self._ranks for size in padded]
         sizes = [group.size for group in self._groups] if self.stage == 1 else pieces
         gradients = sum(size * width for size, width in zip(sizes, self._gradient_width, strict=True))
+        state = self._cut_state(pieces)
         return self._offloaded(
             States(
                 sum(size * g.width for size, g in zip(padded, self._groups, strict=True)) + self._frozen,
                 gradients,
                 4 * sum(pieces),
-                self._cut_state(pieces),
+                state,
                 self._bucket(),
                 4 * max(pieces, default=0),
+                self._saved(pieces, state),
             )
         )
 
@@ -158,10 +165,15 @@ class Zero:
         buffers = self._number("reduce_bucket_size") * self._width if self._options["contiguous_gradients"] else 0
         weights += self._persistent() * self._width
         originals = 4 * sum(p for p, g in zip(pieces, self._groups, strict=True) if g.width < 4 or self._offloads)
-        update = 4 * max(pieces, default=0)
+        update, state = 4 * max(pieces, default=0), self._cut_state(pieces)
+        saved = self._saved(pieces, state)
         return self._offloaded(
-            States(weights + self._frozen, gradients, originals, self._cut_state(pieces), buffers + gathered, update)
+            States(weights + self._frozen, gradients, originals, state, buffers + gathered, update, saved)
         )
+
+    def _saved(self, pieces: list[int], state: int) -> int:
+        """Weights in float32, as they are stepped, and what the optimizer remembers; of what is not trained a share."""
+        return 4 * sum(pieces) + state + -(-self._frozen // self._ranks)
 
     @property
     def _offloads(self) -> bool:
@@ -176,9 +188,7 @@ class Zero:
             offloaded += states.master + states.optimizer
         if self.stage == 3 and (self._options.get("offload_param") or {}).get("device", "none") != "none":
             offloaded += states.weights - self._frozen
-        return States(
-            states.weights, states.gradients, states.master, states.optimizer, states.buffers, states.update, offloaded
-        )
+        return replace(states, offloaded=offloaded)
 
     def _number(self, option: str) -> int:
         """An option that counts elements."""
