@@ -125,6 +125,7 @@ def test_a_damaged_one_gives_nothing(neox, trained, tmp_path):
         (("saved", "--last", 3), (1 / 3, 1 / 3, 1 / 3)),
         (("saved", "--last", 2, "--weights", "1,3"), (0, 0.25, 0.75)),
         (("saved", "--last", 3, "--decay", 0.5), (1 / 7, 2 / 7, 4 / 7)),
+        (("saved", "--last", 3, "--decay", 0), (0, 0, 1)),
         (("saved/global_step2", "saved/global_step7"), (0.5, 0, 0.5)),
     ],
 )
@@ -162,6 +163,8 @@ def test_other_models_and_wrong_numbers_have_no_mean(neox, trained, tmp_path):
         (("saved", "--last", 9), "holds 3 complete"),
         (("saved", "--last", 2, "--weights", "1"), "1 numbers for 2"),
         (("saved", "--last", 2, "--weights", "1,-1"), "not negative"),
+        (("saved", "--last", 2, "--weights", "1,nan"), "finite numbers"),
+        (("saved", "--last", 2, "--decay", "inf"), "finite numbers"),
     ):
         done = neox("checkpoint", "average", *words, "--to", "mean")
         assert (done.code, fact in done.err) == (2, True), done.err
