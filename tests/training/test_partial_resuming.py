@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,9 @@ def test_finetuning_begins_at_step_0_with_the_weights(train, data, saved, ranks)
     assert (found.start, found.resumed_from, len(found.steps)) == (0, None, 2)
     assert same(read(data / "tuned/global_step0", "weight"), read(directory / "global_step4", "weight"))
     assert found.steps[0].samples == 4
+    shutil.rmtree(data / "tuned/global_step2")
     again = train(ranks, **changes)
-    assert "finetune: begins at step 0, and" in again.failure
+    assert "finetune: begins at step 0, and" in again.failure, "even where there is only that of step 0"
     assert f"initial_ckpt_path: {directory} in place of finetune" in again.failure
 
 
@@ -119,3 +121,10 @@ def test_a_checkpoint_elsewhere_is_left_as_it_is(train, data, saved):
     found = train(1, load=str(directory), save=str(data / "other"), load_fallback=True, **DECAYING)
     assert (found.code, found.start) == (0, 2)
     assert (directory / "global_step4/state.json").read_text() == "{}"
+
+
+def test_what_another_run_saved_since_this_one_chose_is_found_before_the_first_step(train, data, saved):
+    directory = saved()
+    found = train(1, load=str(directory), iteration=2, save=str(directory), **DECAYING)
+    assert "holds checkpoints later than iteration 2" in found.failure
+    assert found.steps == []
