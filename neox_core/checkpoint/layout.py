@@ -75,7 +75,10 @@ def condition(path: Path) -> Condition:
         return Condition.ABSENT
     if any(path.glob("*.pt")):
         return Condition.GPT_NEOX
-    return Condition.FOREIGN if any(map(_is_foreign, path.iterdir())) else Condition.INTERRUPTED
+    try:
+        return Condition.FOREIGN if any(map(_is_foreign, path.iterdir())) else Condition.INTERRUPTED
+    except FileNotFoundError:  # another process has removed it by now
+        return Condition.ABSENT
 
 
 def _is_foreign(entry: Path) -> bool:
