@@ -23,15 +23,20 @@ class DirectoryLock:
     Where the file system has no locks, as Lustre mounted without them, nobody can be kept out, which is told.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or the file system refuses.
     """
 
     def __init__(self, directory: Path) -> None:
-        make_directory(directory)
-        self._file = _opened(directory)
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._file.flush()
+        try:
+            make_directory(directory)
+            self._file = _opened(directory)
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(
+                f"save: {directory / FILE_NAME} cannot be written: {error}; mend the permissions there, or choose another directory"
+            ) from error
 
     def release(self) -> None:
         """Let others have it."""

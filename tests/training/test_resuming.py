@@ -170,6 +170,12 @@ def test_a_directory_is_saved_into_by_one_run_at_a_time(tmp_path):
     DirectoryLock(tmp_path / "shared").release()
 
 
+def test_a_lock_that_cannot_be_had_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "shared/.lock").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"save: .*shared/\.lock cannot be written: .*Is a directory"):
+        DirectoryLock(tmp_path / "shared")
+
+
 def test_where_there_are_no_locks_a_run_saves_all_the_same_and_says_so(tmp_path, monkeypatch, caplog):
     def unsupported(*_):
         raise OSError(errno.ENOSYS, "Function not implemented")
