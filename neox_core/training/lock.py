@@ -18,7 +18,7 @@ logger = logging.getLogger("neox")
 
 
 class DirectoryLock:
-    """Holds a directory as long as this process lives; the system gives it free whatever ends the process.
+    """Holds a directory as long as this process lives, or a block lasts; the system gives it free whatever ends the process.
 
     Where the file system has no locks, as Lustre mounted without them, nobody can be kept out, which is told.
 
@@ -41,6 +41,12 @@ class DirectoryLock:
     def release(self) -> None:
         """Let others have it."""
         self._file.close()
+
+    def __enter__(self) -> DirectoryLock:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
 
 
 def _opened(directory: Path) -> TextIO:

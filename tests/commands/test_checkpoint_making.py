@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from neox_core.checkpoint import Manifest, Reader
 from neox_core.plugins import Switches
+from neox_core.training.lock import DirectoryLock
 from neox_core.training.trained import load_trained
 
 CUTS = {
@@ -106,6 +107,15 @@ def test_what_cannot_be_cut_is_refused_before_anything_is_written(neox, trained,
         assert not (tmp_path / "cut").exists()
     done = neox("checkpoint", "reshard", saved, saved)
     assert (done.code, "is a complete checkpoint already" in done.err) == (2, True)
+
+
+def test_nothing_is_made_where_a_run_or_another_command_saves(neox, trained, tmp_path):
+    trained()
+    with DirectoryLock(tmp_path / "taken"):
+        for words in (("reshard", "saved", "taken"), ("average", "saved", "--last", 2, "--to", "taken")):
+            done = neox("checkpoint", *words)
+            assert (done.code, "is saving into taken" in done.err) == (2, True), done.err
+    assert not list((tmp_path / "taken").glob("global_step*"))
 
 
 def test_a_damaged_one_gives_nothing(neox, trained, tmp_path):

@@ -64,6 +64,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     options = parser().parse(argv)
     from neox_core.checkpoint import Manifest, Reader, write_checkpoint
     from neox_core.training.initial import complete_checkpoint
+    from neox_core.training.lock import DirectoryLock
     from neox_core.training.trained import RANKS
 
     paths = _newest(options.sources, options.last) if options.last else options.sources
@@ -77,9 +78,10 @@ def main(argv: list[str], context: CommandContext) -> int:
         if "/" not in name and name not in (INDEX, STATE, "outputs.json")
     }
     state = last.state | {RANKS: last.state.get(RANKS, last.world_size)}
-    path = write_checkpoint(
-        options.to, Average(last.path, readers, factors), iteration=last.iteration, state=state, files=files
-    )
+    with DirectoryLock(options.to):
+        path = write_checkpoint(
+            options.to, Average(last.path, readers, factors), iteration=last.iteration, state=state, files=files
+        )
     found: dict[str, Any] = {
         "path": str(path),
         "of": [{"path": str(reader.path), "counts": factor} for reader, factor in zip(readers, factors, strict=True)],
