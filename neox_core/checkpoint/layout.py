@@ -20,6 +20,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from neox_core.config.presets import LATEST, MANIFEST
+from neox_core.errors import UserError
 from neox_core.files import remove_leftovers, sync_directory, write_file
 
 INDEX = "index.json"
@@ -37,6 +38,7 @@ class Condition(Enum):
     ABSENT = auto()
     INTERRUPTED = auto()  # a save that did not reach its manifest, or a removal that did not reach its end
     GPT_NEOX = auto()  # not ours: never loaded, written to or removed
+    FOREIGN = auto()  # nor is what somebody else has put there, such as an exported model
     COMPLETE = auto()
 
 
@@ -71,7 +73,19 @@ def condition(path: Path) -> Condition:
         return Condition.COMPLETE
     if not path.is_dir():
         return Condition.ABSENT
-    return Condition.GPT_NEOX if any(path.glob("*.pt")) else Condition.INTERRUPTED
+    if any(path.glob("*.pt")):
+        return Condition.GPT_NEOX
+    try:
+        return Condition.FOREIGN if any(map(_is_foreign, path.iterdir())) else Condition.INTERRUPTED
+    except FileNotFoundError:  # another process has removed it by now
+        return Condition.ABSENT
+
+
+def _is_foreign(entry: Path) -> bool:
+    """Whether something in the directory of a checkpoint cannot be a part of it. What is hidden may be left of an unfinished file."""
+    if entry.name.startswith("."):
+        return False
+    return f"{entry.name}/" not in PER_RANK if entry.is_dir() else entry.suffix not in (".json", ".yml")
 
 
 def checkpoints(directory: Path, wanted: Condition = Condition.COMPLETE) -> dict[int, Path]:
@@ -90,11 +104,25 @@ def point_latest(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove the checkpoint `path`, its manifest durably first: what a crash leaves of it is not complete."""
-    (path / MANIFEST).unlink(missing_ok=True)
-    sync_directory(path)
-    shutil.rmtree(path)
-    sync_directory(path.parent)
+    """Remove the checkpoint `path`, its manifest durably first: what a crash leaves of it is not complete.
+
+    Of a link to a checkpoint that lies elsewhere the link alone is removed.
+
+    Raises:
+        UserError: the file system refuses; what is left is no complete checkpoint.
+    """
+    try:
+        if path.is_symlink():
+            path.unlink()
+        else:
+            (path / MANIFEST).unlink(missing_ok=True)
+            sync_directory(path)
+            shutil.rmtree(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be removed: {error}; mend the permissions there, or remove it by hand"
+        ) from error
 
 
 def set_aside(path: Path) -> Path:

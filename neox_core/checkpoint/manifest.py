@@ -106,13 +106,29 @@ class Manifest:
 
         Raises:
             UserError: the checkpoint has no such file.
-            DamagedCheckpoint: it is not what was written.
+            DamagedCheckpoint: it is not what was written, or cannot be read.
         """
         if name not in self.files:
             raise UserError(f"{checkpoint} has no file '{name}'; it has: {', '.join(sorted(self.files))}.")
-        content = (checkpoint / name).read_bytes()
+        try:
+            content = (checkpoint / name).read_bytes()
+        except OSError as error:
+            raise DamagedCheckpoint(checkpoint, name, _unreadable(error)) from error
         self.check_digest(checkpoint, name, hashlib.sha256(content).hexdigest())
         return content
+
+    def check_file(self, checkpoint: Path, name: str) -> None:
+        """Read the file `name` of `checkpoint` from end to end.
+
+        Raises:
+            DamagedCheckpoint: it is not what was written, or cannot be read.
+        """
+        try:
+            with (checkpoint / name).open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise DamagedCheckpoint(checkpoint, name, _unreadable(error)) from error
+        self.check_digest(checkpoint, name, digest)
 
     def check_digest(self, checkpoint: Path, name: str, sha256: str) -> None:
         """Raise DamagedCheckpoint unless `sha256` is the digest that the file `name` had when it was written."""
@@ -124,11 +140,17 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
         digest = content.pop("sha256")
+    except OSError as error:
+        raise DamagedCheckpoint(path.parent, path.name, _unreadable(error)) from error
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise DamagedCheckpoint(path.parent, path.name, "it cannot be read") from error
     if digest != _digest(content):
         raise DamagedCheckpoint(path.parent, path.name, "its sha256 is not what was written")
     return content
+
+
+def _unreadable(error: OSError) -> str:
+    return f"it cannot be read ({error.strerror or error})"
 
 
 def _digest(content: Mapping[str, Any]) -> str:

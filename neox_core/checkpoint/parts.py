@@ -35,7 +35,7 @@ def prepare(directory: Path, iteration: int) -> bool:
         case Condition.COMPLETE:
             layout.point_latest(path)
             return False
-        case Condition.GPT_NEOX:
+        case Condition.GPT_NEOX | Condition.FOREIGN:
             require_complete(path)
         case Condition.INTERRUPTED:
             layout.remove(path)
@@ -72,5 +72,5 @@ def withdraw(path: Path) -> None:
     Its space is needed, most of all when the disk is full; but the failure to report is the one that led here.
     """
     if layout.condition(path) is Condition.INTERRUPTED:
-        with suppress(OSError):
+        with suppress(UserError):
             layout.remove(path)

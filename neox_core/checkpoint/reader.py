@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
@@ -189,8 +188,6 @@ class Reader:
                 raise UserError(
                     f"{url}: its tensors are not here; copy it first by `neox checkpoint pull {url} DIRECTORY`"
                 )
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            self.manifest.check_digest(self.path, shard, digest)
+            self.manifest.check_file(self.path, shard)
             self._shards[shard] = safe_open(path, framework="pt")
         return self._shards[shard]

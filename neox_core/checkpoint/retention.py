@@ -13,7 +13,7 @@ def doomed(directory: Path, keep_last: int) -> list[Path]:
     """What `prune` would delete, oldest first: all but the newest `keep_last` checkpoints, and what before the newest is not whole.
 
     A checkpoint is whole if its manifest can be read and its files are there and as long as they were. The newest such one is never
-    among them, whatever `keep_last` is, nor is anything that GPT-NeoX wrote.
+    among them, whatever `keep_last` is, nor is anything that GPT-NeoX or somebody else wrote.
     """
     complete = checkpoints(directory)
     whole = [iteration for iteration, path in complete.items() if _is_whole(path)]
@@ -25,13 +25,23 @@ def doomed(directory: Path, keep_last: int) -> list[Path]:
 
 
 def prune(directory: Path, keep_last: int) -> list[Path]:
-    """Delete what is `doomed`, and return it. Only one rank may call this, and none while a save is under way."""
+    """Delete what is `doomed`, and return it. Only one rank may call this, and none while a save is under way.
+
+    Raises:
+        UserError: the file system refuses to delete one; the others are deleted.
+    """
     paths, complete = doomed(directory, keep_last), checkpoints(directory)
     if complete:
         # A crash between a manifest and `latest` leaves `latest` naming a checkpoint that may be deleted here.
         point_latest(complete[max(complete)])
+    refusals = list[UserError]()
     for path in paths:
-        remove(path)
+        try:
+            remove(path)
+        except UserError as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
     return paths
 
 

@@ -20,7 +20,7 @@ def find(
 
     Raises:
         UserError: the checkpoint asked for, or the one that `latest` names, is absent or not complete, or there are only
-            checkpoints that GPT-NeoX wrote. It is never passed over for another one.
+            checkpoints that GPT-NeoX or somebody else wrote. It is never passed over for another one.
     """
     if iteration is not None:
         path = checkpoint_path(directory, iteration)
@@ -32,8 +32,9 @@ def find(
     complete = checkpoints(directory)
     if complete:
         return complete[max(complete)]
-    for foreign in checkpoints(directory, Condition.GPT_NEOX).values():
-        require_complete(foreign)
+    for foreign in (Condition.GPT_NEOX, Condition.FOREIGN):
+        for path in checkpoints(directory, foreign).values():
+            require_complete(path)
     return None
 
 
@@ -51,6 +52,11 @@ def require_complete(path: Path) -> None:
             raise UserError(
                 f"{path} was written by GPT-NeoX (it holds *.pt files and no manifest.json). Convert it first: "
                 "`neox migrate` makes a run of neox of it, and `neox convert` a checkpoint."
+            )
+        case Condition.FOREIGN:
+            raise UserError(
+                f"{path} is not a checkpoint that neox saved: it has no manifest.json, and holds files that neox does not write. "
+                "`neox convert` makes a checkpoint of what other programs wrote; what is no checkpoint needs another name"
             )
         case Condition.COMPLETE:
             pass
@@ -70,15 +76,20 @@ def require_none_later(directory: Path, iteration: int, ignored: Collection[Path
         )
 
 
+def latest(directory: Path) -> Path | None:
+    """The checkpoint that `latest` names, whatever is there; None where there is no such file."""
+    file = directory / LATEST
+    return directory / file.read_text(errors="replace").strip() if file.is_file() else None
+
+
 def _check_latest(directory: Path) -> None:
-    latest = directory / LATEST
-    if not latest.is_file():
+    named = latest(directory)
+    if named is None:
         return
-    name = latest.read_text(errors="replace").strip()
     try:
-        require_complete(directory / name)
+        require_complete(named)
     except UserError as error:
-        raise UserError(f"{latest} names '{name}', which cannot be loaded. {error}") from error
+        raise UserError(f"{directory / LATEST} names '{named.name}', which cannot be loaded. {error}") from error
 
 
 def _others(path: Path) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -40,20 +42,19 @@ class Snapshots:
         rooms: dict[str, Tensor] = {}
         copies = []
         devices: set[torch.device] = set()
-        on_host: list[tuple[Tensor, Tensor]] = []
-        for fragment in fragments:
-            tensor, key = fragment.tensor.detach(), Piece.of(fragment).key
-            room = self._rooms.get(key)
-            if room is None or room.shape != tensor.shape or room.dtype != tensor.dtype:
-                room = _room(tensor)
-            rooms[key] = room
-            copies.append(replace(fragment, tensor=room))
-            if tensor.is_cuda:
-                room.copy_(tensor, non_blocking=True)
-                devices.add(tensor.device)
-            else:
-                on_host.append((room, tensor))
-        _copy(on_host)
+        with _Copiers() as copiers:
+            for fragment in fragments:
+                tensor, key = fragment.tensor.detach(), Piece.of(fragment).key
+                room = self._rooms.get(key)
+                if room is None or room.shape != tensor.shape or room.dtype != tensor.dtype:
+                    room = _room(tensor)
+                rooms[key] = room
+                copies.append(replace(fragment, tensor=room))
+                if tensor.is_cuda:
+                    room.copy_(tensor, non_blocking=True)
+                    devices.add(tensor.device)
+                else:
+                    copiers.copy(room, tensor)
         for device in devices:
             torch.cuda.synchronize(device)
         self._rooms = rooms
@@ -65,16 +66,27 @@ class Snapshots:
         return sum(room.numel() * room.itemsize for room in self._rooms.values())
 
 
-def _copy(pairs: list[tuple[Tensor, Tensor]]) -> None:
-    """Copy second tensors into first ones, on as many cores as are of use; torch itself may use several for each."""
-    copiers = min(_MOST_COPIERS, len(os.sched_getaffinity(0))) // torch.get_num_threads()
-    if copiers <= 1:
-        for room, tensor in pairs:
-            room.copy_(tensor)
-        return
-    with ThreadPoolExecutor(copiers) as pool:
-        for _ in pool.map(lambda pair: pair[0].copy_(pair[1]), sorted(pairs, key=lambda pair: -pair[0].numel())):
-            pass  # what failed is raised here
+class _Copiers:
+    """Copies tensors on as many cores as are of use, torch itself using several for each or not; all is copied when the block ends."""
+
+    def __init__(self) -> None:
+        self._count = max(min(_MOST_COPIERS, len(os.sched_getaffinity(0))) // torch.get_num_threads(), 1)
+        self._under_way: deque[Future[Tensor]] = deque()
+
+    def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(self._count)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown()  # waits
+        for future in self._under_way:
+            future.result()
+
+    def copy(self, room: Tensor, tensor: Tensor) -> None:
+        """Copy a tensor, now or soon; few wait at a time, since some were made to be saved and are gone once they are copied."""
+        if len(self._under_way) > 2 * self._count:
+            self._under_way.popleft().result()
+        self._under_way.append(self._pool.submit(room.copy_, tensor))
 
 
 def _room(tensor: Tensor) -> Tensor:

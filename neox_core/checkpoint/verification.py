@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,14 +19,10 @@ def problems(path: Path, manifest: Manifest) -> Iterator[str]:
     damaged = set(missing)
     for name in manifest.files.keys() - missing.keys():
         try:
-            with (path / name).open("rb") as stream:
-                manifest.check_digest(path, name, hashlib.file_digest(stream, "sha256").hexdigest())
+            manifest.check_file(path, name)
         except DamagedCheckpoint as error:
             damaged.add(name)
             yield error.fact
-        except OSError as error:
-            damaged.add(name)
-            yield f"{path / name} cannot be read: {error.strerror}"
     if INDEX not in damaged:
         yield from _gaps(path, manifest)
 

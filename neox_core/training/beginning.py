@@ -6,11 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from neox_core.checkpoint import DamagedCheckpoint, Group, Reader, open_foreign, restore
 from neox_core.config import CheckpointSettings, Resolved
 from neox_core.model.soft_prompt import SOFT_PROMPT
+from neox_core.parallel import Fragment
 from neox_core.plugins import PluginManager
 from neox_core.training.batches import Batches
 from neox_core.training.engine import Engine
@@ -68,37 +69,59 @@ class Resumption:
         """
         damaged: list[Path] = []
         for path in paths[:-1]:
-            progress, facts = self._attempt(path)
-            if not facts:
-                return TakenUp(path, progress, tuple(damaged))
+            found, facts = self._examined(path)
+            if found is not None:
+                return TakenUp(path, self.take(*found), tuple(damaged))
             if self.group.rank == 0:
                 logger.warning("load_fallback: %s: passed over", "; ".join(facts))
             damaged.append(path)
-        return TakenUp(paths[-1], self.take(paths[-1]), tuple(damaged))
+        return TakenUp(paths[-1], self.take(Reader(paths[-1])), tuple(damaged))
 
-    def _attempt(self, path: Path) -> tuple[Progress, list[str]]:
-        """How far the run is after a checkpoint, and what ranks have found damaged of it."""
-        progress, fact = Progress(), None
+    def _examined(self, path: Path) -> tuple[tuple[Reader, list[Fragment]] | None, list[str]]:
+        """A checkpoint and what of it this rank loads where; None where a rank has found something damaged, and what.
+
+        A rank sees the damage of what it needs alone, and what follows is done by all together or by none.
+        """
+        found, fact = None, None
         try:
-            progress = self.take(path)
+            reader = Reader(path)
+            found = reader, self.engine.wanted(reader, optimizer=not self.settings.no_load_optim)
+            self._look_at_small_files(reader)
         except DamagedCheckpoint as error:
             fact = error.fact
-        facts = self.group.gather(fact)
-        return progress, self.group.broadcast([*dict.fromkeys(fact for fact in facts or [] if fact is not None)])
+        told = self.group.gather(fact)
+        facts = self.group.broadcast([*dict.fromkeys(fact for fact in told or [] if fact is not None)])
+        return (None if facts else found), facts
 
-    def take(self, path: Path) -> Progress:
+    def _look_at_small_files(self, reader: Reader) -> None:
+        """Read the files that are taken up later than weights."""
+        if not self.settings.no_load_rng:
+            self._random_state(reader)
+        reader.stream_states()
+        if self.settings.checkpoint_validation_with_forward_pass:
+            OutputRecord.read(reader)
+
+    def _random_state(self, reader: Reader) -> dict[str, Any] | None:
+        mesh = self.engine.mesh
+        return reader.random_state_at(mesh.topology.place(mesh.rank))
+
+    def take(self, reader: Reader, wanted: Sequence[Fragment] | None = None) -> Progress:
         """Weights, optimizer state, random states, averages of measures, places of streams and counts from a checkpoint.
+
+        Args:
+            reader: the checkpoint.
+            wanted: what `Engine.wanted` gave of it, if it was asked.
 
         Raises:
             UserError: it does not fit, or is damaged; weights and optimizer state are what they were.
         """
-        reader, mesh = Reader(path), self.engine.mesh
-        self.engine.load_fragments(reader, optimizer=not self.settings.no_load_optim)
+        mesh = self.engine.mesh
+        self.engine.load_fragments(reader, optimizer=not self.settings.no_load_optim, wanted=wanted)
         if self.settings.checkpoint_validation_with_forward_pass:
             self._validate(reader)
         self.measures.load(reader.state)
         if not self.settings.no_load_rng:
-            random_state = reader.random_state_at(mesh.topology.place(mesh.rank))
+            random_state = self._random_state(reader)
             if random_state is not None:
                 restore(random_state)
         restore_streams(self.batches, reader, mesh.data.rank, mesh.data.size)

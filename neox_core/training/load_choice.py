@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from neox_core.checkpoint.layout import Condition, checkpoints
+from neox_core.checkpoint.layout import Condition, checkpoints, condition
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.remote import is_url
-from neox_core.checkpoint.search import find
+from neox_core.checkpoint.search import find, latest
 from neox_core.config import CheckpointSettings
 from neox_core.errors import UserError
 
@@ -42,7 +42,8 @@ NOTHING = LoadChoice(None)
 def choose(settings: CheckpointSettings, notice: Tell) -> LoadChoice:
     """What `load`, `iteration` and `load_fallback` mean.
 
-    Only a run that loads from where it saves may find nothing: it has not saved yet.
+    Only a run that loads from where it saves may find nothing: it has not saved yet. A checkpoint that is named itself is never passed
+    over for another one.
 
     Args:
         settings: `load` is set.
@@ -58,7 +59,10 @@ def choose(settings: CheckpointSettings, notice: Tell) -> LoadChoice:
     def interrupted(path: Path) -> None:
         notice(f"{path} has no manifest, as when a save is interrupted: passed over")
 
-    if settings.load_fallback and settings.iteration is None:
+    if settings.iteration is None and condition(directory) is Condition.COMPLETE:
+        chosen = LoadChoice(directory)
+        check_files(directory)
+    elif settings.load_fallback and settings.iteration is None:
         chosen = _newest_sound(directory, interrupted, notice)
     else:
         chosen = LoadChoice(find(directory, settings.iteration, on_interrupted=interrupted))
@@ -86,6 +90,9 @@ def _newest_sound(directory: Path, interrupted: Callable[[Path], None], notice: 
     Raises:
         DamagedCheckpoint: all of them are damaged; of the newest.
     """
+    named = latest(directory)
+    if named is not None and condition(named) is Condition.ABSENT:
+        notice(f"load_fallback: {named}, which `latest` names, is not there any more: passed over")
     for path in checkpoints(directory, Condition.INTERRUPTED).values():
         interrupted(path)
     complete, damaged = _newest_first(directory), list[Path]()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from pathlib import Path
+from typing import TextIO
 
 from neox_core.errors import UserError
 from neox_core.file_locks import Lock, try_lock
@@ -12,26 +14,58 @@ from neox_core.files import make_directory
 
 FILE_NAME = ".lock"
 
+logger = logging.getLogger("neox")
+
 
 class DirectoryLock:
-    """Holds a directory as long as this process lives; the system gives it free whatever ends the process.
+    """Holds a directory as long as this process lives, or a block lasts; the system gives it free whatever ends the process.
+
+    Where the file system has no locks, as Lustre mounted without them, nobody can be kept out, which is told.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or the file system refuses.
     """
 
     def __init__(self, directory: Path) -> None:
-        make_directory(directory)
-        self._file = (directory / FILE_NAME).open("a+")
-        if try_lock(self._file.fileno(), directory / FILE_NAME) is not Lock.HELD:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "another process"
-            self._file.close()
-            raise UserError(f"save: {holder} is saving into {directory}; wait for it, or choose another directory")
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._file.flush()
+        try:
+            make_directory(directory)
+            self._file = _opened(directory)
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(
+                f"save: {directory / FILE_NAME} cannot be written: {error}; mend the permissions there, or choose another directory"
+            ) from error
 
     def release(self) -> None:
         """Let others have it."""
         self._file.close()
+
+    def __enter__(self) -> DirectoryLock:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+
+def _opened(directory: Path) -> TextIO:
+    """The locked file."""
+    path = directory / FILE_NAME
+    while True:
+        file = path.open("a+")
+        match try_lock(file.fileno(), path):
+            case Lock.HELD:
+                return file
+            case Lock.NONE:
+                logger.warning(
+                    "save: the file system of %s has no locks: see to it that no other run saves there", directory
+                )
+                return file
+            case Lock.GONE:
+                file.close()  # somebody removed it since it was opened; there is another now
+            case Lock.TAKEN:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                file.close()
+                raise UserError(f"save: {holder} is saving into {directory}; wait for it, or choose another directory")

@@ -18,6 +18,7 @@ from neox_core.training.ledger import Ledger
 from neox_core.training.measures import Measures
 from neox_core.training.notice import Notice
 from neox_core.training.progress import Progress
+from neox_core.training.rendezvous import lost_contact
 from neox_core.training.run import Checkpoint, Evaluation, Run, Step
 from neox_core.training.saving import Saver, is_due
 from neox_core.training.schedule import Schedule
@@ -125,7 +126,8 @@ class Training:
         try:
             self.complete()
         except Exception as error:  # noqa: BLE001 - the failure to report is the first one
-            logger.error("the checkpoint that was being written is not complete: %s", error)  # noqa: TRY400
+            reason = lost_contact(error) or error
+            logger.error("the checkpoint that was being written is not complete: %s", reason)  # noqa: TRY400
 
     def tell_saved(self, checkpoint: Checkpoint) -> None:
         """Tell the plugins of a complete checkpoint."""

@@ -183,6 +183,7 @@ def train(
             plugins,
             group,
             beside=group_beside(resolved),
+            iteration=taken.progress.iteration,
             damaged=(*map(Path, handover.damaged), *taken.damaged),
         ),
         description=describe(handover, resolved, engine, taken),

@@ -117,7 +117,7 @@ def checkpoint_to_finetune(resolved: Resolved, notice: Tell, away: Away | None =
     settings = resolved[CheckpointSettings]
     if not settings.finetune or settings.load is None:
         return None
-    if settings.save is not None and any(checkpoints(Path(settings.save))):
+    if settings.save is not None and checkpoints(Path(settings.save)):
         raise UserError(
             f"finetune: begins at step 0, and {settings.save} holds checkpoints already. To go on with them remove finetune and "
             f"set load to {settings.save}; to begin again choose another save. One file for both: initial_ckpt_path: "
@@ -157,6 +157,11 @@ def check_saving(resolved: Resolved, checkpoint: Path | None, damaged: Collectio
         raise UserError(f"{settings.save}: {existing} {reason}; choose another directory")
     iteration = 0 if checkpoint is None else Manifest.read(checkpoint).iteration
     require_none_later(Path(settings.save), iteration, damaged)
+    if checkpoint is None and 0 in checkpoints(directory):
+        raise UserError(
+            f"{settings.save} holds global_step0, with which another run began, and this one begins anew: a restart would take that "
+            "up. Save to another directory, or move it away"
+        )
 
 
 def check_same_model(path: Path, resolved: Resolved) -> None:

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neox_core.checkpoint import Group, Manifest, Snapshots, capture, prune, save
+from neox_core.checkpoint import Group, Manifest, Snapshots, capture, prune, require_none_later, save
 from neox_core.checkpoint.group import together
 from neox_core.checkpoint.layout import PLUGINS, set_aside
 from neox_core.checkpoint.resolution import resolved_with
 from neox_core.config import CheckpointSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.data.tokenizers import read_source
+from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 from neox_core.training import environment, output_record
 from neox_core.training.background import Background
@@ -54,6 +55,14 @@ def is_whole_power(iteration: int, factor: float) -> bool:
     return int(power) == iteration
 
 
+def _prune(directory: Path, keep_last: int) -> None:
+    """Delete old checkpoints. What cannot be is no reason to end a run: it is tried again after the next one."""
+    try:
+        prune(directory, keep_last)
+    except UserError as error:
+        logger.warning("keep_last_n_checkpoints: %s", error)
+
+
 class Saver:
     """Writes the checkpoints of a run into the directory that `save` names."""
 
@@ -64,6 +73,7 @@ class Saver:
         group: Group,
         *,
         beside: Group | None = None,
+        iteration: int = 0,
         damaged: Iterable[Path] = (),
     ) -> None:
         """Take the directory.
@@ -73,7 +83,11 @@ class Saver:
             plugins: those in use, which a checkpoint names.
             group: all ranks.
             beside: all ranks again, to agree while they train: then checkpoints are written beside training.
+            iteration: steps that the run has taken.
             damaged: checkpoints that are later than where the run is; they are set aside.
+
+        Raises:
+            UserError: another run saves there, or has saved there since this one began.
         """
         self._settings, self._group, self._beside = resolved[CheckpointSettings], group, beside
         self._snapshots = Snapshots()
@@ -92,18 +106,20 @@ class Saver:
         self._facts = resolved_with(resolved)
         self._looked_at = False
         if self.enabled:
-            together(group, "Taking the directory of checkpoints", lambda: self._take_directory(damaged))
+            together(group, "Taking the directory of checkpoints", lambda: self._take_directory(iteration, damaged))
         described = resolved[TokenizerSettings]
         if described.vocab_file is not None and group.rank == 0:
             source = read_source(described.tokenizer_type, described.vocab_file, described.merge_file)
             self._files[TOKENIZER] = source.dump()
 
-    def _take_directory(self, damaged: Iterable[Path]) -> None:
+    def _take_directory(self, iteration: int, damaged: Iterable[Path]) -> None:
         directory = Path(str(self._settings.save))
         self._lock = DirectoryLock(directory) if self._group.rank == 0 else None
         for path in damaged:
             if self._group.rank == 0 and path.parent.absolute() == directory.absolute():
                 logger.warning("%s is damaged, and is now %s", path, set_aside(path).name)
+        if self._group.rank == 0:
+            require_none_later(directory, iteration)  # whoever had the directory until now may have saved
 
     def look_at(self, engine: Engine) -> None:
         """Find out, once the optimizer has its state, whether all of it can be saved, instead of at the first checkpoint; and have the
@@ -172,7 +188,7 @@ class Saver:
         directory = Path(str(self._settings.save))
         path = save(directory, group=group, **contents)
         if group.rank == 0 and self._settings.keep_last_n_checkpoints is not None:
-            prune(directory, self._settings.keep_last_n_checkpoints)
+            _prune(directory, self._settings.keep_last_n_checkpoints)
         seconds, size = time.monotonic() - start, Manifest.read(path).size
         return Checkpoint(
             path=path,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,6 +78,21 @@ def test_a_missing_or_longer_file_is_found_and_named(checkpoint, name):
     (checkpoint / name).unlink()
     with pytest.raises(DamagedCheckpoint, match=f"{name} is damaged: expected .* found no file"):
         Reader(checkpoint)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_the_disk_does_not_give_is_named(checkpoint, name, monkeypatch):
+    """As a disk with a bad sector, or a server of files that has lost it."""
+    refused, opened = checkpoint / name, io.open
+
+    def failing(path, *arguments, **options):
+        if Path(path) == refused:
+            raise OSError(errno.EIO, "Input/output error")
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(io, "open", failing)
+    with pytest.raises(DamagedCheckpoint, match=rf"{name} is damaged: it cannot be read \(Input/output error\)"):
+        check_iteration(checkpoint, 1)
 
 
 @pytest.mark.parametrize("content", ["[]", "0", "null", "{}", '{"sha256": "0"}', '{"sha256": 1, "format": 1}'])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 from neox_core.checkpoint import Manifest, find, prune
 from neox_core.config import Topology
+from neox_core.errors import UserError
 
 
 def names(directory):
@@ -86,3 +89,46 @@ def test_what_killed_processes_left_beside_latest_is_cleared_away(tmp_path):
     (tmp_path / ".latest.123.tmp").write_text("glob")
     prune(tmp_path, 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["global_step1", "latest"]
+
+
+def test_an_exported_model_that_is_called_like_a_checkpoint_stays_and_is_none(tmp_path):
+    theirs = tmp_path / "global_step1"
+    theirs.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (theirs / name).write_text("{}")
+    with pytest.raises(UserError, match="global_step1 is not a checkpoint that neox saved"):
+        find(tmp_path)
+    with pytest.raises(UserError, match="global_step1 is not a checkpoint that neox saved"):
+        save_iteration(tmp_path, 1)
+    for iteration in (2, 3):
+        save_iteration(tmp_path, iteration)
+    assert prune(tmp_path, 1) == [tmp_path / "global_step2"]
+    assert names(theirs) == {"config.json", "model.safetensors"}
+
+
+def test_of_a_link_to_a_checkpoint_elsewhere_the_link_goes(tmp_path):
+    elsewhere = save_iteration(tmp_path / "elsewhere", 1)
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved/global_step1").symlink_to(elsewhere)
+    save_iteration(tmp_path / "saved", 2)
+    assert prune(tmp_path / "saved", 1) == [tmp_path / "saved/global_step1"]
+    assert names(tmp_path / "saved") == {"global_step2", "latest"}
+    check_iteration(elsewhere, 1)
+
+
+def test_one_that_cannot_be_deleted_keeps_no_other(tmp_path, monkeypatch):
+    for iteration in (1, 2, 3):
+        save_iteration(tmp_path, iteration)
+    rmtree = shutil.rmtree
+
+    def refusing(path):
+        if path.name == "global_step1":
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")  # as NFS does while somebody reads a file there
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", refusing)
+    with pytest.raises(UserError, match=r"global_step1 cannot be removed: .*Directory not empty"):
+        prune(tmp_path, 1)
+    assert names(tmp_path) == {"global_step1", "global_step3", "latest"}
+    monkeypatch.undo()
+    assert prune(tmp_path, 1) == [tmp_path / "global_step1"]

@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from neox_core.checkpoint import Manifest, Reader
 from neox_core.plugins import Switches
+from neox_core.training.lock import DirectoryLock
 from neox_core.training.trained import load_trained
 
 CUTS = {
@@ -108,6 +109,15 @@ def test_what_cannot_be_cut_is_refused_before_anything_is_written(neox, trained,
     assert (done.code, "is a complete checkpoint already" in done.err) == (2, True)
 
 
+def test_nothing_is_made_where_a_run_or_another_command_saves(neox, trained, tmp_path):
+    trained()
+    with DirectoryLock(tmp_path / "taken"):
+        for words in (("reshard", "saved", "taken"), ("average", "saved", "--last", 2, "--to", "taken")):
+            done = neox("checkpoint", *words)
+            assert (done.code, "is saving into taken" in done.err) == (2, True), done.err
+    assert not list((tmp_path / "taken").glob("global_step*"))
+
+
 def test_a_damaged_one_gives_nothing(neox, trained, tmp_path):
     saved = trained()
     (shard,) = (saved / "global_step7/shards").iterdir()
@@ -125,6 +135,7 @@ def test_a_damaged_one_gives_nothing(neox, trained, tmp_path):
         (("saved", "--last", 3), (1 / 3, 1 / 3, 1 / 3)),
         (("saved", "--last", 2, "--weights", "1,3"), (0, 0.25, 0.75)),
         (("saved", "--last", 3, "--decay", 0.5), (1 / 7, 2 / 7, 4 / 7)),
+        (("saved", "--last", 3, "--decay", 0), (0, 0, 1)),
         (("saved/global_step2", "saved/global_step7"), (0.5, 0, 0.5)),
     ],
 )
@@ -162,6 +173,8 @@ def test_other_models_and_wrong_numbers_have_no_mean(neox, trained, tmp_path):
         (("saved", "--last", 9), "holds 3 complete"),
         (("saved", "--last", 2, "--weights", "1"), "1 numbers for 2"),
         (("saved", "--last", 2, "--weights", "1,-1"), "not negative"),
+        (("saved", "--last", 2, "--weights", "1,nan"), "finite numbers"),
+        (("saved", "--last", 2, "--decay", "inf"), "finite numbers"),
     ):
         done = neox("checkpoint", "average", *words, "--to", "mean")
         assert (done.code, fact in done.err) == (2, True), done.err

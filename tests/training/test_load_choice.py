@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,20 @@ def test_where_all_are_damaged_there_is_no_fresh_start(saved):
         (step(number) / "state.json").unlink()
     with pytest.raises(DamagedCheckpoint, match=r"global_step3/state\.json is damaged"):
         chosen(load_fallback=True)
+
+
+def test_with_fallback_one_that_latest_names_and_is_gone_is_said(saved):
+    told = []
+    shutil.rmtree(step(3))
+    assert chosen(told, load_fallback=True) == LoadChoice(step(2), (step(1),))
+    assert told == ["load_fallback: saved/global_step3, which `latest` names, is not there any more: passed over"]
+
+
+def test_a_checkpoint_may_be_named_itself_and_is_never_another(saved):
+    assert chosen(load="saved/global_step2") == LoadChoice(step(2))
+    cut_off(step(2) / "state.json")
+    with pytest.raises(DamagedCheckpoint, match=r"global_step2/state\.json"):
+        chosen(load="saved/global_step2", load_fallback=True)
 
 
 def test_the_iteration_that_is_asked_for_is_never_another(saved):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,24 +86,26 @@ def test_finetuning_begins_at_step_0_with_the_weights(train, data, saved, ranks)
     assert (found.start, found.resumed_from, len(found.steps)) == (0, None, 2)
     assert same(read(data / "tuned/global_step0", "weight"), read(directory / "global_step4", "weight"))
     assert found.steps[0].samples == 4
+    shutil.rmtree(data / "tuned/global_step2")
     again = train(ranks, **changes)
-    assert "finetune: begins at step 0, and" in again.failure
+    assert "finetune: begins at step 0, and" in again.failure, "even where there is only that of step 0"
     assert f"initial_ckpt_path: {directory} in place of finetune" in again.failure
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-@pytest.mark.parametrize("bit", ["first", "last"])
-def test_a_damaged_shard_is_passed_over_by_all_ranks_and_kept(train, data, saved, ranks, bit):
-    directory = saved(ranks)
-    whole = train(ranks, load=str(directory), iteration=2, **DECAYING)
+@pytest.mark.parametrize(("ranks", "stage", "bit"), [(1, 0, "first"), (2, 0, "last"), (2, 1, "first"), (2, 3, "last")])
+def test_a_damaged_shard_is_passed_over_by_all_ranks_and_kept(train, data, saved, ranks, stage, bit):
+    """With ZeRO a rank that reads other shards does not see it."""
+    changes = {**DECAYING, "zero_optimization": {"stage": stage}}
+    directory = saved(ranks, zero_optimization={"stage": stage})
+    whole = train(ranks, load=str(directory), iteration=2, **changes)
     shard = directory / f"global_step4/shards/rank-{ranks - 1:05d}.safetensors"
     content = bytearray(shard.read_bytes())
     content[100 if bit == "first" else -1] ^= 1
     shard.write_bytes(content)
     places = {"load": str(directory), "save": str(directory)}
     if ranks == 1:
-        assert "`load_fallback: true` does so by itself" in train(1, **places, **DECAYING).failure
-    found = train(ranks, load_fallback=True, **places, **DECAYING)
+        assert "`load_fallback: true` does so by itself" in train(1, **places, **changes).failure
+    found = train(ranks, load_fallback=True, **places, **changes)
     assert (found.code, found.start, found.resumed_from) == (0, 2, directory / "global_step2")
     assert numbers(found.steps) == numbers(whole.steps)
     said = [line for line in found.log if "damaged" in line]
@@ -118,3 +121,10 @@ def test_a_checkpoint_elsewhere_is_left_as_it_is(train, data, saved):
     found = train(1, load=str(directory), save=str(data / "other"), load_fallback=True, **DECAYING)
     assert (found.code, found.start) == (0, 2)
     assert (directory / "global_step4/state.json").read_text() == "{}"
+
+
+def test_what_another_run_saved_since_this_one_chose_is_found_before_the_first_step(train, data, saved):
+    directory = saved()
+    found = train(1, load=str(directory), iteration=2, save=str(directory), **DECAYING)
+    assert "holds checkpoints later than iteration 2" in found.failure
+    assert found.steps == []

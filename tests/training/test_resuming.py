@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 
@@ -66,6 +68,13 @@ def test_a_file_is_no_directory_of_checkpoints(resolve, tmp_path):
         checkpoint_to_resume(resolve(load="file", save="file"), print)
     with pytest.raises(UserError, match=r"file is not a directory"):
         check_saving(resolve(save="file/inside"), None)
+
+
+def test_what_another_run_began_with_is_not_taken_for_ones_own(resolve, tmp_path):
+    write_checkpoint(resolve(), tmp_path / "saved", iteration=0)
+    with pytest.raises(UserError, match="saved holds global_step0, with which another run began"):
+        check_saving(resolve(save="saved"), None)
+    check_saving(resolve(save="saved", load="saved"), tmp_path / "saved/global_step0")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -160,6 +169,22 @@ def test_a_directory_is_saved_into_by_one_run_at_a_time(tmp_path):
         DirectoryLock(tmp_path / "shared")
     lock.release()
     DirectoryLock(tmp_path / "shared").release()
+
+
+def test_a_lock_that_cannot_be_had_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "shared/.lock").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"save: .*shared/\.lock cannot be written: .*Is a directory"):
+        DirectoryLock(tmp_path / "shared")
+
+
+def test_where_there_are_no_locks_a_run_saves_all_the_same_and_says_so(tmp_path, monkeypatch, caplog):
+    def unsupported(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    DirectoryLock(tmp_path / "shared").release()
+    assert "the file system of" in caplog.text
+    assert "has no locks" in caplog.text
 
 
 @pytest.mark.slow

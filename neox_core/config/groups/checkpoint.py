@@ -84,7 +84,9 @@ class CheckpointSettings(Settings, group="checkpoint"):
 
     # Resuming
 
-    load: str | None = setting(None, "Directory with checkpoints to resume from, or the URL of one", origin="megatron")
+    load: str | None = setting(
+        None, "Directory with checkpoints to resume from, or one of them, or a URL of these", origin="megatron"
+    )
     iteration: int | None = setting(
         None, "Step of the checkpoint to resume from; none: the newest", origin="gpt-neox", ge=0
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     options = parser().parse(argv)
     from neox_core.checkpoint import Manifest, Reader, write_checkpoint
     from neox_core.training.initial import complete_checkpoint
+    from neox_core.training.lock import DirectoryLock
 
     paths = _newest(options.sources, options.last) if options.last else options.sources
     readers = [Reader(complete_checkpoint(path)) for path in paths]
@@ -74,9 +76,10 @@ def main(argv: list[str], context: CommandContext) -> int:
         for name in last.manifest.files
         if "/" not in name and name not in (INDEX, STATE, "outputs.json")
     }
-    path = write_checkpoint(
-        options.to, Average(last.path, readers, factors), iteration=last.iteration, state=last.state, files=files
-    )
+    with DirectoryLock(options.to):
+        path = write_checkpoint(
+            options.to, Average(last.path, readers, factors), iteration=last.iteration, state=last.state, files=files
+        )
     found: dict[str, Any] = {
         "path": str(path),
         "of": [{"path": str(reader.path), "counts": factor} for reader, factor in zip(readers, factors, strict=True)],
@@ -100,11 +103,14 @@ def _factors(options: Any, count: int) -> list[float]:
     """What each counts; together 1."""
     if count < 2:
         raise UserError("an average is of two checkpoints at least; give more of them, or --last N for a directory")
-    given = options.weights or [(options.decay or 1.0) ** (count - 1 - place) for place in range(count)]
+    decay = 1.0 if options.decay is None else options.decay
+    given = options.weights or [decay ** (count - 1 - place) for place in range(count)]
     if len(given) != count:
         raise UserError(f"--weights: {len(given)} numbers for {count} checkpoints; give one for each")
-    if min(given) < 0 or sum(given) <= 0:
-        raise UserError(f"--{'weights' if options.weights else 'decay'}: give numbers that are not negative, nor all 0")
+    if not (all(0 <= number < math.inf for number in given) and sum(given) > 0):
+        raise UserError(
+            f"--{'weights' if options.weights else 'decay'}: give finite numbers that are not negative, nor all 0"
+        )
     return [number / sum(given) for number in given]
 
 

@@ -40,7 +40,7 @@ class Listed(NamedTuple):
 
     Args:
         path: it, or its URL.
-        state: `complete`, `damaged`, `interrupted` or `GPT-NeoX`.
+        state: `complete`, `damaged`, `interrupted`, `GPT-NeoX`, or `foreign`: what somebody else has put there.
         iteration: the step after which it was saved.
         ranks: how the run was cut.
         size: in bytes.
@@ -106,7 +106,7 @@ def entries_here(directory: Path) -> Iterator[Listed]:
     if not directory.is_dir():
         raise UserError(f"{directory}: there is no such directory; give one that holds checkpoints")
     named = _name_of_latest(directory)
-    states = {Condition.INTERRUPTED: "interrupted", Condition.GPT_NEOX: "GPT-NeoX"}
+    states = {Condition.INTERRUPTED: "interrupted", Condition.GPT_NEOX: "GPT-NeoX", Condition.FOREIGN: "foreign"}
     found = {number: _looked_at(path, number, named) for number, path in checkpoints(directory).items()}
     for condition, state in states.items():
         others = checkpoints(directory, condition)

@@ -39,10 +39,7 @@ def main(argv: list[str], context: CommandContext) -> int:
         for path in doomed(options.directory, options.keep):
             print(f"would delete {path}")
         return 0
-    lock = DirectoryLock(options.directory)
-    try:
+    with DirectoryLock(options.directory):
         for path in prune(options.directory, options.keep):
             print(f"deleted {path}")
-    finally:
-        lock.release()
     return 0

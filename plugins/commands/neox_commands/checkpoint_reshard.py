@@ -55,6 +55,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     options = parser().parse(argv)
     from neox_core.checkpoint import Reader, write_checkpoint
     from neox_core.training.initial import complete_checkpoint
+    from neox_core.training.lock import DirectoryLock
 
     reader = Reader(complete_checkpoint(options.source, options.iteration))
     topology = Topology(pipe=options.pp or 1, data=options.dp or 1, tensor=options.tp or 1)
@@ -64,15 +65,17 @@ def main(argv: list[str], context: CommandContext) -> int:
 
         resolved = cut_for(reader, topology, context.plugins)
         shards = list(pieces_of_ranks(resolved, context.plugins, reader))
-    path = write_checkpoint(
-        options.target,
-        reader,
-        iteration=reader.iteration,
-        state=reader.state,
-        files=dict(_files(reader, topology)),
-        shards=shards,
-        topology=topology,
-    )
+    files = dict(_files(reader, topology))
+    with DirectoryLock(options.target):
+        path = write_checkpoint(
+            options.target,
+            reader,
+            iteration=reader.iteration,
+            state=reader.state,
+            files=files,
+            shards=shards,
+            topology=topology,
+        )
     found = _facts(path)
     print(
         json_text(found) if options.json else f"{path}: {found['shards']} files of tensors, {in_words(found['bytes'])}"
