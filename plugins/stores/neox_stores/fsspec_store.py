@@ -14,6 +14,7 @@ from typing import Any
 
 from neox_core.checkpoint.remote import Given, SourceFile, Stored, StoreError, StoreOptions, below, checked
 from neox_core.errors import UserError
+from neox_stores.s3_errors import without_secrets
 
 BLOCK = 4 << 20
 """Bytes that are read or written at once."""
@@ -210,5 +211,4 @@ def _discard(stream: Any, direct: bool) -> None:
 
 
 def _brief(error: Exception) -> str:
-    words = (word.partition("?")[0] for word in str(error).split())
-    return " ".join(words)[:300] or type(error).__name__
+    return without_secrets(str(error))[:300] or type(error).__name__
