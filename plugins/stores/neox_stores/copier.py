@@ -76,6 +76,8 @@ class Copier(ABC):
         self._under_way: int | None = None
         self._ended = False
         self._failing_since: float | None = None
+        self._arrived: set[str] = set()
+        self._unopened = False
         self._thread = threading.Thread(target=self._run, name="copies", daemon=True)
 
     def offer(self, path: Path) -> None:
@@ -84,7 +86,13 @@ class Copier(ABC):
             opened = OpenCheckpoint(path, wanted=self.is_mine)
         except UserError as error:
             logger.warning("s3_path: %s is not copied: %s", path.name, error)
-            return
+            self._unopened = True
+        else:
+            self._hold(opened)
+        if not self._thread.is_alive() and not self._ended:
+            self._thread.start()  # also where this failed: other ranks may have to be told so
+
+    def _hold(self, opened: OpenCheckpoint) -> None:
         with self._news:
             if opened.iteration in self._held or opened.iteration in self._copied:
                 opened.close()
@@ -93,8 +101,6 @@ class Copier(ABC):
             self._held[opened.iteration] = opened
             self._make_room()
             self._news.notify_all()
-        if not self._thread.is_alive() and not self._ended:
-            self._thread.start()
 
     def is_mine(self, name: str) -> bool:
         """Whether this rank copies a file of a checkpoint: those of ranks that there are no more are dealt to those there are."""
@@ -165,15 +171,18 @@ class Copier(ABC):
             self._news.wait_for(lambda: self._ended or max(self._held, default=None) != newest, seconds)
 
     def _push(self, checkpoint: OpenCheckpoint) -> Push:
-        return Push(self._store, checkpoint, self._task.options, stopped=self._stopped, tell=self._moved)
+        def arrived(name: str, size: int) -> None:
+            if name not in self._arrived:  # those of an earlier attempt are no progress
+                self._arrived.add(name)
+                self._failing_since = None
 
-    def _moved(self, name: str, size: int) -> None:
-        self._failing_since = None
+        return Push(self._store, checkpoint, self._task.options, stopped=self._stopped, tell=arrived)
 
     def _settle(self, checkpoint: OpenCheckpoint, *, sent: int = 0, failed: str | None = None) -> None:
         """A checkpoint is not this rank's business any more."""
         with self._news:
             self._held.pop(checkpoint.iteration, None)
+            self._arrived.clear()
             checkpoint.close()
             if failed is None:
                 self._copied[checkpoint.iteration] = sent
