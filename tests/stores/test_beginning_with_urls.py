@@ -105,6 +105,8 @@ def test_the_directory_for_copies_can_be_chosen(bucket, copied, directory, monke
         ({"load": "az://x/y?sig=hidden"}, r"a URL of a store has no '\?'"),
         ({"save": "s3://x/y"}, "checkpoints are saved to a directory"),
         ({"s3_path": "s3://x/y", "s3_chunk_size": 1000}, "the least that S3 takes"),
+        ({"s3_path": "s3://x/y", "s3_chunk_size": 6 << 30}, "the most that S3 takes"),
+        ({"s3_path": "{bucket}", "save": "a#1"}, "save: copies are in a folder .* 'a#1', and a URL of a store has no"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )
