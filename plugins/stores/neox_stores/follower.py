@@ -57,7 +57,7 @@ class Follower(Copier):
         return None
 
     def _open_again(self, iteration: int) -> None:
-        """Hold one that rank 0 has chosen though newer ones were offered since, or it could not be opened; rank 0 is told if it cannot."""
+        """Hold one that rank 0 has chosen though newer ones were offered since, or it could not be opened; rank 0 is told if not."""
         self._unopened = False
         try:
             opened = OpenCheckpoint(checkpoint_path(self._task.directory, iteration), wanted=self.is_mine)
