@@ -217,12 +217,44 @@ def test_files_that_another_run_has_written_over_do_not_become_complete(bucket, 
     mine, theirs = (make_checkpoint(tmp_path / name, 4, 1000) for name in ("mine", "theirs"))
     with OpenCheckpoint(mine) as one, OpenCheckpoint(theirs) as other:
         for each in (one, other):
+            Push(store, each, PARTS).claim()
             Push(store, each, PARTS).files()
         with pytest.raises(StoreError, match=r"rank-00000\.safetensors: is not there as it was sent"):
             Push(store, one, PARTS).commit()
         assert not is_complete(store, "global_step4")
         Push(store, other, PARTS).commit()
     assert back(store, tmp_path) == contents(theirs)
+
+
+def test_of_two_runs_that_copy_to_one_place_the_last_to_begin_completes_its_own(bucket, server, tmp_path):
+    store = store_at(f"{bucket}/mine")
+    mine, theirs = (make_checkpoint(tmp_path / name, 4, 1000) for name in ("mine", "theirs"))
+    with OpenCheckpoint(mine) as one, OpenCheckpoint(theirs) as other:
+        first, second = Push(store, one, PARTS), Push(store, other, PARTS)
+        assert not first.check()
+        assert not second.check()
+        first.claim()
+        first.files()
+        second.claim()
+        with pytest.raises(StoreError, match="another run copies a checkpoint of this name there") as raised:
+            first.commit()
+        assert raised.value.lasting
+        second.files()
+        second.commit()
+        with pytest.raises(StoreError, match="another checkpoint of this name lies there"):
+            first.claim()
+    assert back(store, tmp_path) == contents(theirs)
+    assert {*server.keys(f"{bucket}/mine/global_step4")} == {*contents(theirs)}
+
+
+def test_the_same_checkpoint_may_be_copied_twice_at_once(bucket, tmp_path):
+    store, path = store_at(f"{bucket}/mine"), make_checkpoint(tmp_path, 4, 1000)
+    with OpenCheckpoint(path) as opened:
+        pushes = [Push(store, opened, PARTS) for _ in range(2)]
+        for work in (Push.claim, Push.files, Push.commit):
+            for each in pushes:
+                work(each)
+    assert back(store, tmp_path) == contents(path)
 
 
 def test_what_was_left_of_an_upload_of_other_content_is_neither_gone_on_with_nor_kept(bucket, server, tmp_path):

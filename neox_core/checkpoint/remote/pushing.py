@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +26,10 @@ SMALL = 8 << 20
 HELD = 256
 """Files of a checkpoint that are held open at most, the largest: systems count what is open. Ranks have few; who copies for
 a thousand of them opens the others when their turn comes."""
+
+
+CLAIM = ".copying"
+"""An object in a checkpoint that is being copied, which says what is: the digest of its manifest, which is not there yet."""
 
 
 class OpenCheckpoint:
@@ -152,6 +156,36 @@ class Push:
                 lasting=True,
             )
 
+    def claim(self) -> None:
+        """Say that this checkpoint is copied from now on. Whoever copies another one of its name does not complete that any more.
+
+        Raises:
+            StoreError: another one of its name has been completed meanwhile; or the store fails.
+        """
+        self._store.folders()  # fails where there is no such bucket; some stores make one where something is written
+        self._store.write(self._remote.at(CLAIM), self._checkpoint.digest.encode())
+        try:
+            self.check()  # it may have been completed before the claim was there
+        except StoreError:
+            self._unclaim()
+            raise
+
+    def _unclaim(self) -> None:
+        with suppress(StoreError):  # what is left of it does no harm
+            self._store.delete(self._remote.at(CLAIM))
+
+    def _require_claim(self) -> None:
+        """Raise a StoreError where another checkpoint of this name is being copied, whose files may lie where those of this one did."""
+        name = self._remote.at(CLAIM)
+        found = self._store.stat(name)
+        said = b"" if found is None else b"".join(self._store.read(name, 0, found.size))
+        if said != self._checkpoint.digest.encode() and not self.check():
+            raise StoreError(
+                f"{self.url}: another run copies a checkpoint of this name there; let each run have an s3_path, or a last part of save, "
+                "of its own",
+                lasting=True,
+            )
+
     def files(self) -> int:
         """Copy the files, as far as they are not there; bytes that were sent.
 
@@ -185,6 +219,7 @@ class Push:
             StoreError: not all files are there as they must be, or the store fails.
         """
         in_parallel(self._require, self._checkpoint.manifest.files, self._options.threads)
+        self._require_claim()
         text = self._checkpoint.manifest_text
         if self._stopped():
             raise Given
@@ -194,6 +229,7 @@ class Push:
             raise StoreError(
                 f"{below(self.url, MANIFEST)}: what the store keeps is not what was sent; it was removed there"
             )
+        self._unclaim()
         point_latest(self._store, self._checkpoint.folder)
 
     def _require(self, name: str) -> None:
@@ -201,8 +237,7 @@ class Push:
         record, found = self._checkpoint.manifest.files[name], self._store.stat(self._remote.at(name))
         if found is None or found.size != record.size or found.sha256 not in (None, record.sha256):
             raise StoreError(
-                f"{below(self.url, name)}: is not there as it was sent; it is sent again if copying is repeated. Two runs must "
-                "not copy to the same place"
+                f"{below(self.url, name)}: is not there as it was sent; it is sent again if copying is repeated"
             )
 
 
@@ -226,6 +261,7 @@ def push(
         if work.check():
             point_latest(store, checkpoint.folder)
             return 0
+        work.claim()
         sent = work.files()
         work.commit()
         return sent

@@ -43,6 +43,7 @@ class Leader(Copier):
         if push.check():
             return 0
         push.require_none_later()
+        push.claim()
         self._aim(checkpoint, go=True)
         sent = push.files()
         self._await_others(checkpoint)
