@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from neox_core.checkpoint import SoloGroup, save
 from neox_core.checkpoint.layout import checkpoints
 from neox_core.checkpoint.remote import push
 from neox_core.cli.sources import source_of
-from neox_core.config import NeoXArgs, World, dump_yaml
+from neox_core.config import Host, NeoXArgs, World, dump_yaml
 from neox_core.config.command_line import Parser
 from neox_core.config.entries import entries_of
 from neox_core.config.loading import read_file
@@ -76,6 +78,23 @@ def test_a_url_is_copied_to_where_the_ranks_look(bucket, copied, directory, monk
     bring(run.handover.away, run.resolved, run.plugins, place(1), Breadcrumbs())
     assert contents(path)["settings.yml"]
     assert [*checkpoints(path.parent)] == [4]
+
+
+def test_to_where_all_hosts_look_rank_0_copies_alone(bucket, copied, directory, monkeypatch):
+    run = prepared(directory, monkeypatch, load=bucket, save="other")
+    world = World((Host("one", 1), Host("two", 1)))
+    places = [Rendezvous.of_rank(rank, world, master_addr="localhost", master_port=1) for rank in range(2)]
+    arguments = [(run.handover.away, run.resolved, run.plugins, place, Breadcrumbs()) for place in places]
+    other = threading.Thread(target=bring, args=arguments[1])
+    other.start()
+    time.sleep(0.5)
+    assert not (directory / "other").exists()
+    bring(*arguments[0])
+    other.join(10)
+    assert not other.is_alive()
+    run = prepared(directory, monkeypatch, load=bucket, save="other", remote_cache="cache")
+    bring(run.handover.away, run.resolved, run.plugins, places[1], Breadcrumbs())
+    assert contents(Path(str(run.handover.checkpoint)))["settings.yml"], "each host has a cache of its own"
 
 
 def test_the_directory_for_copies_can_be_chosen(bucket, copied, directory, monkeypatch):

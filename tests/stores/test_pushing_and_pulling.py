@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from copied_checkpoints import MIB, PARTS, contents, make_checkpoint, store_at
 from faulty_proxy import Faults
+from neox_commands.checkpoint_away import problems_away
 from s3_server import OWNER, READER
 from whole_matrix import in_whole
 
@@ -182,6 +183,15 @@ def test_dropped_connections_do_not_end_a_download(bucket, proxy, tmp_path):
     proxy.faults = Faults(drop_at=5 * MIB, times=3)
     assert back(store_at(f"{bucket}/mine"), tmp_path) == contents(path)
     assert proxy.happened >= 2
+
+
+def test_dropped_connections_are_no_damage(bucket, proxy, tmp_path):
+    push(make_checkpoint(tmp_path, 4, 12 * MIB), store_at(f"{bucket}/mine"), PARTS)
+    found = find_remote(store_at(f"{bucket}/mine"))
+    assert found.manifest.size > 12 * MIB
+    proxy.faults = Faults(drop_at=5 * MIB, times=2)
+    assert [*problems_away(found)] == []
+    assert proxy.happened == 2
 
 
 def test_what_is_damaged_there_is_never_loaded(bucket, server, tmp_path):

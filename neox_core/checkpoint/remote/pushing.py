@@ -157,7 +157,7 @@ class Push:
             )
 
     def claim(self) -> None:
-        """Say that this checkpoint is copied from now on. Whoever copies another one of its name does not complete that any more.
+        """Say that this checkpoint is copied from now on: whoever copies another one of its name does not complete that.
 
         Raises:
             StoreError: another one of its name has been completed meanwhile; or the store fails.
@@ -175,14 +175,14 @@ class Push:
             self._store.delete(self._remote.at(CLAIM))
 
     def _require_claim(self) -> None:
-        """Raise a StoreError where another checkpoint of this name is being copied, whose files may lie where those of this one did."""
+        """Raise a StoreError where another checkpoint of this name is being copied: its files may lie where those of this did."""
         name = self._remote.at(CLAIM)
         found = self._store.stat(name)
         said = b"" if found is None else b"".join(self._store.read(name, 0, found.size))
         if said != self._checkpoint.digest.encode() and not self.check():
             raise StoreError(
-                f"{self.url}: another run copies a checkpoint of this name there; let each run have an s3_path, or a last part of save, "
-                "of its own",
+                f"{self.url}: another run copies a checkpoint of this name there; let each run have an s3_path, or a last part of "
+                "save, of its own",
                 lasting=True,
             )
 
