@@ -158,6 +158,20 @@ def test_the_end_of_a_run_waits_no_longer_than_it_may(tmp_path, said):
     assert contents(tmp_path / "store/global_step2") == contents(path)
 
 
+def test_a_signal_ends_the_waiting_at_the_end_of_a_run(tmp_path):
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    url = f"file://{tmp_path}/store"
+    gate, path = Gate(url), make_checkpoint(tmp_path / "save", 2, 1000)
+    one = Leader(task(tmp_path / "save", url, open_store=lambda: gate))
+    one.offer(path)
+    assert gate.arrived.wait(10)
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGTERM]).start()
+    began = time.monotonic()
+    one.finish(20)
+    assert 0.2 < time.monotonic() - began < 5
+    assert signal.signal(signal.SIGTERM, before) is not signal.SIG_DFL
+
+
 def test_a_dead_store_is_told_once_and_not_waited_for(bucket, reach, tmp_path, said, monkeypatch):
     monkeypatch.setattr(copier, "HOPELESS", 1.0)
     reach(endpoint="http://127.0.0.1:9")

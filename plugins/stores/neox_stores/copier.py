@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from neox_core.checkpoint.remote import Given, OpenCheckpoint, Push, Store, StoreError, StoreOptions
 from neox_core.errors import UserError
+from neox_core.training.stopping import ASKING
 from neox_stores.marks import Marks
 
 logger = logging.getLogger("neox")
@@ -61,6 +64,21 @@ class Task:
     world_size: int
     keep_last: int | None
     run: str
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The signals that ask this run to end and come in the block; only the main thread has any."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in ASKING}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Copier(ABC):
@@ -108,12 +126,15 @@ class Copier(ABC):
         return (int(match[1]) if match else 0) % self._task.world_size == self._task.rank
 
     def finish(self, seconds: float) -> None:
-        """Wait so long at most for what is still to be copied, not at all where nothing comes of it, and then end."""
+        """Wait so long at most for what is still to be copied, not at all where nothing comes of it, and then end.
+
+        A signal that asks a run to end ends the waiting too.
+        """
         deadline = time.monotonic() + seconds
-        with self._news:
+        with _signals() as received, self._news:
             if self._pending() and seconds:
                 self._tell_waiting(seconds)
-            while self._pending() and time.monotonic() < deadline and not self._is_hopeless():
+            while self._pending() and time.monotonic() < deadline and not received and not self._is_hopeless():
                 self._news.wait(POLL)
             self._ended = True
             self._news.notify_all()
