@@ -185,6 +185,8 @@ def bring(
 ) -> None:
     """Have checkpoints on this host before its ranks go on: one of them copies, the others wait.
 
+    To the directory that the run saves to, which all hosts see, rank 0 copies alone: file systems that hosts share may have no locks.
+
     Args:
         wanted: the URL of each, and where it is to be.
         resolved: the run.
@@ -195,10 +197,12 @@ def bring(
     Raises:
         UserError: it cannot be had.
     """
-    options = options_of(resolved[CheckpointSettings])
+    settings = resolved[CheckpointSettings]
+    options, save = options_of(settings), settings.save
     for url, destination in wanted:
         path = Path(destination)
-        if place.local_rank:
+        shared = save is not None and path.is_relative_to(Path(save).absolute())
+        if place.rank if shared else place.local_rank:
             while condition(path) is not Condition.COMPLETE:
                 time.sleep(PAUSE)
             continue

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from neox_core.checkpoint.remote import checked, is_url, open_store, scheme_of
+from neox_core.checkpoint.remote import checked, home_of, is_url, open_store, scheme_of
 from neox_core.config import CheckpointSettings, Resolved
 from neox_core.errors import Origin, Problem, UserError
 from neox_core.plugins import PluginManager
 
 LEAST_PART = 5 << 20
 """Bytes of a part that S3 takes."""
+
+MOST_PART = 5 << 30
+"""The same, of the largest."""
 
 
 def store_problems(resolved: Resolved, plugins: PluginManager) -> Iterator[Problem]:
@@ -41,12 +45,32 @@ def _url_problems(key: str, url: str, resolved: Resolved, plugins: PluginManager
         open_store(url, plugins)
     except UserError as error:
         yield Problem(keys=(key,), message=str(error), origin=resolved.origin(key), limitation=True)
-    if key == "s3_path" and scheme_of(url) in ("s3", "s3a") and settings.s3_chunk_size < LEAST_PART:
+    if key != "s3_path":
+        return
+    size = settings.s3_chunk_size
+    if scheme_of(url) in ("s3", "s3a") and not LEAST_PART <= size <= MOST_PART:
+        limit, said, more = (LEAST_PART, "less", "least") if size < LEAST_PART else (MOST_PART, "more", "most")
         yield Problem(
             keys=("s3_chunk_size",),
-            message=f"{settings.s3_chunk_size} is less than {LEAST_PART}, the least that S3 takes as a part",
-            remedy=f"use {LEAST_PART} or more",
+            message=f"{size} is {said} than {limit}, the {more} that S3 takes as a part",
+            remedy=f"use {limit} or {'more' if said == 'less' else 'less'}",
             origin=resolved.origin("s3_chunk_size"),
+        )
+    if settings.save is not None and not is_url(settings.save):
+        yield from _home_problems(url, settings.save, resolved)
+
+
+def _home_problems(url: str, save: str, resolved: Resolved) -> Iterator[Problem]:
+    """A problem where copies would be in a folder, named like the last part of `save`, that no URL can name."""
+    try:
+        checked(home_of(url, save))
+    except UserError:
+        yield Problem(
+            keys=("save",),
+            message=f"copies are in a folder that is called like its last part, '{Path(save).name}', and a URL of a store has no ? "
+            "and no #",
+            remedy="save to a directory without these in its name",
+            origin=resolved.origin("save"),
         )
 
 

@@ -60,6 +60,16 @@ def test_a_branch_of_a_private_one_is_made_and_used_again(model, push):
         assert hub.private == {"me/tiny"}
 
 
+def test_weights_that_nobody_is_to_see_do_not_go_where_all_can(model, push):
+    with hub_server() as hub:
+        assert push(hub.address, "model", "me/tiny").returncode == 0
+        (model / "secret.txt").write_text("secret")
+        done = push(hub.address, "model", "me/tiny", "--private")
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: me/tiny: --private, and others can see this repository")
+        assert "secret.txt" not in hub.repositories["me/tiny@main"]
+
+
 def test_what_goes_wrong_is_said_in_a_sentence(model, push, tmp_path):
     with hub_server() as hub:
         done = push(hub.address, "model", "me/tiny", HF_TOKEN="hf_wrong")

@@ -77,6 +77,13 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 self._answer(404, {"error": f"there is no {self.path}"})
 
+    def do_GET(self) -> None:
+        name = self.path.removeprefix("/api/models/").partition("?")[0]
+        if f"{name}@main" in self.state.repositories:
+            self._answer(200, {"id": name, "private": name in self.state.private})
+        else:
+            self._answer(404, {"error": f"there is no {self.path}"})
+
     def do_PUT(self) -> None:
         content = self._body()
         oid = self.path.rsplit("/", 1)[1]
@@ -90,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = f"{asked.get('organization') or 'me'}/{asked['name']}"
         there = f"{name}@main" in self.state.repositories
         self.state.repositories.setdefault(f"{name}@main", {})
-        if asked.get("private") or asked.get("visibility") == "private":
+        if not there and (asked.get("private") or asked.get("visibility") == "private"):
             self.state.private.add(name)
         self._answer(409 if there else 200, {"url": f"{self.state.address}/{name}", "name": name})
 

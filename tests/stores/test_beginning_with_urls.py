@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from neox_core.checkpoint.layout import checkpoints
 from neox_core.checkpoint.remote import push
 from neox_core.checkpoint.resolution import resolved_with
 from neox_core.cli.sources import source_of
-from neox_core.config import NeoXArgs, World, dump_yaml
+from neox_core.config import Host, NeoXArgs, World, dump_yaml
 from neox_core.config.command_line import Parser
 from neox_core.config.entries import entries_of
 from neox_core.config.loading import read_file
@@ -79,6 +81,23 @@ def test_a_url_is_copied_to_where_the_ranks_look(bucket, copied, directory, monk
     assert [*checkpoints(path.parent)] == [4]
 
 
+def test_to_where_all_hosts_look_rank_0_copies_alone(bucket, copied, directory, monkeypatch):
+    run = prepared(directory, monkeypatch, load=bucket, save="other")
+    world = World((Host("one", 1), Host("two", 1)))
+    places = [Rendezvous.of_rank(rank, world, master_addr="localhost", master_port=1) for rank in range(2)]
+    arguments = [(run.handover.away, run.resolved, run.plugins, place, Breadcrumbs()) for place in places]
+    other = threading.Thread(target=bring, args=arguments[1])
+    other.start()
+    time.sleep(0.5)
+    assert not (directory / "other").exists()
+    bring(*arguments[0])
+    other.join(10)
+    assert not other.is_alive()
+    run = prepared(directory, monkeypatch, load=bucket, save="other", remote_cache="cache")
+    bring(run.handover.away, run.resolved, run.plugins, places[1], Breadcrumbs())
+    assert contents(Path(str(run.handover.checkpoint)))["settings.yml"], "each host has a cache of its own"
+
+
 def test_the_directory_for_copies_can_be_chosen(bucket, copied, directory, monkeypatch):
     run = prepared(directory, monkeypatch, initial_ckpt_path=copied, remote_cache="kept")
     assert Path(str(run.handover.initial)).is_relative_to(directory / "kept")
@@ -106,6 +125,8 @@ def test_the_directory_for_copies_can_be_chosen(bucket, copied, directory, monke
         ({"load": "az://x/y?sig=hidden"}, r"a URL of a store has no '\?'"),
         ({"save": "s3://x/y"}, "checkpoints are saved to a directory"),
         ({"s3_path": "s3://x/y", "s3_chunk_size": 1000}, "the least that S3 takes"),
+        ({"s3_path": "s3://x/y", "s3_chunk_size": 6 << 30}, "the most that S3 takes"),
+        ({"s3_path": "{bucket}", "save": "a#1"}, "save: copies are in a folder .* 'a#1', and a URL of a store has no"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )

@@ -14,7 +14,7 @@ import pytest
 from copied_checkpoints import MIB, PARTS, contents, make_checkpoint, store_at
 from faulty_proxy import Faults
 from launching import eventually
-from neox_stores import copier, leader
+from neox_stores import copier, follower, leader
 from neox_stores.copier import Task
 from neox_stores.follower import Follower
 from neox_stores.fsspec_store import FsspecStore
@@ -24,7 +24,7 @@ from s3_server import s3_server
 from whole_matrix import in_whole
 
 from neox_core.checkpoint import prune
-from neox_core.checkpoint.remote import StoreOptions, find_remote, pull, push
+from neox_core.checkpoint.remote import StoreError, StoreOptions, find_remote, pull, push
 from neox_core.checkpoint.remote.places import is_complete
 
 
@@ -158,6 +158,20 @@ def test_the_end_of_a_run_waits_no_longer_than_it_may(tmp_path, said):
     assert contents(tmp_path / "store/global_step2") == contents(path)
 
 
+def test_a_signal_ends_the_waiting_at_the_end_of_a_run(tmp_path):
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    url = f"file://{tmp_path}/store"
+    gate, path = Gate(url), make_checkpoint(tmp_path / "save", 2, 1000)
+    one = Leader(task(tmp_path / "save", url, open_store=lambda: gate))
+    one.offer(path)
+    assert gate.arrived.wait(10)
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGTERM]).start()
+    began = time.monotonic()
+    one.finish(20)
+    assert 0.2 < time.monotonic() - began < 5
+    assert signal.signal(signal.SIGTERM, before) is not signal.SIG_DFL
+
+
 def test_a_dead_store_is_told_once_and_not_waited_for(bucket, reach, tmp_path, said, monkeypatch):
     monkeypatch.setattr(copier, "HOPELESS", 1.0)
     reach(endpoint="http://127.0.0.1:9")
@@ -171,6 +185,25 @@ def test_a_dead_store_is_told_once_and_not_waited_for(bucket, reach, tmp_path, s
     warnings = [line for line in said() if "cannot be reached" in line]
     assert 1 <= len(warnings) <= 3
     assert any(f"neox checkpoint push {path} {url}" in line for line in said())
+
+
+def test_a_store_that_takes_small_files_alone_is_not_waited_for_either(tmp_path, monkeypatch):
+    monkeypatch.setattr(copier, "HOPELESS", 1.0)
+    monkeypatch.setattr(copier, "LONGEST_PAUSE", 0.1)
+    url, path = f"file://{tmp_path}/store", make_checkpoint(tmp_path / "save", 2, 1000)
+    store = store_at(url)
+
+    def upload(name, source, stopped, upload=store.upload):
+        if "shards" in name:
+            raise StoreError("there is no room")
+        return upload(name, source, stopped)
+
+    monkeypatch.setattr(store, "upload", upload)
+    one = Leader(task(tmp_path / "save", url, open_store=lambda: store))
+    one.offer(path)
+    began = time.monotonic()
+    one.finish(10)
+    assert time.monotonic() - began < 5
 
 
 def test_older_copies_are_deleted_as_here(tmp_path):
@@ -193,6 +226,80 @@ def test_where_another_run_has_later_checkpoints_nothing_is_copied(tmp_path, sai
             each.offer(path)
     assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["global_step100", "latest"]
     assert any("holds checkpoints later than iteration 2" in line for line in said())
+
+
+def test_a_rank_that_is_slow_but_comes_further_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(leader, "PATIENCE", 0.6)
+    monkeypatch.setattr(follower, "BEAT", 0.05)
+    monkeypatch.setattr(follower, "POLL", 0.02)
+    url, save = f"file://{tmp_path}/store", tmp_path / "save"
+    slow = store_at(url)
+
+    def upload(name, source, stopped, upload=slow.upload):
+        for _ in range(20):
+            time.sleep(0.1 if "shards" in name else 0)
+            stopped()
+        return upload(name, source, stopped)
+
+    monkeypatch.setattr(slow, "upload", upload)
+    first = Leader(task(save, url, 0, 2))
+    second = Follower(task(save, url, 1, 2, open_store=lambda: slow))
+    saved = [make_checkpoint(save, iteration, 100, ranks=2) for iteration in (2, 4)]
+    for path in saved:
+        for each in (first, second):
+            each.offer(path)
+        eventually(lambda: first._under_way == 2)
+    eventually(lambda: is_complete(store_at(url), "global_step4"), 20)
+    for each in (first, second):
+        each.finish(5)
+    assert is_complete(store_at(url), "global_step2")
+
+
+def test_a_rank_does_not_go_on_with_what_rank_0_has_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(leader, "PATIENCE", 0.3)
+    monkeypatch.setattr(follower, "BEAT", 0.05)
+    url, save = f"file://{tmp_path}/store", tmp_path / "save"
+    stuck, free = store_at(url), threading.Event()
+
+    def upload(name, source, stopped, upload=stuck.upload):
+        if name == "global_step2/shards/rank-00001.safetensors":
+            assert free.wait(20)
+        return upload(name, source, stopped)
+
+    monkeypatch.setattr(stuck, "upload", upload)
+    first, second = Leader(task(save, url, 0, 2)), Follower(task(save, url, 1, 2, open_store=lambda: stuck))
+    for iteration in (2, 4):
+        path = make_checkpoint(save, iteration, 100, ranks=2)
+        for each in (first, second):
+            each.offer(path)
+        eventually(lambda iteration=iteration: first._under_way == iteration)
+    free.set()
+    eventually(lambda: is_complete(store_at(url), "global_step4"))
+    for each in (first, second):
+        each.finish(5)
+    assert store_at(url).stat("global_step2/shards/rank-00001.safetensors") is None
+
+
+def test_a_rank_that_cannot_open_a_checkpoint_says_so(tmp_path, said):
+    url, save = f"file://{tmp_path}/store", tmp_path / "save"
+    path = make_checkpoint(save, 2, 100, ranks=2)
+    (path / "shards/rank-00001.safetensors").write_bytes(b"short")
+    began = time.monotonic()
+    with ranks(save, url, 2) as copiers:
+        for each in copiers:
+            each.offer(path)
+    assert time.monotonic() - began < 20
+    assert any("global_step2 is not copied: rank 1: " in line for line in said())
+
+
+def test_a_rank_with_nothing_to_do_asks_less_and_less_what_there_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(follower, "POLL", 0.01)
+    one, asked = Follower(task(tmp_path, f"file://{tmp_path}/store", 1, 2)), []
+    monkeypatch.setattr(one._marks, "_read", lambda name: asked.append(name) or {})
+    one.offer(make_checkpoint(tmp_path, 2, 100, ranks=2))
+    time.sleep(0.8)
+    one.finish(0)
+    assert len(asked) < 40
 
 
 def test_a_rank_that_has_let_go_of_a_checkpoint_says_so(tmp_path, said):

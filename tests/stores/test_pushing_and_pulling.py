@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import resource
+from pathlib import Path
+
 import pytest
 from copied_checkpoints import MIB, PARTS, contents, make_checkpoint, store_at
 from faulty_proxy import Faults
+from neox_commands.checkpoint_away import problems_away
 from s3_server import OWNER, READER
 from whole_matrix import in_whole
 
 from neox_core.checkpoint.remote import (
+    Given,
+    OpenCheckpoint,
+    Push,
     RemoteCheckpoint,
     StoreError,
     find_remote,
@@ -112,6 +119,13 @@ def test_a_store_that_refuses_is_one_sentence_with_the_url(bucket, reach, tmp_pa
     assert raised.value.lasting == ("endpoint" not in how)
 
 
+def test_a_password_in_the_address_of_a_server_is_not_told(bucket, reach, tmp_path):
+    reach(endpoint="http://me:hidden@127.0.0.1:9")
+    with pytest.raises(StoreError, match="the store cannot be reached") as raised:
+        push(make_checkpoint(tmp_path, 4, 10), store_at(f"{bucket}/mine"), PARTS)
+    assert "hidden" not in str(raised.value)
+
+
 def test_without_credentials_it_is_said_where_they_belong(bucket, reach, tmp_path, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -143,12 +157,41 @@ def test_a_download_that_is_cut_short_goes_on_where_it_was(bucket, proxy, tmp_pa
     pull(found, target, PARTS, tell=pytest.fail)
 
 
+def test_what_was_left_of_another_checkpoint_of_this_name_is_not_part_of_this_one(bucket, tmp_path, monkeypatch):
+    monkeypatch.setattr("neox_core.checkpoint.remote.ranges.RANGE", MIB)
+    monkeypatch.setattr("neox_core.checkpoint.remote.pulling.RANGE", MIB)
+    first, second = (make_checkpoint(tmp_path / name, 4, 4 * MIB, ranks=2) for name in ("first", "second"))
+    for path in (first, second):
+        push(path, store_at(f"{bucket}/{path.parent.name}"), PARTS)
+    fetched, target = [], tmp_path / "back/global_step4"
+
+    def stop(size: int) -> None:
+        fetched.append(size)
+        if sum(fetched) > 6 * MIB:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull(find_remote(store_at(f"{bucket}/first")), target, PARTS, tell=stop)
+    pull(find_remote(store_at(f"{bucket}/second")), target, PARTS)
+    assert contents(target) == contents(second)
+    assert [each.name for each in target.parent.iterdir()] == ["global_step4"]
+
+
 def test_dropped_connections_do_not_end_a_download(bucket, proxy, tmp_path):
     path = make_checkpoint(tmp_path, 4, 12 * MIB)
     push(path, store_at(f"{bucket}/mine"), PARTS)
     proxy.faults = Faults(drop_at=5 * MIB, times=3)
     assert back(store_at(f"{bucket}/mine"), tmp_path) == contents(path)
     assert proxy.happened >= 2
+
+
+def test_dropped_connections_are_no_damage(bucket, proxy, tmp_path):
+    push(make_checkpoint(tmp_path, 4, 12 * MIB), store_at(f"{bucket}/mine"), PARTS)
+    found = find_remote(store_at(f"{bucket}/mine"))
+    assert found.manifest.size > 12 * MIB
+    proxy.faults = Faults(drop_at=5 * MIB, times=2)
+    assert [*problems_away(found)] == []
+    assert proxy.happened == 2
 
 
 def test_what_is_damaged_there_is_never_loaded(bucket, server, tmp_path):
@@ -177,6 +220,98 @@ def test_another_runs_checkpoint_is_not_replaced(bucket, tmp_path):
         push(make_checkpoint(tmp_path / "mine", 4, 1000), store, PARTS)
     assert raised.value.lasting
     assert back(store, tmp_path) == contents(theirs)
+
+
+def test_files_that_another_run_has_written_over_do_not_become_complete(bucket, tmp_path):
+    store = store_at(f"{bucket}/mine")
+    mine, theirs = (make_checkpoint(tmp_path / name, 4, 1000) for name in ("mine", "theirs"))
+    with OpenCheckpoint(mine) as one, OpenCheckpoint(theirs) as other:
+        for each in (one, other):
+            Push(store, each, PARTS).claim()
+            Push(store, each, PARTS).files()
+        with pytest.raises(StoreError, match=r"rank-00000\.safetensors: is not there as it was sent"):
+            Push(store, one, PARTS).commit()
+        assert not is_complete(store, "global_step4")
+        Push(store, other, PARTS).commit()
+    assert back(store, tmp_path) == contents(theirs)
+
+
+def test_of_two_runs_that_copy_to_one_place_the_last_to_begin_completes_its_own(bucket, server, tmp_path):
+    store = store_at(f"{bucket}/mine")
+    mine, theirs = (make_checkpoint(tmp_path / name, 4, 1000) for name in ("mine", "theirs"))
+    with OpenCheckpoint(mine) as one, OpenCheckpoint(theirs) as other:
+        first, second = Push(store, one, PARTS), Push(store, other, PARTS)
+        assert not first.check()
+        assert not second.check()
+        first.claim()
+        first.files()
+        second.claim()
+        with pytest.raises(StoreError, match="another run copies a checkpoint of this name there") as raised:
+            first.commit()
+        assert raised.value.lasting
+        second.files()
+        second.commit()
+        with pytest.raises(StoreError, match="another checkpoint of this name lies there"):
+            first.claim()
+    assert back(store, tmp_path) == contents(theirs)
+    assert {*server.keys(f"{bucket}/mine/global_step4")} == {*contents(theirs)}
+
+
+def test_the_same_checkpoint_may_be_copied_twice_at_once(bucket, tmp_path):
+    store, path = store_at(f"{bucket}/mine"), make_checkpoint(tmp_path, 4, 1000)
+    with OpenCheckpoint(path) as opened:
+        pushes = [Push(store, opened, PARTS) for _ in range(2)]
+        for work in (Push.claim, Push.files, Push.commit):
+            for each in pushes:
+                work(each)
+    assert back(store, tmp_path) == contents(path)
+
+
+def test_what_was_left_of_an_upload_of_other_content_is_neither_gone_on_with_nor_kept(bucket, server, tmp_path):
+    store, asked = store_at(f"{bucket}/mine"), []
+    before, path = (make_checkpoint(tmp_path / name, 4, 16 * MIB) for name in ("before", "now"))
+    with OpenCheckpoint(before) as opened, pytest.raises(Given):
+        Push(store, opened, PARTS, stopped=lambda: bool(asked.append(1)) or len(asked) > 7).files()
+    at = server.at(bucket)
+    client, where = server.client(), {"Bucket": at["Bucket"], "Prefix": at["Key"]}
+    assert len(client.list_multipart_uploads(**where)["Uploads"]) == 1
+    assert push(path, store, PARTS) < 17 * MIB
+    assert back(store, tmp_path) == contents(path)
+    assert "Uploads" not in client.list_multipart_uploads(**where)
+
+
+def test_of_a_checkpoint_of_many_ranks_not_all_files_are_open_at_once(tmp_path):
+    path, store = make_checkpoint(tmp_path / "here", 4, 10, ranks=200), store_at(f"file://{tmp_path}/store")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + 300, before[1]))
+    try:
+        push(path, store, PARTS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert contents(tmp_path / "store/global_step4") == contents(path)
+
+
+def test_a_checkpoint_that_goes_while_it_is_opened_is_one_sentence(tmp_path, monkeypatch):
+    path = make_checkpoint(tmp_path, 4, 10)
+    monkeypatch.setattr(
+        "neox_core.checkpoint.remote.pushing.require_complete", lambda path: (path / "manifest.json").unlink()
+    )
+    with pytest.raises(UserError, match=r"manifest\.json cannot be read: No such file"):
+        OpenCheckpoint(path)
+
+
+def test_files_are_deleted_there_though_uploads_cannot_be(tmp_path, monkeypatch):
+    store = store_at(f"file://{tmp_path}/store")
+    for iteration in (2, 4):
+        push(make_checkpoint(tmp_path / "here", iteration, 10), store, PARTS)
+
+    def refuse(folder: str) -> None:
+        raise StoreError("uploads are not listed", lasting=True)
+
+    monkeypatch.setattr(store, "forget_uploads", refuse)
+    with pytest.raises(StoreError, match="uploads are not listed"):
+        prune_remote(store, 4, keep_last=1)
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["global_step4", "latest"]
 
 
 def test_a_file_that_is_damaged_here_is_not_copied(bucket, tmp_path):

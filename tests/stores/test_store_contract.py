@@ -169,6 +169,20 @@ def test_a_directory_that_cannot_be_written_to_is_one_sentence(tmp_path):
         store_at(f"file://{tmp_path}/file/store", StoreOptions()).write("x", b"")
 
 
+def test_in_a_directory_files_are_on_the_disk_before_the_next_is_written(tmp_path, monkeypatch):
+    synced = []
+
+    def fsync(descriptor: int, fsync=os.fsync) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(tmp_path).as_posix())
+        fsync(descriptor)
+
+    store = store_at(f"file://{tmp_path}")
+    store.write("x/before", b"")
+    monkeypatch.setattr(os, "fsync", fsync)
+    store.write("x/file", b"content")
+    assert synced == ["x/file.unfinished", "x"]
+
+
 def test_what_a_file_system_keeps_wrong_is_removed(tmp_path, monkeypatch):
     store = store_at(f"file://{tmp_path}/store", PARTS)
     monkeypatch.setattr(store, "read", lambda name, start, stop: iter([b"x" * (stop - start)]))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         prune_remote as prune_remote,
         push as push,
     )
+    from neox_core.checkpoint.remote.ranges import steadily as steadily
     from neox_core.checkpoint.remote.source_file import SourceFile as SourceFile, Span as Span
     from neox_core.checkpoint.remote.store import (
         Given as Given,
@@ -51,6 +52,7 @@ __getattr__ = lazy_names(
         "places": ("Facts", "RemoteCheckpoint", "find_remote", "newest_first"),
         "pulling": ("pull",),
         "pushing": ("OpenCheckpoint", "Push", "prune_remote", "push"),
+        "ranges": ("steadily",),
         "source_file": ("SourceFile", "Span"),
         "store": ("Given", "Store", "Stored", "StoreError", "StoreOptions"),
         "urls": ("below", "checked", "home_of", "is_url", "scheme_of"),

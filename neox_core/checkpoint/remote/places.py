@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from neox_core.checkpoint.layout import PER_RANK, iteration_of
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
+from neox_core.checkpoint.remote.ranges import steadily
 from neox_core.checkpoint.remote.store import Store
 from neox_core.checkpoint.remote.urls import below
 from neox_core.config.presets import ELSEWHERE, MANIFEST
@@ -49,7 +50,7 @@ class RemoteCheckpoint:
         found = self.store.stat(self.at(MANIFEST))
         if found is None:
             raise UserError(f"{self.url}: there is no such checkpoint, or it is not complete")
-        return b"".join(self.store.read(self.at(MANIFEST), 0, found.size))
+        return b"".join(steadily(self.store, self.at(MANIFEST), 0, found.size))
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -114,7 +115,7 @@ class Facts:
         for name, record in checkpoint.manifest.files.items():
             if not name.startswith(PER_RANK):
                 (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-                blocks = checkpoint.store.read(checkpoint.at(name), 0, record.size)
+                blocks = steadily(checkpoint.store, checkpoint.at(name), 0, record.size)
                 (self.path / name).write_bytes(b"".join(blocks))
         (self.path / MANIFEST).write_bytes(checkpoint.manifest_text)
         (self.path / ELSEWHERE).write_text(checkpoint.url, encoding="utf-8")

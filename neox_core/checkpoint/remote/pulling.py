@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -76,7 +77,7 @@ def _is_there(checkpoint: RemoteCheckpoint, path: Path) -> bool:
 
 def _copy(checkpoint: RemoteCheckpoint, path: Path, options: StoreOptions, tell: Callable[[int], None]) -> None:
     checkpoint.check()
-    unfinished = path.parent / UNFINISHED / path.name
+    unfinished = _unfinished(checkpoint, path)
     files = checkpoint.manifest.files
     missing = {name: record for name, record in files.items() if not _has(unfinished / name, record.size)}
     _require_room(unfinished, missing, checkpoint)
@@ -105,6 +106,16 @@ def _copy(checkpoint: RemoteCheckpoint, path: Path, options: StoreOptions, tell:
     sync_directory(path.parent)
     with suppress(OSError):  # another one is being copied there
         unfinished.parent.rmdir()
+
+
+def _unfinished(checkpoint: RemoteCheckpoint, path: Path) -> Path:
+    """The directory for what there is of it so far; what there was of another one that was to be at the same place is removed."""
+    digest = hashlib.sha256(checkpoint.manifest_text).hexdigest()[:12]
+    unfinished = path.parent / UNFINISHED / f"{path.name}.{digest}"
+    for other in unfinished.parent.glob(f"{path.name}.*"):
+        if other != unfinished:
+            shutil.rmtree(other)
+    return unfinished
 
 
 def _has(path: Path, size: int) -> bool:

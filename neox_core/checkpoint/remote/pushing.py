@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,13 +23,21 @@ from neox_core.errors import UserError
 SMALL = 8 << 20
 """Bytes of a file that is sent beside others; the parts of larger ones are sent beside each other."""
 
+HELD = 256
+"""Files of a checkpoint that are held open at most, the largest: systems count what is open. Ranks have few; who copies for
+a thousand of them opens the others when their turn comes."""
+
+
+CLAIM = ".copying"
+"""An object in a checkpoint that is being copied, which says what is: the digest of its manifest, which is not there yet."""
+
 
 class OpenCheckpoint:
     """A complete checkpoint whose files are held open, so that all of it stays readable though it is deleted; a context manager.
 
     Args:
         path: it.
-        wanted: which of its files are held, by name.
+        wanted: which of its files are to be copied, by name.
 
     Raises:
         UserError: it is not complete, or damaged.
@@ -38,14 +46,33 @@ class OpenCheckpoint:
     def __init__(self, path: Path, wanted: Callable[[str], bool] = lambda name: True) -> None:
         require_complete(path)
         self.path, self.folder = path, path.name
-        self.manifest_text = (path / MANIFEST).read_bytes()
-        self.manifest = Manifest.read(path)
-        self.sources: dict[str, SourceFile] = {}
+        try:
+            self.manifest_text = (path / MANIFEST).read_bytes()
+            self.manifest = Manifest.read(path)
+        except OSError as error:
+            raise UserError(f"{path / MANIFEST} cannot be read: {error.strerror}; was it deleted meanwhile?") from error
+        self.names = [name for name in self.manifest.files if wanted(name)]
+        self._sources: dict[str, SourceFile] = {}
         with ExitStack() as opened:
-            for name, record in self.manifest.files.items():
-                if wanted(name):
-                    self.sources[name] = opened.enter_context(SourceFile(path / name, record))
+            for name in sorted(self.names, key=lambda name: -self.manifest.files[name].size)[:HELD]:
+                self._sources[name] = opened.enter_context(self._open(name))
             self._opened = opened.pop_all()
+
+    def _open(self, name: str) -> SourceFile:
+        return SourceFile(self.path / name, self.manifest.files[name])
+
+    @contextmanager
+    def source(self, name: str) -> Iterator[SourceFile]:
+        """One of the files that are to be copied.
+
+        Raises:
+            UserError: it is not held, and cannot be opened, or is damaged.
+        """
+        if name in self._sources:
+            yield self._sources[name]
+        else:
+            with self._open(name) as source:
+                yield source
 
     @property
     def iteration(self) -> int:
@@ -129,8 +156,38 @@ class Push:
                 lasting=True,
             )
 
+    def claim(self) -> None:
+        """Say that this checkpoint is copied from now on: whoever copies another one of its name does not complete that.
+
+        Raises:
+            StoreError: another one of its name has been completed meanwhile; or the store fails.
+        """
+        self._store.folders()  # fails where there is no such bucket; some stores make one where something is written
+        self._store.write(self._remote.at(CLAIM), self._checkpoint.digest.encode())
+        try:
+            self.check()  # it may have been completed before the claim was there
+        except StoreError:
+            self._unclaim()
+            raise
+
+    def _unclaim(self) -> None:
+        with suppress(StoreError):  # what is left of it does no harm
+            self._store.delete(self._remote.at(CLAIM))
+
+    def _require_claim(self) -> None:
+        """Raise a StoreError where another checkpoint of this name is being copied: its files may lie where those of this did."""
+        name = self._remote.at(CLAIM)
+        found = self._store.stat(name)
+        said = b"" if found is None else b"".join(self._store.read(name, 0, found.size))
+        if said != self._checkpoint.digest.encode() and not self.check():
+            raise StoreError(
+                f"{self.url}: another run copies a checkpoint of this name there; let each run have an s3_path, or a last part of "
+                "save, of its own",
+                lasting=True,
+            )
+
     def files(self) -> int:
-        """Copy the files that are held open, as far as they are not there; bytes that were sent.
+        """Copy the files, as far as they are not there; bytes that were sent.
 
         Raises:
             Given: `stopped` said so.
@@ -138,33 +195,31 @@ class Push:
             UserError: a file here is damaged.
         """
         there = {stored.name: stored.size for stored in self._store.list(self._checkpoint.folder)}
-        small = [name for name, source in self._checkpoint.sources.items() if source.size <= SMALL]
-        large = [name for name in self._checkpoint.sources if name not in set(small)]
+        names, files = self._checkpoint.names, self._checkpoint.manifest.files
+        small = [name for name in names if files[name].size <= SMALL]
+        large = [name for name in names if files[name].size > SMALL]
         sent = in_parallel(lambda name: self._file(name, there), small, self._options.threads)
         return sum(sent) + sum(self._file(name, there) for name in large)
 
     def _file(self, name: str, there: dict[str, int]) -> int:
         if self._stopped():
             raise Given
-        source, at = self._checkpoint.sources[name], self._remote.at(name)
-        found = self._store.stat(at) if there.get(at) == source.size else None
-        same = found is not None and (found.size, found.sha256) == (source.size, source.record.sha256)
-        sent = 0 if same else self._store.upload(at, source, self._stopped)
-        self._tell(name, source.size)
+        record, at, sent = self._checkpoint.manifest.files[name], self._remote.at(name), 0
+        found = self._store.stat(at) if there.get(at) == record.size else None
+        if found is None or (found.size, found.sha256) != (record.size, record.sha256):
+            with self._checkpoint.source(name) as source:
+                sent = self._store.upload(at, source, self._stopped)
+        self._tell(name, record.size)
         return sent
 
     def commit(self) -> None:
         """Write the manifest, and `latest` where no later checkpoint is there.
 
         Raises:
-            StoreError: not all files are there, as long as they must be, or the store fails.
+            StoreError: not all files are there as they must be, or the store fails.
         """
-        there = {stored.name: stored.size for stored in self._store.list(self._checkpoint.folder)}
-        for name, record in self._checkpoint.manifest.files.items():
-            if there.get(self._remote.at(name)) != record.size:
-                raise StoreError(
-                    f"{below(self.url, name)}: is not there as it was sent; it is sent again if copying is repeated"
-                )
+        in_parallel(self._require, self._checkpoint.manifest.files, self._options.threads)
+        self._require_claim()
         text = self._checkpoint.manifest_text
         if self._stopped():
             raise Given
@@ -174,7 +229,16 @@ class Push:
             raise StoreError(
                 f"{below(self.url, MANIFEST)}: what the store keeps is not what was sent; it was removed there"
             )
+        self._unclaim()
         point_latest(self._store, self._checkpoint.folder)
+
+    def _require(self, name: str) -> None:
+        """Raise a StoreError unless a file is there, of this content as far as the store knows: another run may have written there."""
+        record, found = self._checkpoint.manifest.files[name], self._store.stat(self._remote.at(name))
+        if found is None or found.size != record.size or found.sha256 not in (None, record.sha256):
+            raise StoreError(
+                f"{below(self.url, name)}: is not there as it was sent; it is sent again if copying is repeated"
+            )
 
 
 def point_latest(store: Store, folder: str) -> None:
@@ -197,6 +261,7 @@ def push(
         if work.check():
             point_latest(store, checkpoint.folder)
             return 0
+        work.claim()
         sent = work.files()
         work.commit()
         return sent
@@ -226,9 +291,11 @@ def remove_remote(store: Store, folder: str) -> bool:
     names = [stored.name for stored in store.list(folder)]
     if f"{folder}/{MANIFEST}" in names:
         store.delete(f"{folder}/{MANIFEST}")
-    store.forget_uploads(folder)
-    for name in names:
-        store.delete(name)
+    try:
+        store.forget_uploads(folder)
+    finally:  # what a store refuses to do about uploads keeps no file there
+        for name in names:
+            store.delete(name)
     return bool(names)
 
 

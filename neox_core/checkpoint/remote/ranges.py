@@ -19,7 +19,7 @@ RANGE = 32 << 20
 """Bytes that are asked for at once."""
 
 ATTEMPTS = 4
-"""How often a range is asked for that a store fails to send."""
+"""How often bytes are asked for that a store fails to send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,21 +97,32 @@ class Download:
             in_parallel(fetch, (number for number in range(count) if not done[number]), self.threads)
 
     def _range(self, start: int, stop: int, descriptor: int) -> None:
-        """Bytes of the object into the same place of a file; where the store fails it is asked for what is still missing."""
-        failed = 0
-        while start < stop:
-            try:
-                before = start
-                for block in _no_more(self.store.read(self.name, start, stop), stop - start, self.url):
-                    os.pwrite(descriptor, block, start)
-                    start += len(block)
-                    self.tell(len(block))
-                if start == before:
-                    raise StoreError(f"{self.url}: ends at {start} bytes, before it should")
-            except StoreError as error:
-                failed += 1
-                if error.lasting or failed == ATTEMPTS:
-                    raise
+        """Bytes of the object into the same place of a file."""
+        for block in steadily(self.store, self.name, start, stop):
+            os.pwrite(descriptor, block, start)
+            start += len(block)
+            self.tell(len(block))
+
+
+def steadily(store: Store, name: str, start: int, stop: int) -> Iterator[bytes]:
+    """Bytes of an object; where the store fails it is asked for what is still missing.
+
+    Raises:
+        StoreError: it fails again and again, or has less, or sends more.
+    """
+    failed, url = 0, below(store.url, name)
+    while start < stop:
+        before = start
+        try:
+            for block in _no_more(store.read(name, start, stop), stop - start, url):
+                start += len(block)
+                yield block
+            if start == before:
+                raise StoreError(f"{url}: ends at {start} bytes, before it should")
+        except StoreError as error:
+            failed = 1 if start > before else failed + 1
+            if error.lasting or failed == ATTEMPTS:
+                raise
 
 
 def _no_more(blocks: Iterator[bytes], size: int, url: str) -> Iterator[bytes]:

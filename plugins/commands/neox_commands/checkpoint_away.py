@@ -16,6 +16,7 @@ from neox_core.checkpoint.remote import (
     newest_first,
     open_home,
     remote_checkpoint,
+    steadily,
 )
 from neox_core.checkpoint.remote.places import folders
 from neox_core.config.presets import LATEST
@@ -63,7 +64,7 @@ def problems_away(checkpoint: RemoteCheckpoint) -> Iterator[str]:
     def read(name: str) -> str | None:
         record, digest = checkpoint.manifest.files[name], hashlib.sha256()
         try:
-            for block in checkpoint.store.read(checkpoint.at(name), 0, record.size):
+            for block in steadily(checkpoint.store, checkpoint.at(name), 0, record.size):
                 digest.update(block)
         except UserError as error:
             return str(error)

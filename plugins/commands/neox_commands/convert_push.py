@@ -78,6 +78,11 @@ def push(directory: Path, repository: str, revision: str | None, *, private: boo
     interface = hub.HfApi(library_name="neox")
     try:
         interface.create_repo(repository, private=private, exist_ok=True)
+        if private and not interface.model_info(repository).private:
+            raise UserError(
+                f"{repository}: --private, and others can see this repository, which is there already; make it private on the hub, or "
+                "name another one"
+            )
         if revision is not None:
             interface.create_branch(repository, branch=revision, exist_ok=True)
         commit = interface.upload_folder(

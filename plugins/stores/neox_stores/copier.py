@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from neox_core.checkpoint.remote import Given, OpenCheckpoint, Push, Store, StoreError, StoreOptions
 from neox_core.errors import UserError
+from neox_core.training.stopping import ASKING
 from neox_stores.marks import Marks
 
 logger = logging.getLogger("neox")
@@ -63,6 +66,21 @@ class Task:
     run: str
 
 
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The signals that ask this run to end and come in the block; only the main thread has any."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in ASKING}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Copier(ABC):
     """Copies what it is offered, as far as it is this rank's. `offer` and `finish` never raise what is the store's fault."""
 
@@ -76,6 +94,8 @@ class Copier(ABC):
         self._under_way: int | None = None
         self._ended = False
         self._failing_since: float | None = None
+        self._arrived: set[str] = set()
+        self._unopened = False
         self._thread = threading.Thread(target=self._run, name="copies", daemon=True)
 
     def offer(self, path: Path) -> None:
@@ -84,7 +104,13 @@ class Copier(ABC):
             opened = OpenCheckpoint(path, wanted=self.is_mine)
         except UserError as error:
             logger.warning("s3_path: %s is not copied: %s", path.name, error)
-            return
+            self._unopened = True
+        else:
+            self._hold(opened)
+        if not self._thread.is_alive() and not self._ended:
+            self._thread.start()  # also where this failed: other ranks may have to be told so
+
+    def _hold(self, opened: OpenCheckpoint) -> None:
         with self._news:
             if opened.iteration in self._held or opened.iteration in self._copied:
                 opened.close()
@@ -93,8 +119,6 @@ class Copier(ABC):
             self._held[opened.iteration] = opened
             self._make_room()
             self._news.notify_all()
-        if not self._thread.is_alive() and not self._ended:
-            self._thread.start()
 
     def is_mine(self, name: str) -> bool:
         """Whether this rank copies a file of a checkpoint: those of ranks that there are no more are dealt to those there are."""
@@ -102,12 +126,15 @@ class Copier(ABC):
         return (int(match[1]) if match else 0) % self._task.world_size == self._task.rank
 
     def finish(self, seconds: float) -> None:
-        """Wait so long at most for what is still to be copied, not at all where nothing comes of it, and then end."""
+        """Wait so long at most for what is still to be copied, not at all where nothing comes of it, and then end.
+
+        A signal that asks a run to end ends the waiting too.
+        """
         deadline = time.monotonic() + seconds
-        with self._news:
+        with _signals() as received, self._news:
             if self._pending() and seconds:
                 self._tell_waiting(seconds)
-            while self._pending() and time.monotonic() < deadline and not self._is_hopeless():
+            while self._pending() and time.monotonic() < deadline and not received and not self._is_hopeless():
                 self._news.wait(POLL)
             self._ended = True
             self._news.notify_all()
@@ -165,15 +192,18 @@ class Copier(ABC):
             self._news.wait_for(lambda: self._ended or max(self._held, default=None) != newest, seconds)
 
     def _push(self, checkpoint: OpenCheckpoint) -> Push:
-        return Push(self._store, checkpoint, self._task.options, stopped=self._stopped, tell=self._moved)
+        def arrived(name: str, size: int) -> None:
+            if name not in self._arrived:  # those of an earlier attempt are no progress
+                self._arrived.add(name)
+                self._failing_since = None
 
-    def _moved(self, name: str, size: int) -> None:
-        self._failing_since = None
+        return Push(self._store, checkpoint, self._task.options, stopped=self._stopped, tell=arrived)
 
     def _settle(self, checkpoint: OpenCheckpoint, *, sent: int = 0, failed: str | None = None) -> None:
         """A checkpoint is not this rank's business any more."""
         with self._news:
             self._held.pop(checkpoint.iteration, None)
+            self._arrived.clear()
             checkpoint.close()
             if failed is None:
                 self._copied[checkpoint.iteration] = sent

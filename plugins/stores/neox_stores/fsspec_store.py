@@ -6,20 +6,26 @@ What was sent is read back, since there is no checksum that all of them keep.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neox_core.checkpoint.remote import Given, SourceFile, Stored, StoreError, StoreOptions, below, checked
 from neox_core.errors import UserError
+from neox_core.files import make_directory, sync_directory
+from neox_stores.s3_errors import without_secrets
 
 BLOCK = 4 << 20
 """Bytes that are read or written at once."""
 
 WHOLE_OR_ABSENT = frozenset({"gs", "gcs", "az", "abfs", "abfss", "oss", "oci"})
 """Protocols by which an object is there when all of it is; of any other a file is written under another name first."""
+
+HERE = frozenset({"file", "local"})
+"""Protocols of directories, in which a file is there for good when it and its name are on the disk."""
 
 UNFINISHED = ".unfinished"
 """What is added to that name."""
@@ -174,7 +180,10 @@ class FsspecStore:
         with self._spoken(name, "write") as (system, path):
             direct = self._is_whole_or_absent(system)
             target = path if direct else path + UNFINISHED
-            if not direct:
+            here = not HERE.isdisjoint(_protocols(system))
+            if here:
+                make_directory(Path(path).parent)
+            elif not direct:
                 system.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
             stream = system.open(target, "wb", block_size=max(self._options.part_size, 5 << 20))
             try:
@@ -183,9 +192,14 @@ class FsspecStore:
             except BaseException:
                 _discard(stream, direct)
                 raise
+            if here:
+                stream.flush()
+                os.fsync(stream.fileno())
             stream.close()
             if not direct:
                 system.mv(target, path)
+            if here:
+                sync_directory(Path(path).parent)
 
     def _digest(self, name: str, size: int) -> str:
         digest = hashlib.sha256()
@@ -195,8 +209,12 @@ class FsspecStore:
 
     @staticmethod
     def _is_whole_or_absent(system: Any) -> bool:
-        protocol = system.protocol
-        return not WHOLE_OR_ABSENT.isdisjoint([protocol] if isinstance(protocol, str) else protocol)
+        return not WHOLE_OR_ABSENT.isdisjoint(_protocols(system))
+
+
+def _protocols(system: Any) -> tuple[str, ...]:
+    """What URLs of a file system begin with."""
+    return (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)
 
 
 def _discard(stream: Any, direct: bool) -> None:
@@ -210,5 +228,4 @@ def _discard(stream: Any, direct: bool) -> None:
 
 
 def _brief(error: Exception) -> str:
-    words = (word.partition("?")[0] for word in str(error).split())
-    return " ".join(words)[:300] or type(error).__name__
+    return without_secrets(str(error))[:300] or type(error).__name__

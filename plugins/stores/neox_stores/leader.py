@@ -7,9 +7,10 @@ import time
 from neox_core.checkpoint.remote import Given, OpenCheckpoint, StoreError, below, prune_remote
 from neox_core.errors import UserError
 from neox_stores.copier import POLL, UNFINISHED, Copier, Task, logger
+from neox_stores.marks import Mark
 
 PATIENCE = 300.0
-"""Seconds for which nothing is heard of another rank's files before a newer checkpoint is copied in place of this one."""
+"""Seconds for which no other rank comes further with its files before a newer checkpoint is copied in place of this one."""
 
 
 class Leader(Copier):
@@ -42,6 +43,7 @@ class Leader(Copier):
         if push.check():
             return 0
         push.require_none_later()
+        push.claim()
         self._aim(checkpoint, go=True)
         sent = push.files()
         self._await_others(checkpoint)
@@ -59,14 +61,17 @@ class Leader(Copier):
             StoreError: a rank says that its own will not be there, or says nothing for long and there is something newer to do.
         """
         waiting, heard = set(range(1, self._task.world_size)), time.monotonic()
+        marks: dict[int, Mark] = {}
         while waiting:
             for rank in sorted(waiting):
                 mark = self._marks.of(rank, checkpoint.iteration)
-                if mark is not None and mark.failed is not None:
+                if mark is None or mark == marks.get(rank):
+                    continue
+                if mark.failed is not None:
                     raise StoreError(f"rank {rank}: {mark.failed}", lasting=True)
-                if mark is not None:
+                marks[rank], heard = mark, time.monotonic()
+                if mark.moves is None:
                     waiting.discard(rank)
-                    heard = time.monotonic()
             with self._news:
                 if waiting and self._ended:
                     raise Given

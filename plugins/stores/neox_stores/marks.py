@@ -22,11 +22,13 @@ class Mark(NamedTuple):
 
     Args:
         iteration: of the checkpoint that it is about.
-        failed: why the rank's files of it are not there and will not be; None: they are.
+        failed: why the rank's files of it are not there and will not be; None: they are, or are on their way.
+        moves: while they are on their way, a number that grows as the rank comes further; None: it is done.
     """
 
     iteration: int
     failed: str | None = None
+    moves: int | None = None
 
 
 class Marks:
@@ -65,13 +67,13 @@ class Marks:
         return self._read("target").get("iteration", 0) is None
 
     def put(self, rank: int, mark: Mark) -> None:
-        """A rank has done what it can."""
+        """A rank has done what it can, or comes further."""
         self._write(f"rank-{rank}", mark._asdict())
 
     def of(self, rank: int, iteration: int) -> Mark | None:
         """What a rank says about a checkpoint; None: it has said nothing yet."""
         said = self._read(f"rank-{rank}")
-        return Mark(iteration, said.get("failed")) if said.get("iteration") == iteration else None
+        return Mark(iteration, said.get("failed"), said.get("moves")) if said.get("iteration") == iteration else None
 
     def clear(self) -> None:
         """Rank 0: remove what is there, of this run or of others before."""

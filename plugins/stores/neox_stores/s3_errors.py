@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -128,6 +129,11 @@ def of_way(error: Exception, url: str, doing: str) -> StoreError:
 
 
 def _brief(error: Exception) -> str:
-    """What an error says, in a line; the URLs in it are without their queries, in which signatures are."""
-    words = (word.partition("?")[0] for word in str(error).split())
-    return " ".join(words)[:300] or type(error).__name__
+    """What an error says, in a line."""
+    return without_secrets(str(error))[:300] or type(error).__name__
+
+
+def without_secrets(text: str) -> str:
+    """A text in a line, in which URLs are without their queries, in which signatures are, and without users and passwords."""
+    words = (word.partition("?")[0] for word in text.split())
+    return " ".join(re.sub(r"://[^/@]*@", "://", word) for word in words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 from neox_core.checkpoint.remote import Given, SourceFile, Span, StoreError, StoreOptions, in_parallel
@@ -88,11 +88,8 @@ class Parts:
             Given: `stopped` said so.
             UserError: the file is not what its record says; nothing is left in the store then.
         """
-        before = self._unfinished()
-        if before is None:
-            upload, arrived = self._begin(), dict[int, Arrived]()
-        else:
-            upload, arrived = before
+        unfinished = self._unfinished()
+        upload, arrived = self._begun(unfinished) or (self._begin(), dict[int, Arrived]())
 
         def send(part: Part) -> Entry:
             if stopped():
@@ -110,19 +107,26 @@ class Parts:
             raise
         with self._spoken("put the parts together"):
             self._client.complete_multipart_upload(**self._at, UploadId=upload, MultipartUpload={"Parts": listed(done)})
+        for other in unfinished:
+            if other != upload:
+                with suppress(StoreError):  # the object is there; what is left of others costs room, and no more
+                    self._abandon(other)
         return sum(entry.sent for entry in done)
 
     def _parts(self, *, with_md5: bool) -> Iterator[Part]:
         """All of them, in order; the file is read on the way, once for all digests."""
-        for number, start in enumerate(range(0, self._source.size, self._size), 1):
-            stop = min(start + self._size, self._source.size)
-            own, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-            for block in self._source.blocks(start, stop):
-                own.update(block)
-                self._whole.update(block)
-                if with_md5:
-                    md5.update(block)
-            yield Part(number, start, stop, base64_of(own.digest()), md5.hexdigest() if with_md5 else None)
+        for number in range(1, -(-self._source.size // self._size) + 1):
+            yield self._part(number, self._whole, with_md5=with_md5)
+
+    def _part(self, number: int, *digests: Any, with_md5: bool) -> Part:
+        """One of them, of which the bytes are added to `digests` too."""
+        start = (number - 1) * self._size
+        stop = min(start + self._size, self._source.size)
+        own, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        for block in self._source.blocks(start, stop):
+            for digest in (own, *digests, *([md5] if with_md5 else [])):
+                digest.update(block)
+        return Part(number, start, stop, base64_of(own.digest()), md5.hexdigest() if with_md5 else None)
 
     def _begin(self) -> str:
         with self._spoken("begin an upload"):
@@ -147,23 +151,30 @@ class Parts:
         answer = repeated(send)
         return Entry(part, answer["ETag"], part.stop - part.start, "ChecksumSHA256" in answer)
 
-    def _unfinished(self) -> tuple[str, dict[int, Arrived]] | None:
-        """The newest upload of this object that was cut short, and what has arrived of it; None: there is none.
+    def _begun(self, uploads: Sequence[str]) -> tuple[str, dict[int, Arrived]] | None:
+        """The first of some uploads that was of this file, as far as the first part that has arrived of it says, and what has.
 
-        It may have been of another content. Then its parts are not those of this file, and are sent again; that the object says
-        another sha256 is seen when it is made.
+        An upload has the sha256 of its file, but stores tell it of objects alone. That one was of another content all the same is seen
+        when the object is made.
         """
+        for upload in uploads:
+            arrived = self._arrived(upload)
+            number = min(arrived, default=0)
+            fits = 0 < number <= -(-self._source.size // self._size)
+            if fits and arrived[number].is_of(self._part(number, with_md5=True)):
+                return upload, arrived
+        return None
+
+    def _unfinished(self) -> list[str]:
+        """The uploads of this object that were cut short, the newest first."""
         try:
             found = self._listed()
         except StoreError as error:
             if error.lasting:
-                return None  # who may write need not be allowed to list; whether this one may write is seen next
+                return []  # who may write need not be allowed to list; whether this one may write is seen next
             raise
         usable = [each for each in found if each.get("ChecksumAlgorithm", "SHA256") == "SHA256"]
-        if not usable:
-            return None
-        upload = max(usable, key=lambda each: each["Initiated"])["UploadId"]
-        return upload, self._arrived(upload)
+        return [each["UploadId"] for each in sorted(usable, key=lambda each: each["Initiated"], reverse=True)]
 
     def _listed(self) -> list[dict[str, Any]]:
         with self._spoken("list unfinished uploads"):
