@@ -194,6 +194,24 @@ def test_nothing_is_run_that_a_pickle_asks_for(tmp_path):
             {"rope_parameters": {"rope_theta": 10000, "type": "default"}, "head_dim": None},
         ),
         ("Mamba", {"tie_word_embeddings": None, "time_step_rank": "auto", "intermediate_size": None}),
+        (
+            "GPTNeoX, without biases of the attention, another base, tied",
+            {
+                "rope_parameters": None,
+                "rotary_pct": 1.0,
+                "rotary_emb_base": 500,
+                "rope_theta": 7,
+                "partial_rotary_factor": 0.5,
+            },
+        ),
+        (
+            "Llama, two key/value heads",
+            {
+                "rope_parameters": {"rope_type": "default", "rope_theta": 7.0},
+                "rope_scaling": {"type": "default", "rope_theta": 10000.0},
+                "rope_theta": 7.0,
+            },
+        ),
     ],
 )
 def test_configurations_of_earlier_versions_mean_the_same(tmp_path, name, then):
@@ -299,6 +317,22 @@ def test_a_configuration_in_the_words_of_transformers_4_is_in_what_is_written(tm
         ),
         ("Mamba", {"use_bias": True}, "use_bias: true is biases of two"),
         ("GPTNeoX, sequential", {"hidden_act": "quick_gelu"}, 'hidden_act: "quick_gelu" is not one of gelu'),
+        ("GPTNeoX, sequential", {"hidden_act": ["gelu"]}, r'hidden_act: \["gelu"\] is not one of gelu'),
+        (
+            "GPTNeoX, sequential",
+            {"rope_parameters": None, "rotary_pct": "all"},
+            'rotary_pct: "all" is not a number > 0',
+        ),
+        (
+            "Llama, two key/value heads",
+            {"max_position_embeddings": float("inf")},
+            "max_position_embeddings: Infinity is not a whole number > 0",
+        ),
+        (
+            "Llama, two key/value heads",
+            {"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}, "partial_rotary_factor": 1.0},
+            "partial_rotary_factor: 0.5 is a part of each head that is rotated",
+        ),
     ],
 )
 def test_what_settings_cannot_express_is_refused_by_name(tmp_path, name, changes, sentence):

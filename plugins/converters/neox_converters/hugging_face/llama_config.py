@@ -45,8 +45,9 @@ class LlamaConfiguration(Configuration):
 
     def model(self, config: Described) -> dict[str, Any]:
         """Root-mean-square norms, and a gated MLP; a third of our `intermediate_size` is the width of a part of it."""
-        turned = rotation(config, "rope_theta", None, 1.0)
-        config.require("partial_rotary_factor", (1.0,), turned.share, "a part of each head that is rotated")
+        turned = rotation(config, "rope_theta", "partial_rotary_factor", 1.0)
+        said = config.with_values({"partial_rotary_factor": turned.share})
+        said.require("partial_rotary_factor", (1.0,), 1.0, "a part of each head that is rotated")
         heads = config.whole("num_attention_heads")
         return {
             "num_attention_heads": heads,
