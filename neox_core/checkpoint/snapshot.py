@@ -13,7 +13,6 @@ from torch import Tensor
 from neox_core.checkpoint.pieces import Piece
 from neox_core.parallel.shards import Fragment
 
-
 # One core copies slower than memory allows; from four on, most machines' memory is the limit.
 _MOST_COPIERS = 4
 

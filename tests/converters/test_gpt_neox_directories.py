@@ -6,10 +6,11 @@ import shutil
 
 import pytest
 import torch
+import yaml
 from gpt_neox_directories import CHECKPOINTS, NAMES, config_of, family, open_with, opened
 from gpt_neox_eras import changed, copied
 
-from neox_core.checkpoint import find_family
+from neox_core.checkpoint import find_family, open_foreign
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 
@@ -242,6 +243,21 @@ def test_settings_that_lie_with_a_checkpoint_are_its_own_unless_others_are_given
     assert (found.settings["gpt_j_residual"], found.settings["seed"]) == (True, 7)
     found, _ = open_with(checkpoint, given | {"rotary_pct": 1.0})
     assert found.settings["rotary_pct"] == 1.0
+
+
+def test_whoever_wants_weights_alone_needs_no_optimizer_state(tmp_path):
+    name = "pythia_pp2_tp2_zero1"
+    checkpoint = copied(name, tmp_path)
+    (checkpoint / "configs").mkdir()
+    (checkpoint / "configs/run.yml").write_text(yaml.safe_dump(config_of(name)))
+    partition = checkpoint / "zero_pp_rank_0_mp_rank_03_optim_states.pt"
+    partition.write_bytes(partition.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"mp_rank_03_optim_states.pt is damaged"):
+        family().open(checkpoint, {})
+    foreign = open_foreign(checkpoint, PluginManager())
+    original, settings = opened(name)
+    weights, wanted = foreign.weights(), original.weights(settings)
+    assert all(torch.equal(weights[key], wanted[key]) for key in wanted)
 
 
 def test_the_place_in_the_data_is_that_of_the_samples_that_a_step_had(tmp_path):
