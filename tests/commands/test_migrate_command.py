@@ -10,6 +10,7 @@ import pytest
 import yaml
 from config_commands import Neox
 from gpt_neox_directories import CHECKPOINTS
+from gpt_neox_eras import changed, copied, each, renamed, without_optimizer
 from whole_matrix import in_whole
 
 from neox_core.checkpoint import Reader
@@ -123,6 +124,34 @@ def test_settings_beside_the_checkpoint_do_where_none_are_given(neox):
     shutil.copy("llama_tp2.yml", "run/configs")
     assert neox("migrate", "run", "out").code == 0
     assert NeoXArgs.from_ymls("out/config.yml").num_layers == 2
+
+
+def test_a_width_that_keys_of_old_say_otherwise_is_that_of_the_tensors(neox):
+    recorded("llama_tp2", intermediate_size=None, expansion_factor=3)
+    checkpoint = changed(copied("llama_tp2", Path("older")), each("mlp.linear1.weight", apart))
+    changed(checkpoint, renamed({"mlp.linear2.weight": "mlp.w2.weight"}))
+    changed(checkpoint, without_optimizer)
+    done = neox("migrate", "llama_tp2.yml", "older/llama_tp2", "out", "--no-optimizer")
+    assert done.code == 0, done.err
+    assert "expansion_factor: the tensors say otherwise" in done.out
+    values = NeoXArgs.from_ymls("out/config.yml").to_dict()
+    assert values["intermediate_size"] == 192
+    assert "expansion_factor" not in values
+
+
+def apart(layer, value):
+    """`up` and `gate` as two weights."""
+    up, gate = value.chunk(2)
+    return {f"{layer}mlp.w3.weight": up.clone(), f"{layer}mlp.w1.weight": gate.clone()}
+
+
+def test_a_migrated_run_never_begins_anew(neox):
+    recorded("llama_tp2")
+    assert neox("migrate", "llama_tp2.yml", str(CHECKPOINTS / "llama_tp2"), "out").code == 0
+    Path("out/checkpoints").rename("elsewhere")
+    done = neox("train", "out/config.yml", "model_parallel_size=1", "train_iters=6", "runs_dir=runs")
+    assert done.code == 2
+    assert "load_required is true" in done.err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -97,7 +98,10 @@ def test_what_cannot_be_cut_is_refused_before_anything_is_written(options, sente
 def test_a_directory_that_is_there_is_left_alone(tmp_path):
     found, resolved = opened("llama_tp2")
     (tmp_path / "out").mkdir()
+    leftover = tmp_path / f".out.{os.getpid()}.tmp"  # of a process that was killed, and had the same number
+    (leftover / "global_step3").mkdir(parents=True)
     export(found, resolved, tmp_path / "out")
+    assert not leftover.exists()
     with pytest.raises(UserError, match="is there already"):
         export(found, resolved, tmp_path / "out")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -21,8 +19,8 @@ from neox_core.checkpoint import Exported, ExportOptions, LazyTensors
 from neox_core.config import GATED, ModelSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.config.keys import Key
 from neox_core.config.presets import LATEST
-from neox_core.errors import Problem, SettingsError, UserError
-from neox_core.files import make_directory, sync_directory, temporary_name
+from neox_core.errors import Problem, SettingsError
+from neox_core.files import whole_directory, write_file
 from neox_core.training.gpt_neox_names import is_gpt_neox_name
 from neox_core.training.schedule.terms import ScheduleTerms
 
@@ -95,21 +93,8 @@ def write(exported: Exported, path: Path, options: ExportOptions) -> None:
         UserError: GPT-NeoX cannot express it, the directory is there, or the file system refuses.
     """
     check(exported.resolved, options)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path} is there already: choose another directory, or an empty one")
-    temporary = temporary_name(path)
-    try:
-        make_directory(path.parent)
-        temporary.mkdir()
-        _write_files(_Run(exported, path, options), temporary)
-        for directory, _, _ in os.walk(temporary, topdown=False):
-            sync_directory(Path(directory))
-        temporary.rename(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error}. Free space or mend the permissions there") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with whole_directory(path) as place:
+        _write_files(_Run(exported, path, options), place)
 
 
 class _Run:
@@ -165,9 +150,9 @@ class _Run:
 def _write_files(run: _Run, directory: Path) -> None:
     options, step = run.options, directory / f"global_step{run.iteration}"
     (step / "configs").mkdir(parents=True)
-    _write_text(step / "configs" / CONFIG, dump_yaml(_config(run)))
+    write_file(step / "configs" / CONFIG, dump_yaml(_config(run)))
     for name, content in _tokenizer_files(run).items():
-        _write_bytes(directory / name, content)
+        write_file(directory / name, content)
     if options.pipe:
         for layer in run.layers:
             for rank in range(options.tensor):
@@ -175,7 +160,7 @@ def _write_files(run: _Run, directory: Path) -> None:
     for number in range(max(options.pipe, 1) * options.tensor):
         module = None if options.pipe else run.parts(number)
         write_archive(step / f"mp_rank_{number:02d}_model_states.pt", {"module": module, **_state(run)})
-    _write_text(directory / LATEST, step.name)
+    write_file(directory / LATEST, step.name)
 
 
 def _state(run: _Run) -> dict[str, Any]:
@@ -262,14 +247,3 @@ def _tokenizer_files(run: _Run) -> dict[str, bytes]:
         return {}
     ordered = sorted(source.files.items(), key=lambda item: item[0] != "vocab_file")
     return {file.name: file.content for _, file in ordered}
-
-
-def _write_text(path: Path, text: str) -> None:
-    _write_bytes(path, text.encode())
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
