@@ -58,17 +58,17 @@ def test_every_key_is_told_once_with_what_became_of_it(neox):
     keys = yaml.safe_load(Path("pythia_tp2.yml").read_text())
     del keys["checkpoint_factor"]
     Path("pythia_tp2.yml").write_text(yaml.safe_dump(keys))
-    Path("older.yml").write_text("save-interval: 10\ngeglu: false\ngradient_accumulation_steps: 1\n")
+    Path("older.yml").write_text("save-interval: 10\ngeglu: false\ngas: 1\n")
     done = neox("migrate", "pythia_tp2.yml", "older.yml", "seed=5", str(CHECKPOINTS / "pythia_tp2"), "out", "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)
     fates = {entry["key"]: entry for entry in report["keys"]}
     assert len(report["keys"]) == len(fates)
-    assert fates.keys() == {*keys, "save_interval", "geglu", "gradient_accumulation_steps"}
+    assert fates.keys() == {*keys, "save_interval", "geglu", "gas"}
     assert (fates["save_interval"]["fate"], fates["save_interval"]["now"]) == ("renamed", ["checkpoint_factor"])
     dropped = {key for key, entry in fates.items() if entry["fate"] == "dropped"}
     assert dropped == {"geglu", "padded_vocab_size", "output_layer_parallelism"}
-    assert fates["gradient_accumulation_steps"]["fate"] == "differs"
+    assert (fates["gas"]["fate"], fates["gas"]["now"]) == ("differs", ["train_batch_size"])
     assert all(fates[key]["why"] for key in dropped)
     assert fates["hidden_size"] == {"key": "hidden_size", "fate": "kept", "now": ["hidden_size"], "why": ""}
     assert json.loads(Path("out/report.json").read_text()) == report

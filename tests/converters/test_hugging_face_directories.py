@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
+import tokenizers
 import torch
 import transformers
 from foreign_models import CASES, convert, save_ours, save_theirs
@@ -468,6 +469,16 @@ def test_a_tokenizer_goes_along_and_gives_the_same_ids(tmp_path):
     assert again.tokenizer.fingerprint == tokenizer.fingerprint
     settings = (tmp_path / "again/global_step0/settings.yml").read_text()
     assert f"vocab_file: {tmp_path}/again/global_step0/tokenizer.json" in settings
+
+
+def test_a_tokenizer_with_more_tokens_than_the_embedding_has_rows_is_told(tmp_path, capsys):
+    theirs = save_theirs(LLAMA, tmp_path / "theirs")
+    letters = {chr(33 + number): number for number in range(theirs.config.vocab_size)}
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE(letters, []))
+    backend.add_special_tokens(["<pad>"])
+    backend.save(str(tmp_path / "theirs/tokenizer.json"))
+    assert convert(tmp_path / "theirs", tmp_path / "ours") == 0
+    assert "has 65 tokens and the embedding 64 rows: texts with tokens from 64 on" in capsys.readouterr().err
 
 
 def test_bytes_are_a_tokenizer_too(tmp_path):

@@ -15,7 +15,7 @@ from neox_converters.gpt_neox import GPTNeoXConverter
 from neox_converters.gpt_neox_files.archive import Stored, write_archive
 from neox_converters.gpt_neox_files.cuts import Shape, cut_of, divided
 from neox_converters.gpt_neox_files.order import layer_of
-from neox_core.checkpoint import Exported, ExportOptions, LazyTensors
+from neox_core.checkpoint import Exported, ExportOptions, LazyTensors, Typed
 from neox_core.config import GATED, ModelSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.config.keys import Key
 from neox_core.config.presets import LATEST
@@ -109,8 +109,12 @@ class _Run:
     def __init__(self, exported: Exported, path: Path, options: ExportOptions) -> None:
         self.exported, self.path, self.options = exported, path, options
         resolved, model = exported.resolved, exported.resolved[ModelSettings]
-        self.dtype = _OF_PRECISION[resolved.precision] if options.dtype == "auto" else _DTYPES[options.dtype]
-        self.weights: LazyTensors = GPTNeoXConverter(resolved).writing(exported.weights)
+        dtype = _OF_PRECISION[resolved.precision] if options.dtype == "auto" else _DTYPES[options.dtype]
+        theirs = GPTNeoXConverter(resolved).writing(exported.weights)
+        kept = {name: theirs.meta(name).dtype for name in theirs}
+        self.weights: LazyTensors = Typed(
+            theirs, {n: dtype if own.is_floating_point else own for n, own in kept.items()}
+        )
         heads = model.num_attention_heads
         self.shape = Shape(
             heads=heads,
@@ -131,12 +135,12 @@ class _Run:
         """What a tensor-parallel rank has of a weight."""
         cut, ranks = cut_of(name, self.shape), self.options.tensor
         made = partial(divided, name, cut=cut, rank=rank, ranks=ranks)
-        dtype = self.dtype if self.weights.meta(name).is_floating_point() else self.weights.meta(name).dtype
+        meta = self.weights.meta(name)
 
         def read() -> Tensor:
-            return made(whole=self.weights[name]).to(dtype)
+            return made(whole=self.weights[name])
 
-        return Stored(tuple(made(whole=self.weights.meta(name)).shape), dtype, read)
+        return Stored(tuple(made(whole=meta).shape), meta.dtype, read)
 
     def parts(self, rank: int, layer: int | None = None) -> OrderedDict[str, Stored]:
         """What it has of all weights, or of those of a layer, which then have their names within it."""
