@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
+from random import Random
 
 import pytest
 import torch
 import yaml
 from gpt_neox_directories import CHECKPOINTS, NAMES, config_of, family, open_with, opened
 from gpt_neox_eras import changed, copied
+from neox_converters.file_tensors import open_pickled
+from neox_converters.gpt_neox_files.pickles import open_file
 
 from neox_core.checkpoint import find_family, open_foreign
 from neox_core.errors import UserError
@@ -94,6 +98,21 @@ def test_a_file_that_was_cut_off_is_named(tmp_path, left):
     (checkpoint / SECOND).write_bytes(content[:left])
     with pytest.raises(UserError, match=f"{SECOND} is damaged"):
         open_with(checkpoint, config_of("pythia_tp2"))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("opened_by", [open_file, open_pickled])
+def test_whatever_bytes_have_changed_is_a_sentence_or_is_read(tmp_path, opened_by, zipped):
+    file = tmp_path / "weights.pt"
+    torch.save({f"w.{n}": torch.ones(2) for n in range(3)}, file, _use_new_zipfile_serialization=zipped)
+    content, random = file.read_bytes(), Random(1)
+    for _ in range(60):
+        changed_bytes = bytearray(content)
+        changed_bytes[random.randrange(len(content))] = random.randrange(256)
+        file.write_bytes(changed_bytes)
+        with suppress(UserError):
+            opened_by(file)
 
 
 def of_another_step(file, content):
