@@ -19,6 +19,7 @@ from neox_core.checkpoint import Exported, ExportOptions, LazyTensors, Typed
 from neox_core.config import GATED, ModelSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.config.keys import Key
 from neox_core.config.presets import LATEST
+from neox_core.data.tokenizers import make_tokenizer
 from neox_core.errors import Problem, SettingsError
 from neox_core.files import whole_directory, write_file
 from neox_core.training.gpt_neox_names import is_gpt_neox_name
@@ -26,6 +27,56 @@ from neox_core.training.schedule.terms import ScheduleTerms
 
 CONFIG = "neox.yml"
 """Name of the settings within the directory configs."""
+
+NOT_THEIRS = ("neox", "deepspeed-launcher")
+"""Whose keys its files need not have: ours, and those about machines."""
+
+UNKNOWN = frozenset(
+    [
+        "data_cache_path",
+        "mock_data",
+        "reset_attention_mask",
+        "reset_position_ids",
+        "create_moe_param_group",
+        "enable_expert_tensor_parallelism",
+        "moe_eval_capacity_factor",
+        "moe_expert_parallel_size",
+        "moe_glu",
+        "moe_loss_coeff",
+        "moe_min_capacity",
+        "moe_token_dropping",
+        "moe_train_capacity_factor",
+        "moe_type",
+        "moe_use_residual",
+        "use_tutel",
+        "aio",
+        "comet",
+        "compile",
+        "data_parallel_size",
+        "dataloader_drop_last",
+        "datastates_ckpt",
+        "disable_allgather",
+        "disable_python_gc",
+        "expert_parallel",
+        "gradient_allreduce_op",
+        "hybrid_engine",
+        "log_level",
+        "managed_gradient_accumulation",
+        "memory_breakdown",
+        "pipeline",
+        "seq_parallel_communication_data_type",
+        "sequence_parallel_size",
+        "tensor_parallel",
+        "timers",
+        "torch_autocast",
+        "use_data_before_expert_parallelism",
+        "vocabulary_size",
+        "weight_quantization",
+        "zero_allow_untested_optimizer",
+        "zero_force_ds_cpu_optimizer",
+    ]
+)
+"""Keys of Megatron-LM, of DeepSpeed and of its own past that GPT-NeoX refuses as unknown today."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _OF_PRECISION = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -223,17 +274,24 @@ def _vocabulary_multiple(run: _Run) -> int:
     """What GPT-NeoX has to pad the vocabulary to a multiple of, so that it comes to as many rows."""
     resolved, ranks = run.exported.resolved, run.options.tensor
     rows, multiple = resolved.padded_vocab_size, resolved[ModelSettings].make_vocab_size_divisible_by
-    if rows is None or resolved.vocabulary is None:
+    source = run.exported.tokenizer
+    # It counts the tokenizer's tokens, of which there may be fewer than a checkpoint of another family speaks of.
+    tokens = resolved.vocabulary if source is None else make_tokenizer(source).vocab_size
+    if rows is None or tokens is None:
         return multiple
     unit = multiple * ranks
-    return multiple if -(-resolved.vocabulary // unit) * unit == rows else rows // ranks
+    return multiple if -(-tokens // unit) * unit == rows else rows // ranks
 
 
 def _config(run: _Run) -> Mapping[str, Any]:
     """The given settings that GPT-NeoX knows, for its files as they are cut."""
     resolved = run.exported.resolved
     origins = {name: Key.of(group, name, "").origin for group in resolved.groups for name in group.model_fields}
-    given = {key: value for key, value in resolved.values.items() if origins.get(key, "neox") != "neox"}
+    given = {
+        key: value
+        for key, value in resolved.values.items()
+        if origins.get(key, "neox") not in NOT_THEIRS and key not in UNKNOWN
+    }
     files = _tokenizer_files(run)
     return {
         **given,
