@@ -126,6 +126,18 @@ def test_settings_beside_the_checkpoint_do_where_none_are_given(neox):
     assert NeoXArgs.from_ymls("out/config.yml").num_layers == 2
 
 
+def test_settings_are_those_of_the_checkpoint_that_latest_names(neox):
+    for step, seed in (("global_step3", 3), ("global_step9", 9)):
+        shutil.copytree(CHECKPOINTS / "llama_tp2/global_step3", f"run/{step}")
+        recorded("llama_tp2", seed=seed)
+        Path(f"run/{step}/configs").mkdir()
+        shutil.move("llama_tp2.yml", f"run/{step}/configs")
+    Path("run/latest").write_text("global_step3")
+    done = neox("migrate", "run", "out")
+    assert done.code == 0, done.err
+    assert NeoXArgs.from_ymls("out/config.yml").seed == 3
+
+
 def test_a_width_that_keys_of_old_say_otherwise_is_that_of_the_tensors(neox):
     recorded("llama_tp2", intermediate_size=None, expansion_factor=3)
     checkpoint = changed(copied("llama_tp2", Path("older")), each("mlp.linear1.weight", apart))

@@ -141,6 +141,17 @@ def test_pickles_of_weights_are_read_and_others_are_not(tmp_path, pieces):
     torch.testing.assert_close(ours, theirs(samples).logits, atol=TOLERANCE, rtol=0)
 
 
+def test_of_pickles_null_says_as_many_key_value_heads_as_heads(tmp_path):
+    theirs = save_theirs(CASES["Mistral, without a window"], tmp_path / "theirs")
+    torch.save(stored(tmp_path / "theirs"), tmp_path / "theirs/pytorch_model.bin")
+    (tmp_path / "theirs/model.safetensors").unlink()
+    config = json.loads((tmp_path / "theirs/config.json").read_text())
+    (tmp_path / "theirs/config.json").write_text(json.dumps({**config, "num_key_value_heads": None}))
+    samples = tokens(2, 20)
+    ours = load_trained(tmp_path / "theirs", Switches()).model(samples).logits()
+    torch.testing.assert_close(ours, theirs(samples).logits, atol=TOLERANCE, rtol=0)
+
+
 class Dangerous:
     """What runs a command when it is unpickled."""
 

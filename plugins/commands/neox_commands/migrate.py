@@ -17,7 +17,7 @@ from neox_core.cli.given import read_given
 from neox_core.config import Entry, ModelSettings, NeoXArgs, Ownership, Resolved, World, dump_yaml, read_entries
 from neox_core.config.command_line import Parser
 from neox_core.config.compatibility import GPT_NEOX
-from neox_core.config.presets import CHECKPOINT_SETTINGS
+from neox_core.config.presets import CHECKPOINT_SETTINGS, LATEST
 from neox_core.config.reading import Reading, read
 from neox_core.config.topology import on_one_rank
 from neox_core.errors import Notice, Problem, UserError
@@ -79,15 +79,17 @@ def main(argv: list[str], context: CommandContext) -> int:
 
 
 def _beside(checkpoint: Path) -> dict[str, Entry]:
-    """The copies of its settings that GPT-NeoX keeps with a checkpoint.
+    """The copies of its settings that GPT-NeoX keeps with a checkpoint: the one that is meant, or that `latest` names, or the newest.
 
     Raises:
         UserError: there are none.
     """
     from neox_core.checkpoint.layout import Condition
 
+    latest = checkpoint / LATEST
+    named = [checkpoint / latest.read_text(errors="replace").strip()] if latest.is_file() else []
     newest = [*checkpoints(checkpoint, Condition.GPT_NEOX).values()][-1:]
-    places = [place / "configs" for place in (*newest, checkpoint, checkpoint.parent)]
+    places = [place / "configs" for place in (*(named or newest), checkpoint, checkpoint.parent)]
     for place in places:
         if place.is_dir() and (
             files := sorted(file for file in place.iterdir() if file.suffix in (".yml", ".yaml", ".json"))
