@@ -31,7 +31,8 @@ class ForeignCheckpoint(Protocol):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Settings, in our keys, as far as it says them: what makes the model at least, the widths from its tensors."""
+        """Settings, in our keys, as far as it says them: what makes the model at least, the widths from its tensors. Those that were
+        given when it was opened are among them, in the place of what it says itself."""
 
     @property
     def vocabulary(self) -> int | None:
@@ -106,7 +107,7 @@ class Family(Protocol):
 
         Args:
             path: it, or a directory of checkpoints, of which the newest is meant.
-            given: settings that a user gives, for what a checkpoint does not say.
+            given: settings that a user gives, for what a checkpoint does not say; with `no_load_optim` nobody wants its `states`.
 
         Raises:
             UserError: it is not one, damaged or not complete; the sentence names the file.

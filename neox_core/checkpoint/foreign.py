@@ -23,6 +23,9 @@ LENGTH, BATCH = ("train_iters", "train_epochs"), ("train_batch_size", "train_mic
 DATA = ("data_path", "train_data_paths", "mock_data")
 """Keys of which a run needs one."""
 
+WEIGHTS_ALONE = {"no_load_optim": True}
+"""What is given where nobody wants optimizer state."""
+
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
@@ -73,6 +76,8 @@ class Foreign:
 def open_foreign(path: Path, plugins: PluginManager, given: Mapping[str, Any] | None = None) -> Foreign | None:
     """A checkpoint of another family, or the newest of a directory of such; None where it is one of ours, or nobody knows it.
 
+    Its weights are wanted: optimizer state, which may be large, or in a form that is not read, is not looked at.
+
     Args:
         path: its directory.
         plugins: where families are looked up.
@@ -82,20 +87,19 @@ def open_foreign(path: Path, plugins: PluginManager, given: Mapping[str, Any] | 
         UserError: it is damaged, or says what settings cannot.
     """
     found = None if is_ours(path) else find_family(path, plugins)
-    return None if found is None else opened(*found, path, plugins, given)
+    return None if found is None else opened(*found, path, plugins, {**WEIGHTS_ALONE, **(given or {})})
 
 
 def opened(
     name: str, family: Family, path: Path, plugins: PluginManager, given: Mapping[str, Any] | None = None
 ) -> Foreign:
-    """The same of a family that is known.
+    """The same of a family that is known, with all that is given.
 
     Raises:
         UserError: as `open_foreign`.
     """
-    given = given or {}
-    checkpoint = family.open(path, given)
-    values = {**checkpoint.settings, **given}
+    checkpoint = family.open(path, given or {})
+    values = checkpoint.settings
     entries = entries_of({**frame(values), **values}, f"{name} checkpoint {checkpoint.path}")
     args = NeoXArgs(entries.values(), plugins)
     resolved = args.resolve(World.local(fitting_ranks(args)), checkpoint.vocabulary)

@@ -9,6 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from neox_core.errors import UserError
+
 
 class LazyTensors(Mapping[str, Tensor]):
     """Global tensors by name. Each look-up reads, and makes, its tensor anew; nothing is kept."""
@@ -77,6 +79,9 @@ class Typed(LazyTensors):
     Args:
         tensors: in the types that they have.
         types: by name.
+
+    Raises:
+        UserError: when one is read whose values are too large for its type, so that they would become infinite.
     """
 
     def __init__(self, tensors: LazyTensors, types: Mapping[str, torch.dtype]) -> None:
@@ -87,13 +92,25 @@ class Typed(LazyTensors):
         return self._tensors.meta(name).to(self._types[name])
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[name].to(self._types[name])
+        tensor = self._tensors[name]
+        cast = tensor.to(self._types[name])
+        if cast.dtype is not tensor.dtype and _is_infinite(cast) and not _is_infinite(tensor):
+            most, dtype = float(tensor.abs().max()), str(cast.dtype).removeprefix("torch.")
+            raise UserError(
+                f"{name} has values up to {most:.3g}, which are infinite in {dtype}: write it as float32 or bfloat16"
+            )
+        return cast
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
 
     def __len__(self) -> int:
         return len(self._tensors)
+
+
+def _is_infinite(tensor: Tensor) -> bool:
+    """Whether any value is; nothing as large as the tensor is made."""
+    return tensor.numel() > 0 and any(bool(extreme.isinf()) for extreme in torch.aminmax(tensor))
 
 
 class Overlaid(LazyTensors):

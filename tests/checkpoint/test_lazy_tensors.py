@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from neox_core.checkpoint import LazyTensors, Renamed
+from neox_core.checkpoint import HeldTensors, LazyTensors, Renamed, Typed
+from neox_core.errors import UserError
 
 
 class Unread(LazyTensors):
@@ -30,3 +31,16 @@ def test_to_know_whether_a_tensor_is_there_reads_nothing(tensors):
     assert "elsewhere" not in tensors
     assert tensors.keys() & {"there", "elsewhere"} == {"there"}
     assert tensors.meta("there").shape == (3,)
+
+
+def test_values_that_a_type_does_not_have_do_not_become_infinite():
+    held = {"large": torch.tensor([1.0, -1e5]), "small": torch.tensor([65504.0, 1e-9]), "none": torch.empty(0)}
+    held["infinite"] = torch.tensor([float("-inf"), 1e5])
+    typed = Typed(HeldTensors(held), dict.fromkeys(held, torch.float16))
+    with pytest.raises(
+        UserError, match=r"large has values up to 1e\+05, which are infinite in float16: write it as float32"
+    ):
+        typed["large"]
+    assert typed["small"].tolist() == [65504.0, 0.0]
+    assert typed["none"].dtype is torch.float16
+    assert typed["infinite"].isinf().all()

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from config_commands import Neox
 from gpt_neox_directories import CHECKPOINTS
+from gpt_neox_eras import changed, copied, each, renamed, without_optimizer
 from whole_matrix import in_whole
 
 from neox_core.checkpoint import Reader
@@ -57,17 +58,17 @@ def test_every_key_is_told_once_with_what_became_of_it(neox):
     keys = yaml.safe_load(Path("pythia_tp2.yml").read_text())
     del keys["checkpoint_factor"]
     Path("pythia_tp2.yml").write_text(yaml.safe_dump(keys))
-    Path("older.yml").write_text("save-interval: 10\ngeglu: false\ngradient_accumulation_steps: 1\n")
+    Path("older.yml").write_text("save-interval: 10\ngeglu: false\ngas: 1\n")
     done = neox("migrate", "pythia_tp2.yml", "older.yml", "seed=5", str(CHECKPOINTS / "pythia_tp2"), "out", "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)
     fates = {entry["key"]: entry for entry in report["keys"]}
     assert len(report["keys"]) == len(fates)
-    assert fates.keys() == {*keys, "save_interval", "geglu", "gradient_accumulation_steps"}
+    assert fates.keys() == {*keys, "save_interval", "geglu", "gas"}
     assert (fates["save_interval"]["fate"], fates["save_interval"]["now"]) == ("renamed", ["checkpoint_factor"])
     dropped = {key for key, entry in fates.items() if entry["fate"] == "dropped"}
     assert dropped == {"geglu", "padded_vocab_size", "output_layer_parallelism"}
-    assert fates["gradient_accumulation_steps"]["fate"] == "differs"
+    assert (fates["gas"]["fate"], fates["gas"]["now"]) == ("differs", ["train_batch_size"])
     assert all(fates[key]["why"] for key in dropped)
     assert fates["hidden_size"] == {"key": "hidden_size", "fate": "kept", "now": ["hidden_size"], "why": ""}
     assert json.loads(Path("out/report.json").read_text()) == report
@@ -123,6 +124,46 @@ def test_settings_beside_the_checkpoint_do_where_none_are_given(neox):
     shutil.copy("llama_tp2.yml", "run/configs")
     assert neox("migrate", "run", "out").code == 0
     assert NeoXArgs.from_ymls("out/config.yml").num_layers == 2
+
+
+def test_settings_are_those_of_the_checkpoint_that_latest_names(neox):
+    for step, seed in (("global_step3", 3), ("global_step9", 9)):
+        shutil.copytree(CHECKPOINTS / "llama_tp2/global_step3", f"run/{step}")
+        recorded("llama_tp2", seed=seed)
+        Path(f"run/{step}/configs").mkdir()
+        shutil.move("llama_tp2.yml", f"run/{step}/configs")
+    Path("run/latest").write_text("global_step3")
+    done = neox("migrate", "run", "out")
+    assert done.code == 0, done.err
+    assert NeoXArgs.from_ymls("out/config.yml").seed == 3
+
+
+def test_a_width_that_keys_of_old_say_otherwise_is_that_of_the_tensors(neox):
+    recorded("llama_tp2", intermediate_size=None, expansion_factor=3)
+    checkpoint = changed(copied("llama_tp2", Path("older")), each("mlp.linear1.weight", apart))
+    changed(checkpoint, renamed({"mlp.linear2.weight": "mlp.w2.weight"}))
+    changed(checkpoint, without_optimizer)
+    done = neox("migrate", "llama_tp2.yml", "older/llama_tp2", "out", "--no-optimizer")
+    assert done.code == 0, done.err
+    assert "expansion_factor: the tensors say otherwise" in done.out
+    values = NeoXArgs.from_ymls("out/config.yml").to_dict()
+    assert values["intermediate_size"] == 192
+    assert "expansion_factor" not in values
+
+
+def apart(layer, value):
+    """`up` and `gate` as two weights."""
+    up, gate = value.chunk(2)
+    return {f"{layer}mlp.w3.weight": up.clone(), f"{layer}mlp.w1.weight": gate.clone()}
+
+
+def test_a_migrated_run_never_begins_anew(neox):
+    recorded("llama_tp2")
+    assert neox("migrate", "llama_tp2.yml", str(CHECKPOINTS / "llama_tp2"), "out").code == 0
+    Path("out/checkpoints").rename("elsewhere")
+    done = neox("train", "out/config.yml", "model_parallel_size=1", "train_iters=6", "runs_dir=runs")
+    assert done.code == 2
+    assert "load_required is true" in done.err
 
 
 @pytest.mark.parametrize(

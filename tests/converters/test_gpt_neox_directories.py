@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
+from random import Random
 
 import pytest
 import torch
+import yaml
 from gpt_neox_directories import CHECKPOINTS, NAMES, config_of, family, open_with, opened
 from gpt_neox_eras import changed, copied
+from neox_converters.file_tensors import open_pickled
+from neox_converters.gpt_neox_files.pickles import open_file
 
-from neox_core.checkpoint import find_family
+from neox_core.checkpoint import find_family, open_foreign
 from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 
@@ -93,6 +98,21 @@ def test_a_file_that_was_cut_off_is_named(tmp_path, left):
     (checkpoint / SECOND).write_bytes(content[:left])
     with pytest.raises(UserError, match=f"{SECOND} is damaged"):
         open_with(checkpoint, config_of("pythia_tp2"))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("opened_by", [open_file, open_pickled])
+def test_whatever_bytes_have_changed_is_a_sentence_or_is_read(tmp_path, opened_by, zipped):
+    file = tmp_path / "weights.pt"
+    torch.save({f"w.{n}": torch.ones(2) for n in range(3)}, file, _use_new_zipfile_serialization=zipped)
+    content, random = file.read_bytes(), Random(1)
+    for _ in range(60):
+        changed_bytes = bytearray(content)
+        changed_bytes[random.randrange(len(content))] = random.randrange(256)
+        file.write_bytes(changed_bytes)
+        with suppress(UserError):
+            opened_by(file)
 
 
 def of_another_step(file, content):
@@ -242,6 +262,21 @@ def test_settings_that_lie_with_a_checkpoint_are_its_own_unless_others_are_given
     assert (found.settings["gpt_j_residual"], found.settings["seed"]) == (True, 7)
     found, _ = open_with(checkpoint, given | {"rotary_pct": 1.0})
     assert found.settings["rotary_pct"] == 1.0
+
+
+def test_whoever_wants_weights_alone_needs_no_optimizer_state(tmp_path):
+    name = "pythia_pp2_tp2_zero1"
+    checkpoint = copied(name, tmp_path)
+    (checkpoint / "configs").mkdir()
+    (checkpoint / "configs/run.yml").write_text(yaml.safe_dump(config_of(name)))
+    partition = checkpoint / "zero_pp_rank_0_mp_rank_03_optim_states.pt"
+    partition.write_bytes(partition.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"mp_rank_03_optim_states.pt is damaged"):
+        family().open(checkpoint, {})
+    foreign = open_foreign(checkpoint, PluginManager())
+    original, settings = opened(name)
+    weights, wanted = foreign.weights(), original.weights(settings)
+    assert all(torch.equal(weights[key], wanted[key]) for key in wanted)
 
 
 def test_the_place_in_the_data_is_that_of_the_samples_that_a_step_had(tmp_path):

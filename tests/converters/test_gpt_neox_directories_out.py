@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 import torch
+import yaml
 from deepspeed_directories import LAYERS, SETTINGS, load, save
-from gpt_neox_directories import CHECKPOINTS, NAMES, config_of, export, open_with, opened, tensors_in
+from gpt_neox_directories import CHECKPOINTS, NAMES, config_of, export, family, open_with, opened, tensors_in
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
+from neox_core.checkpoint import Exported, ExportOptions
+from neox_core.config import NeoXArgs, World
+from neox_core.data.tokenizers.hugging_face import HFTokenizer
 from neox_core.errors import UserError
+from neox_core.plugins import PluginManager
 
 CUTS = {name: config_of(name) for name in NAMES}
 
@@ -46,6 +54,28 @@ def test_what_gpt_neox_looks_for_beside_weights_is_what_it_writes(tmp_path):
         "rng_tracker_states",
     }
     assert (tmp_path / "out" / "latest").read_text() == "global_step3"
+
+
+def test_the_settings_are_those_that_gpt_neox_knows_and_come_to_as_many_rows(tmp_path):
+    """It counts the tokens of the tokenizer, and refuses a key that it does not know."""
+    found, _ = opened("pythia_pp0")
+    backend = Tokenizer(BPE({chr(33 + number): number for number in range(500)}, []))
+    source = HFTokenizer.from_backend(backend).source
+    resolved = NeoXArgs.from_dict({**found.settings, "mock_data": True, "data_path": None}).resolve(World.local(), 512)
+    exported = Exported(
+        path=found.path,
+        resolved=resolved,
+        plugins=PluginManager(),
+        weights=found.weights(resolved),
+        states={},
+        progress=None,
+        tokenizer=source,
+    )
+    family().write(exported, tmp_path / "out", ExportOptions(tensor=2, pipe=0))
+    written = yaml.safe_load((tmp_path / "out/global_step0/configs/neox.yml").read_text())
+    assert "mock_data" not in written
+    unit = written["make_vocab_size_divisible_by"] * written["model_parallel_size"]
+    assert -(-500 // unit) * unit == resolved.padded_vocab_size == 512
 
 
 @pytest.mark.parametrize(("tensor", "pipe"), [(1, 0), (2, 0), (4, 0), (1, 1), (2, 2)])
@@ -97,7 +127,10 @@ def test_what_cannot_be_cut_is_refused_before_anything_is_written(options, sente
 def test_a_directory_that_is_there_is_left_alone(tmp_path):
     found, resolved = opened("llama_tp2")
     (tmp_path / "out").mkdir()
+    leftover = tmp_path / f".out.{os.getpid()}.tmp"  # of a process that was killed, and had the same number
+    (leftover / "global_step3").mkdir(parents=True)
     export(found, resolved, tmp_path / "out")
+    assert not leftover.exists()
     with pytest.raises(UserError, match="is there already"):
         export(found, resolved, tmp_path / "out")
 

@@ -6,11 +6,13 @@ import io
 
 import pytest
 import torch
-from gpt_neox_directories import config_of, open_with, opened
+from gpt_neox_directories import config_of, family, open_with, opened
 from gpt_neox_eras import changed, copied, each, renamed, without_optimizer
 from neox_converters.gpt_neox_files.cuts import ALIKE, joined
 
+from neox_core.checkpoint.foreign import opened as open_family
 from neox_core.errors import UserError
+from neox_core.plugins import PluginManager
 
 OF_2021 = {"mlp.linear1.weight": "mlp.dense_h_to_4h.weight", "mlp.linear1.bias": "mlp.dense_h_to_4h.bias"}
 OF_2021 |= {"mlp.linear2.weight": "mlp.dense_4h_to_h.weight", "mlp.linear2.bias": "mlp.dense_4h_to_h.bias"}
@@ -47,6 +49,47 @@ def test_frequencies_and_masks_that_old_files_have_are_left_out(tmp_path):
     same_weights(changed(copied("pythia_pp1", tmp_path), each("attention.dense.weight", add)), "pythia_pp1")
 
 
+def test_the_share_that_is_rotated_need_not_be_that_of_whole_pairs(tmp_path):
+    """0.3 of the 8 dimensions of a head are 2, as are 0.25."""
+
+    def add(layer, value):
+        frequencies = {f"{layer}attention.rotary_emb.inv_freq": torch.ones(1)}
+        return {f"{layer}attention.dense.weight": value} | frequencies
+
+    checkpoint = changed(copied("pythia_pp1", tmp_path), each("attention.dense.weight", add))
+    found, *_ = same_weights(checkpoint, "pythia_pp1", rotary_pct=0.3)
+    assert found.settings["rotary_pct"] == 0.3
+    with pytest.raises(UserError, match=r"rotary_pct is 0.5 in the settings, and 0.25 by its tensors"):
+        same_weights(checkpoint, "pythia_pp1", rotary_pct=0.5)
+
+
+@pytest.mark.parametrize("name", ["global_step0", "0"])
+def test_what_a_tool_of_gpt_neox_has_converted_is_weights_alone(name, tmp_path):
+    """Such files say iteration 1, whatever their directory is called."""
+
+    def by_a_tool(file, content):
+        weights = content["module"]
+        content.clear()
+        content.update(dp_world_size=1, mp_world_size=2, module=weights, optimizer={}, iteration=1)
+        content.update(global_steps=1, skipped_steps=1)
+
+    checkpoint = changed(copied("llama_tp2", tmp_path), by_a_tool)
+    checkpoint = checkpoint.rename(checkpoint.parent / name)
+    (checkpoint.parent / "latest").write_text(name)
+    found, resolved, *_ = same_weights(checkpoint.parent, "llama_tp2", train_micro_batch_size_per_gpu=None)
+    assert found.progress is None
+    assert found.states(resolved) == {}
+
+
+def test_partitions_had_another_name_until_2021(tmp_path):
+    checkpoint = copied("pythia_pp2_tp2_zero1", tmp_path)
+    for file in checkpoint.glob("zero_pp_rank_*"):
+        file.rename(file.with_name(file.name.replace("_optim_states", "optim_states")))
+    found, resolved, original, settings = same_weights(checkpoint, "pythia_pp2_tp2_zero1")
+    moments, wanted = found.states(resolved)["exp_avg"], original.states(settings)["exp_avg"]
+    assert all(torch.equal(moments[key], wanted[key]) for key in wanted)
+
+
 def apart(layer, value):
     up, gate = value.chunk(2)
     return {f"{layer}mlp.w1.weight": gate, f"{layer}mlp.w3.weight": up}
@@ -67,8 +110,12 @@ def test_llama_of_early_2024_has_its_gate_apart_and_its_keys_among_the_queries(t
     changed(checkpoint, each("attention.query_key_value.weight", by_heads))
     changed(checkpoint, without_optimizer)
     # intermediate_size was the true width then.
-    found, *_ = same_weights(checkpoint, "llama_tp2", intermediate_size=64)
+    found, _, original, settings = same_weights(checkpoint, "llama_tp2", intermediate_size=64)
     assert found.settings["intermediate_size"] == 192
+    given = {**config_of("llama_tp2"), "intermediate_size": 64, "save_interval": 5, "gas": 2}
+    foreign = open_family("gpt-neox", family(), checkpoint, PluginManager(), given)
+    assert foreign.weights().keys() == original.weights(settings).keys()
+    assert foreign.resolved.mlp_width == 64
 
 
 OF_TRANSFORMER_ENGINE = {

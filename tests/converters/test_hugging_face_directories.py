@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
+import tokenizers
 import torch
 import transformers
 from foreign_models import CASES, convert, save_ours, save_theirs
@@ -140,6 +141,17 @@ def test_pickles_of_weights_are_read_and_others_are_not(tmp_path, pieces):
     torch.testing.assert_close(ours, theirs(samples).logits, atol=TOLERANCE, rtol=0)
 
 
+def test_of_pickles_null_says_as_many_key_value_heads_as_heads(tmp_path):
+    theirs = save_theirs(CASES["Mistral, without a window"], tmp_path / "theirs")
+    torch.save(stored(tmp_path / "theirs"), tmp_path / "theirs/pytorch_model.bin")
+    (tmp_path / "theirs/model.safetensors").unlink()
+    config = json.loads((tmp_path / "theirs/config.json").read_text())
+    (tmp_path / "theirs/config.json").write_text(json.dumps({**config, "num_key_value_heads": None}))
+    samples = tokens(2, 20)
+    ours = load_trained(tmp_path / "theirs", Switches()).model(samples).logits()
+    torch.testing.assert_close(ours, theirs(samples).logits, atol=TOLERANCE, rtol=0)
+
+
 class Dangerous:
     """What runs a command when it is unpickled."""
 
@@ -194,6 +206,24 @@ def test_nothing_is_run_that_a_pickle_asks_for(tmp_path):
             {"rope_parameters": {"rope_theta": 10000, "type": "default"}, "head_dim": None},
         ),
         ("Mamba", {"tie_word_embeddings": None, "time_step_rank": "auto", "intermediate_size": None}),
+        (
+            "GPTNeoX, without biases of the attention, another base, tied",
+            {
+                "rope_parameters": None,
+                "rotary_pct": 1.0,
+                "rotary_emb_base": 500,
+                "rope_theta": 7,
+                "partial_rotary_factor": 0.5,
+            },
+        ),
+        (
+            "Llama, two key/value heads",
+            {
+                "rope_parameters": {"rope_type": "default", "rope_theta": 7.0},
+                "rope_scaling": {"type": "default", "rope_theta": 10000.0},
+                "rope_theta": 7.0,
+            },
+        ),
     ],
 )
 def test_configurations_of_earlier_versions_mean_the_same(tmp_path, name, then):
@@ -299,6 +329,22 @@ def test_a_configuration_in_the_words_of_transformers_4_is_in_what_is_written(tm
         ),
         ("Mamba", {"use_bias": True}, "use_bias: true is biases of two"),
         ("GPTNeoX, sequential", {"hidden_act": "quick_gelu"}, 'hidden_act: "quick_gelu" is not one of gelu'),
+        ("GPTNeoX, sequential", {"hidden_act": ["gelu"]}, r'hidden_act: \["gelu"\] is not one of gelu'),
+        (
+            "GPTNeoX, sequential",
+            {"rope_parameters": None, "rotary_pct": "all"},
+            'rotary_pct: "all" is not a number > 0',
+        ),
+        (
+            "Llama, two key/value heads",
+            {"max_position_embeddings": float("inf")},
+            "max_position_embeddings: Infinity is not a whole number > 0",
+        ),
+        (
+            "Llama, two key/value heads",
+            {"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}, "partial_rotary_factor": 1.0},
+            "partial_rotary_factor: 0.5 is a part of each head that is rotated",
+        ),
     ],
 )
 def test_what_settings_cannot_express_is_refused_by_name(tmp_path, name, changes, sentence):
@@ -434,6 +480,16 @@ def test_a_tokenizer_goes_along_and_gives_the_same_ids(tmp_path):
     assert again.tokenizer.fingerprint == tokenizer.fingerprint
     settings = (tmp_path / "again/global_step0/settings.yml").read_text()
     assert f"vocab_file: {tmp_path}/again/global_step0/tokenizer.json" in settings
+
+
+def test_a_tokenizer_with_more_tokens_than_the_embedding_has_rows_is_told(tmp_path, capsys):
+    theirs = save_theirs(LLAMA, tmp_path / "theirs")
+    letters = {chr(33 + number): number for number in range(theirs.config.vocab_size)}
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE(letters, []))
+    backend.add_special_tokens(["<pad>"])
+    backend.save(str(tmp_path / "theirs/tokenizer.json"))
+    assert convert(tmp_path / "theirs", tmp_path / "ours") == 0
+    assert "has 65 tokens and the embedding 64 rows: texts with tokens from 64 on" in capsys.readouterr().err
 
 
 def test_bytes_are_a_tokenizer_too(tmp_path):

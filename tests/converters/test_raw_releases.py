@@ -131,6 +131,12 @@ def test_a_head_that_is_not_there_is_the_embedding(tmp_path):
     assert_the_same(write_release(tmp_path / "release", weights, params()), theirs)
 
 
+def test_frequencies_that_the_first_release_has_in_each_layer_are_left_out(tmp_path):
+    theirs = filled(their_model(Case("hf-llama", {}, {**SIZES, "num_key_value_heads": 4})))
+    frequencies = {f"layers.{layer}.attention.inner_attention.rope.freqs": torch.ones(2) for layer in range(2)}
+    assert_the_same(write_release(tmp_path / "release", released(theirs) | frequencies, params(), ranks=2), theirs)
+
+
 def test_weights_in_memory_go_both_ways():
     like = {"norm": "rmsnorm", "activation": "swiglu", "intermediate_size": 72, "num_kv_heads": 2}
     resolved, plugins = resolve(**like, use_bias_in_mlp=False, use_bias_in_attn_linear=False)

@@ -48,7 +48,7 @@ class ToyCheckpoint:
 
     @property
     def settings(self):
-        return self._described["settings"]
+        return {**self._described["settings"], **self.given}
 
     @property
     def vocabulary(self):

@@ -13,7 +13,6 @@ from neox_core.checkpoint import (
     LazyTensors,
     Reader,
     RoleTensors,
-    WholeTensors,
     require_family,
 )
 from neox_core.checkpoint.conversion import with_masters
@@ -46,11 +45,6 @@ class Source:
     family: str
     reads: Family | None
     exported: Exported
-
-    @property
-    def weights(self) -> WholeTensors:
-        """Its weights as something that any part can be had of."""
-        return WholeTensors(self.exported.path, {"weight": self.exported.weights})
 
 
 def open_source(where: Path, iteration: int | None, words: Sequence[str], context: CommandContext) -> Source:

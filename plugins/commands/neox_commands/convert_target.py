@@ -28,6 +28,7 @@ from neox_core.checkpoint.resolution import resolved_with
 from neox_core.config import dump_yaml
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.config.topology import on_one_rank
+from neox_core.data.tokenizers import make_tokenizer
 from neox_core.errors import SettingsError, UserError, did_you_mean
 from neox_core.files import whole_directory
 from neox_core.training.progress import Progress
@@ -95,6 +96,11 @@ def choose_target(name: str | None, source: Source, options: ExportOptions) -> T
     Raises:
         UserError: there is no such family, or it has no such models; all reasons.
     """
+    target = _chosen(name, source, options)
+    return replace(target, notes=(*target.notes, *_tokens_without_rows(source)))
+
+
+def _chosen(name: str | None, source: Source, options: ExportOptions) -> Target:
     if name is None:
         name = NEOX if source.family != NEOX else None
     if name == NEOX:
@@ -147,6 +153,21 @@ def left_out(source: Source, target: Target, path: Path) -> Iterator[str]:
 def _without_tokenizer(source: Source) -> Iterator[str]:
     if source.exported.tokenizer is None:
         yield f"{source.exported.path} has no tokenizer that neox reads: vocab_file has to name one where texts are read or written"
+
+
+def _tokens_without_rows(source: Source) -> Iterator[str]:
+    tokenizer, rows = source.exported.tokenizer, source.exported.resolved.padded_vocab_size
+    if tokenizer is None or rows is None:
+        return
+    try:
+        tokens = make_tokenizer(tokenizer).vocab_size
+    except UserError:  # whoever needs it is told
+        return
+    if tokens > rows:
+        yield (
+            f"the tokenizer of {source.exported.path} has {tokens} tokens and the embedding {rows} rows: texts with tokens from "
+            f"{rows} on cannot be read"
+        )
 
 
 def write_ours(exported: Exported, path: Path, dtype: str) -> None:

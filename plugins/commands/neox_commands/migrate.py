@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,14 +14,14 @@ from neox_core.checkpoint.family import Family, ForeignCheckpoint
 from neox_core.checkpoint.layout import PLUGINS, checkpoints
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.given import read_given
-from neox_core.config import Entry, NeoXArgs, Ownership, Resolved, World, dump_yaml, read_entries
+from neox_core.config import Entry, ModelSettings, NeoXArgs, Ownership, Resolved, World, dump_yaml, read_entries
 from neox_core.config.command_line import Parser
 from neox_core.config.compatibility import GPT_NEOX
-from neox_core.config.presets import CHECKPOINT_SETTINGS
+from neox_core.config.presets import CHECKPOINT_SETTINGS, LATEST
 from neox_core.config.reading import Reading, read
 from neox_core.config.topology import on_one_rank
 from neox_core.errors import Notice, Problem, UserError
-from neox_core.files import make_directory, sync_directory, temporary_name, write_file
+from neox_core.files import whole_directory, write_file
 from neox_core.plugins import CommandContext, Converter, Optimizer, PluginManager
 from neox_core.training.loss_scale import LOSS_SCALE
 
@@ -80,15 +79,17 @@ def main(argv: list[str], context: CommandContext) -> int:
 
 
 def _beside(checkpoint: Path) -> dict[str, Entry]:
-    """The copies of its settings that GPT-NeoX keeps with a checkpoint.
+    """The copies of its settings that GPT-NeoX keeps with a checkpoint: the one that is meant, or that `latest` names, or the newest.
 
     Raises:
         UserError: there are none.
     """
     from neox_core.checkpoint.layout import Condition
 
+    latest = checkpoint / LATEST
+    named = [checkpoint / latest.read_text(errors="replace").strip()] if latest.is_file() else []
     newest = [*checkpoints(checkpoint, Condition.GPT_NEOX).values()][-1:]
-    places = [place / "configs" for place in (*newest, checkpoint, checkpoint.parent)]
+    places = [place / "configs" for place in (*(named or newest), checkpoint, checkpoint.parent)]
     for place in places:
         if place.is_dir() and (
             files := sorted(file for file in place.iterdir() if file.suffix in (".yml", ".yaml", ".json"))
@@ -101,6 +102,7 @@ def _beside(checkpoint: Path) -> dict[str, Entry]:
 
 ADDED = {
     "load": "the checkpoint that was written",
+    "load_required": "the run never begins anew where that is not found",
     "save": "where the run goes on saving",
     "compat": "the run goes on as it began, with GPT-NeoX's defects; --mended leaves it out",
     "clip_norm_blocks": "the run clips as it began, at any number of ranks",
@@ -172,21 +174,11 @@ class Migration:
         self._check_optimizer(resolved, tensors)
         files = self._files(values)
         report = self._report(values, resolved, tensors)
-        temporary = temporary_name(self._out)
-        try:
-            make_directory(temporary)
-            write_converted(self._foreign, resolved, temporary / CHECKPOINTS, files)
-            write_file(temporary / CONFIG, dump_yaml(values))
-            write_file(temporary / "report.txt", "\n".join(lines(report)) + "\n")
-            write_file(temporary / "report.json", json_text(report.as_data()) + "\n")
-            temporary.rename(self._out)
-            sync_directory(self._out.absolute().parent)
-        except OSError as error:
-            raise UserError(
-                f"{self._out} cannot be written: {error}. Free space or mend the permissions there"
-            ) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with whole_directory(self._out) as place:
+            write_converted(self._foreign, resolved, place / CHECKPOINTS, files)
+            write_file(place / CONFIG, dump_yaml(values))
+            write_file(place / "report.txt", "\n".join(lines(report)) + "\n")
+            write_file(place / "report.json", json_text(report.as_data()) + "\n")
         return report
 
     def _values(self) -> dict[str, Any]:
@@ -195,12 +187,24 @@ class Migration:
         kept = {key: entry.value for key, entry in self._reading.entries.items() if keys[key].unused is None}
         kept.pop("gradient_accumulation_steps", None)
         added = {key: value for key, value in self._foreign.settings.items() if keys[key].unused is None}
+        for key in self._overruled():
+            kept.pop(key, None)
         directory = str(self._out / CHECKPOINTS)
-        values = {**kept, **added, "load": directory, "save": directory}
+        values = {**kept, **added, "load": directory, "load_required": True, "save": directory}
         values.pop("no_load_optim", None)
         if not self._wanted.mended:
             values.setdefault("compat", GPT_NEOX)
         return values
+
+    def _overruled(self) -> list[str]:
+        """Keys of the architecture in the place of which the checkpoint has others, by its tensors."""
+        return [
+            key
+            for key in self._reading.entries
+            if key in ModelSettings.model_fields
+            and self._ownership.keys[key].unused is None
+            and key not in self._foreign.settings
+        ]
 
     def _resolved(self, values: Mapping[str, Any]) -> Resolved:
         """The settings on one rank, where the checkpoint is made; as many samples a step."""
@@ -230,6 +234,7 @@ class Migration:
 
     def _report(self, values: Mapping[str, Any], resolved: Resolved, tensors: WholeTensors) -> Report:
         remarks: list[Notice | Problem] = [*self._reading.notices, *resolved.notices, *resolved.limitations]
+        remarks += [Notice(keys=(key,), message="the tensors say otherwise") for key in self._overruled()]
         keys = fates(self._entries, self._reading, self._ownership, values, remarks)
         progress = self._foreign.progress or {}
         path = self._out / CHECKPOINTS / f"global_step{progress['iteration']}"

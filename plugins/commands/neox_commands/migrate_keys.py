@@ -65,9 +65,10 @@ def _fate(
     entry: Entry, reading: Reading, ownership: Ownership, values: Mapping[str, Any], said: Mapping[str, str]
 ) -> KeyFate:
     key, why = entry.key, said.get(entry.key, "")
-    now = tuple(other for other in _today(entry, reading) if other in values)
+    today = _today(entry, reading)
+    now = tuple(other for other in today if other in values)
     unused = ownership.keys[key].unused if key in ownership.keys else None
-    if key == "gradient_accumulation_steps":
+    if "gradient_accumulation_steps" in today:
         return KeyFate(
             key, "differs", ("train_batch_size",), "computed, so that a step has as many samples on any ranks"
         )

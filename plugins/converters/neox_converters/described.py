@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ class Described:
             UserError: it is not, or there is none and no default.
         """
         value = self._found(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf or value % 1:
             raise self.wrong(key, value, "a whole number > 0")
         return int(value)
 
@@ -83,7 +84,7 @@ class Described:
             UserError: it is not, or there is none and no default.
         """
         value = self._found(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise self.wrong(key, value, "a number > 0")
         return float(value)
 
@@ -116,7 +117,7 @@ class Described:
             UserError: it has nothing.
         """
         value = self._found(key, default)
-        if value not in table:
+        if not isinstance(value, str) or value not in table:
             raise self.wrong(key, value, f"one of {', '.join(table)}")
         return table[value]
 

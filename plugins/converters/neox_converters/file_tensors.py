@@ -106,7 +106,7 @@ def open_pickled(path: Path) -> LazyTensors:
             f"{path} holds more than tensors, and reading it would run code of whoever made it, which neox does not: save its "
             f"weights as safetensors where you trust it ({str(error).splitlines()[0]})"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # bytes that are no pickle any more raise anything
         raise damaged(path, error) from error
     if not isinstance(held, dict) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
         raise UserError(f"{path} does not hold tensors by name; give the file of a model's weights alone")

@@ -3,7 +3,8 @@
 mp_rank_{MM}_model_states.pt                          `pipe_parallel_size: 0`: all weights of a tensor-parallel rank. Else without
                                                       weights, and MM is the stage x tensor-parallel ranks + the rank
 layer_{NN}-model_{MM}-model_states.pt                 `pipe_parallel_size` of 1 and more: weights of layer NN of rank MM
-[bf16_]zero_pp_rank_{DD}_mp_rank_{MM}_optim_states.pt with ZeRO: data-parallel rank DD's partition of the optimizer's state
+[bf16_]zero_pp_rank_{DD}_mp_rank_{MM}_optim_states.pt with ZeRO: data-parallel rank DD's partition of the optimizer's state; until
+                                                      DeepSpeed 0.3.13 without the line before `optim`
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from neox_core.errors import UserError
 
 _STATES = re.compile(r"mp_rank_(\d+)_model_states\.pt")
 _LAYER = re.compile(r"layer_(\d+)(?:-model_(\d+))?-model_states\.pt")
-_PARTITION = re.compile(r"(?:bf16_)?zero_pp_rank_(\d+)_mp_rank_(\d+)_optim_states\.pt")
+_PARTITION = re.compile(r"(?:bf16_)?zero_pp_rank_(\d+)_mp_rank_(\d+)_?optim_states\.pt")
 _CUT_WEIGHTS = re.compile(r"(?:bf16_)?zero_pp_rank_\d+_mp_rank_\d+_model_states\.pt")
 _EXPERT = re.compile(r"(?:layer_\d+_)?expp?(?:ert)?_?(?:rank_)?\d+.*_(?:model|optim)_states\.pt")
 _CHECKPOINT = re.compile(r"global_step(\d+)")

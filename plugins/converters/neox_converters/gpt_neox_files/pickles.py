@@ -81,7 +81,7 @@ def open_file(path: Path) -> Any:
             f"{path} names {refused[1]}, which is neither a tensor nor plain data, nor known to be harmless: it is not read, since "
             "that might execute what somebody has put there. Load it where you trust it, and save it again without that object"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # bytes that are no pickle any more raise anything
         raise _damaged(path) from error
 
 
@@ -98,6 +98,8 @@ def _is_whole_archive(path: Path) -> bool:
             beginning = stream.read(4)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except zipfile.BadZipFile as error:
+        raise _damaged(path) from error
     if beginning in (b"PK\x03\x04", b""):
         raise _damaged(path)
     return False

@@ -10,9 +10,13 @@ from neox_converters.gpt_neox_files.layout import Layout, named_iteration
 from neox_converters.gpt_neox_files.pickles import open_file
 from neox_core.errors import UserError
 
+OF_RUNS = ("args", "lr_scheduler", "ds_config", "ds_version")
+"""Keys of which the state of a run has some. GPT-NeoX's tools that convert weights write none of them, and `iteration: 1` into a
+directory of any name."""
+
 
 def read_run(layout: Layout) -> Mapping[str, Any]:
-    """The plain values of `mp_rank_00_model_states.pt`; none where there is no such file.
+    """The plain values of `mp_rank_00_model_states.pt`; none where there is no such file, or no run has written it.
 
     Raises:
         UserError: files are of different runs or steps.
@@ -26,6 +30,8 @@ def read_run(layout: Layout) -> Mapping[str, Any]:
                 f"{path} was saved at iteration {found}, and {layout.states[0].name} at {iteration_of(first)}: files of different "
                 "checkpoints lie there together"
             )
+    if not any(key in first for key in OF_RUNS):
+        return {}
     named, there = named_iteration(layout.path), iteration_of(first)
     if None not in (named, there) and named != there:
         raise UserError(

@@ -131,10 +131,10 @@ class Sizes:
             )
         if self.mlp() is not None and self._find(r"mlp\.(experts|router)\..*") is None:
             seen["use_bias_in_mlp"] = self._find(r"mlp\.(linear2\.bias|dense_4h_to_h\.bias|fc2_bias)") is not None
-        seen |= self._seen_norm(given) | self._seen_positions(shape) | self._seen_mixers(given)
+        seen |= self._seen_norm() | self._seen_positions(shape, given) | self._seen_mixers(given)
         return seen
 
-    def _seen_norm(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _seen_norm(self) -> dict[str, Any]:
         norm = r"(input_layernorm|norm)"
         for pattern, name in (
             (rf"{norm}\.norm\.bias", "te_layernorm"),
@@ -147,9 +147,12 @@ class Sizes:
                 return {"norm": name}
         return {"norm": "non_parametric_layernorm"}
 
-    def _seen_positions(self, shape: Shape) -> dict[str, Any]:
+    def _seen_positions(self, shape: Shape, given: Mapping[str, Any]) -> dict[str, Any]:
         if (frequencies := self._find(r"attention\.rotary_emb\.inv_freq")) is not None:
-            return {"pos_emb": "rotary", "rotary_pct": 2 * frequencies[0] / shape.head_dim}
+            share = given.get("rotary_pct")
+            if not isinstance(share, int | float) or int(shape.head_dim * share) != 2 * frequencies[0]:
+                share = 2 * frequencies[0] / shape.head_dim
+            return {"pos_emb": "rotary", "rotary_pct": share}
         if self._find(r"attention\.alibi_embed\.slopes") is not None:
             return {"pos_emb": "alibi"}
         if (table := self._find(r"attention\.rpe\.weight")) is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -17,17 +15,68 @@ from neox_converters.gpt_neox import GPTNeoXConverter
 from neox_converters.gpt_neox_files.archive import Stored, write_archive
 from neox_converters.gpt_neox_files.cuts import Shape, cut_of, divided
 from neox_converters.gpt_neox_files.order import layer_of
-from neox_core.checkpoint import Exported, ExportOptions, LazyTensors
+from neox_core.checkpoint import Exported, ExportOptions, LazyTensors, Typed
 from neox_core.config import GATED, ModelSettings, Resolved, TokenizerSettings, dump_yaml
 from neox_core.config.keys import Key
 from neox_core.config.presets import LATEST
-from neox_core.errors import Problem, SettingsError, UserError
-from neox_core.files import make_directory, sync_directory, temporary_name
+from neox_core.data.tokenizers import make_tokenizer
+from neox_core.errors import Problem, SettingsError
+from neox_core.files import whole_directory, write_file
 from neox_core.training.gpt_neox_names import is_gpt_neox_name
 from neox_core.training.schedule.terms import ScheduleTerms
 
 CONFIG = "neox.yml"
 """Name of the settings within the directory configs."""
+
+NOT_THEIRS = ("neox", "deepspeed-launcher")
+"""Whose keys its files need not have: ours, and those about machines."""
+
+UNKNOWN = frozenset(
+    [
+        "data_cache_path",
+        "mock_data",
+        "reset_attention_mask",
+        "reset_position_ids",
+        "create_moe_param_group",
+        "enable_expert_tensor_parallelism",
+        "moe_eval_capacity_factor",
+        "moe_expert_parallel_size",
+        "moe_glu",
+        "moe_loss_coeff",
+        "moe_min_capacity",
+        "moe_token_dropping",
+        "moe_train_capacity_factor",
+        "moe_type",
+        "moe_use_residual",
+        "use_tutel",
+        "aio",
+        "comet",
+        "compile",
+        "data_parallel_size",
+        "dataloader_drop_last",
+        "datastates_ckpt",
+        "disable_allgather",
+        "disable_python_gc",
+        "expert_parallel",
+        "gradient_allreduce_op",
+        "hybrid_engine",
+        "log_level",
+        "managed_gradient_accumulation",
+        "memory_breakdown",
+        "pipeline",
+        "seq_parallel_communication_data_type",
+        "sequence_parallel_size",
+        "tensor_parallel",
+        "timers",
+        "torch_autocast",
+        "use_data_before_expert_parallelism",
+        "vocabulary_size",
+        "weight_quantization",
+        "zero_allow_untested_optimizer",
+        "zero_force_ds_cpu_optimizer",
+    ]
+)
+"""Keys of Megatron-LM, of DeepSpeed and of its own past that GPT-NeoX refuses as unknown today."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _OF_PRECISION = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -95,21 +144,8 @@ def write(exported: Exported, path: Path, options: ExportOptions) -> None:
         UserError: GPT-NeoX cannot express it, the directory is there, or the file system refuses.
     """
     check(exported.resolved, options)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path} is there already: choose another directory, or an empty one")
-    temporary = temporary_name(path)
-    try:
-        make_directory(path.parent)
-        temporary.mkdir()
-        _write_files(_Run(exported, path, options), temporary)
-        for directory, _, _ in os.walk(temporary, topdown=False):
-            sync_directory(Path(directory))
-        temporary.rename(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error}. Free space or mend the permissions there") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with whole_directory(path) as place:
+        _write_files(_Run(exported, path, options), place)
 
 
 class _Run:
@@ -124,8 +160,12 @@ class _Run:
     def __init__(self, exported: Exported, path: Path, options: ExportOptions) -> None:
         self.exported, self.path, self.options = exported, path, options
         resolved, model = exported.resolved, exported.resolved[ModelSettings]
-        self.dtype = _OF_PRECISION[resolved.precision] if options.dtype == "auto" else _DTYPES[options.dtype]
-        self.weights: LazyTensors = GPTNeoXConverter(resolved).writing(exported.weights)
+        dtype = _OF_PRECISION[resolved.precision] if options.dtype == "auto" else _DTYPES[options.dtype]
+        theirs = GPTNeoXConverter(resolved).writing(exported.weights)
+        kept = {name: theirs.meta(name).dtype for name in theirs}
+        self.weights: LazyTensors = Typed(
+            theirs, {n: dtype if own.is_floating_point else own for n, own in kept.items()}
+        )
         heads = model.num_attention_heads
         self.shape = Shape(
             heads=heads,
@@ -146,12 +186,12 @@ class _Run:
         """What a tensor-parallel rank has of a weight."""
         cut, ranks = cut_of(name, self.shape), self.options.tensor
         made = partial(divided, name, cut=cut, rank=rank, ranks=ranks)
-        dtype = self.dtype if self.weights.meta(name).is_floating_point() else self.weights.meta(name).dtype
+        meta = self.weights.meta(name)
 
         def read() -> Tensor:
-            return made(whole=self.weights[name]).to(dtype)
+            return made(whole=self.weights[name])
 
-        return Stored(tuple(made(whole=self.weights.meta(name)).shape), dtype, read)
+        return Stored(tuple(made(whole=meta).shape), meta.dtype, read)
 
     def parts(self, rank: int, layer: int | None = None) -> OrderedDict[str, Stored]:
         """What it has of all weights, or of those of a layer, which then have their names within it."""
@@ -165,9 +205,9 @@ class _Run:
 def _write_files(run: _Run, directory: Path) -> None:
     options, step = run.options, directory / f"global_step{run.iteration}"
     (step / "configs").mkdir(parents=True)
-    _write_text(step / "configs" / CONFIG, dump_yaml(_config(run)))
+    write_file(step / "configs" / CONFIG, dump_yaml(_config(run)))
     for name, content in _tokenizer_files(run).items():
-        _write_bytes(directory / name, content)
+        write_file(directory / name, content)
     if options.pipe:
         for layer in run.layers:
             for rank in range(options.tensor):
@@ -175,7 +215,7 @@ def _write_files(run: _Run, directory: Path) -> None:
     for number in range(max(options.pipe, 1) * options.tensor):
         module = None if options.pipe else run.parts(number)
         write_archive(step / f"mp_rank_{number:02d}_model_states.pt", {"module": module, **_state(run)})
-    _write_text(directory / LATEST, step.name)
+    write_file(directory / LATEST, step.name)
 
 
 def _state(run: _Run) -> dict[str, Any]:
@@ -234,17 +274,24 @@ def _vocabulary_multiple(run: _Run) -> int:
     """What GPT-NeoX has to pad the vocabulary to a multiple of, so that it comes to as many rows."""
     resolved, ranks = run.exported.resolved, run.options.tensor
     rows, multiple = resolved.padded_vocab_size, resolved[ModelSettings].make_vocab_size_divisible_by
-    if rows is None or resolved.vocabulary is None:
+    source = run.exported.tokenizer
+    # It counts the tokenizer's tokens, of which there may be fewer than a checkpoint of another family speaks of.
+    tokens = resolved.vocabulary if source is None else make_tokenizer(source).vocab_size
+    if rows is None or tokens is None:
         return multiple
     unit = multiple * ranks
-    return multiple if -(-resolved.vocabulary // unit) * unit == rows else rows // ranks
+    return multiple if -(-tokens // unit) * unit == rows else rows // ranks
 
 
 def _config(run: _Run) -> Mapping[str, Any]:
     """The given settings that GPT-NeoX knows, for its files as they are cut."""
     resolved = run.exported.resolved
     origins = {name: Key.of(group, name, "").origin for group in resolved.groups for name in group.model_fields}
-    given = {key: value for key, value in resolved.values.items() if origins.get(key, "neox") != "neox"}
+    given = {
+        key: value
+        for key, value in resolved.values.items()
+        if origins.get(key, "neox") not in NOT_THEIRS and key not in UNKNOWN
+    }
     files = _tokenizer_files(run)
     return {
         **given,
@@ -262,14 +309,3 @@ def _tokenizer_files(run: _Run) -> dict[str, bytes]:
         return {}
     ordered = sorted(source.files.items(), key=lambda item: item[0] != "vocab_file")
     return {file.name: file.content for _, file in ordered}
-
-
-def _write_text(path: Path, text: str) -> None:
-    _write_bytes(path, text.encode())
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())

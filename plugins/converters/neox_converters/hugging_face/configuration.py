@@ -209,32 +209,32 @@ class Rotation(NamedTuple):
     share: float
 
 
-def rotation(config: Described, base_key: str, share_key: str | None, share: float) -> Rotation:
+def rotation(config: Described, base_key: str, share_key: str, share: float) -> Rotation:
     """What config.json says of rotary positions, in today's form or an earlier one.
 
     Args:
         config: config.json.
-        base_key: once the key of the base.
-        share_key: once that of the share of a head; None: all of it.
+        base_key: once the key of the base, beside which there is no other.
+        share_key: once that of the share of a head.
         share: where nothing says it.
 
     Raises:
         UserError: the positions are scaled, or the base is no whole number.
     """
-    now, scaling = config.inner("rope_parameters"), config.inner("rope_scaling")
-    for scaled in (now, scaling):
+    for key in ("rope_parameters", "rope_scaling"):
+        scaled = config.inner(key)
         kind = scaled.get("rope_type", scaled.get("type", "default"))
         if kind != "default":
             raise UserError(
-                f"{config.path}: {'rope_parameters' if scaled is now else 'rope_scaling'}: positions are scaled by '{kind}', and "
-                "neox has rotary positions as they were first described; choose a model without scaling"
+                f"{config.path}: {key}: positions are scaled by '{kind}', and neox has rotary positions as they were first "
+                "described; choose a model without scaling"
             )
-    spelt = next((key for key in ("rope_theta", base_key) if key in config), base_key)
-    base = now.whole("rope_theta") if "rope_theta" in now else config.whole(spelt, 10000)
-    given = now.get("partial_rotary_factor", config.get("partial_rotary_factor"))
-    if given is None and share_key is not None:
-        given = config.get(share_key)
-    return Rotation(base, share if given is None else float(given))
+    scaling = config.inner("rope_scaling")
+    now = scaling if scaling.values else config.inner("rope_parameters")  # as transformers chooses
+    base = now.whole("rope_theta") if "rope_theta" in now else config.whole(base_key, 10000)
+    if "partial_rotary_factor" in now:
+        return Rotation(base, now.number("partial_rotary_factor"))
+    return Rotation(base, config.number(share_key, share))
 
 
 def written_rotation(resolved: Resolved) -> dict[str, Any]:

@@ -45,12 +45,12 @@ class HuggingFaceFamily:
         return config is not None and config.get("model_type") == self.configuration.model_type
 
     def open(self, path: Path, given: Mapping[str, Any]) -> HuggingFaceCheckpoint:
-        """A directory; `given` says nothing that config.json does not.
+        """A directory; what is given takes the place of what config.json says.
 
         Raises:
             UserError: there is no config.json, or no weights.
         """
-        return HuggingFaceCheckpoint(path, self.configuration, Described.read(path / CONFIG), weight_files(path))
+        return HuggingFaceCheckpoint(path, self.configuration, Described.read(path / CONFIG), weight_files(path), given)
 
     def check(self, resolved: Resolved, options: ExportOptions) -> None:
         """Whether the family has such models.
@@ -101,12 +101,14 @@ class HuggingFaceCheckpoint(WeightsAlone):
         configuration: of its family.
         config: its config.json.
         files: with weights.
+        given: settings of a user.
     """
 
     path: Path
     configuration: Configuration
     config: Described
     files: tuple[Path, ...]
+    given: Mapping[str, Any]
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
@@ -115,7 +117,7 @@ class HuggingFaceCheckpoint(WeightsAlone):
         shapes: Shapes | None = None if entries is None else {name: entry.shape for name, entry in entries.items()}
         embedding = (entries or {}).get(self.configuration.embedding)
         dtype = None if embedding is None else DTYPES[embedding.dtype]
-        return {**self.configuration.settings(self.config, shapes, dtype), **self._tokenizer_settings()}
+        return {**self.configuration.settings(self.config, shapes, dtype), **self._tokenizer_settings(), **self.given}
 
     @cached_property
     def tokenizer(self) -> TokenizerSource | None:

@@ -45,12 +45,14 @@ class LlamaConfiguration(Configuration):
 
     def model(self, config: Described) -> dict[str, Any]:
         """Root-mean-square norms, and a gated MLP; a third of our `intermediate_size` is the width of a part of it."""
-        turned = rotation(config, "rope_theta", None, 1.0)
-        config.require("partial_rotary_factor", (1.0,), turned.share, "a part of each head that is rotated")
+        turned = rotation(config, "rope_theta", "partial_rotary_factor", 1.0)
+        said = config.with_values({"partial_rotary_factor": turned.share})
+        said.require("partial_rotary_factor", (1.0,), 1.0, "a part of each head that is rotated")
         heads = config.whole("num_attention_heads")
+        kv_heads = heads if config.is_null("num_key_value_heads") else self.kv_heads(heads)
         return {
             "num_attention_heads": heads,
-            "num_kv_heads": config.whole("num_key_value_heads", self.kv_heads(heads)),
+            "num_kv_heads": config.whole("num_key_value_heads", kv_heads),
             **positions(config.whole("max_position_embeddings", self.longest)),
             "intermediate_size": 3 * config.whole("intermediate_size"),
             "norm": "rmsnorm",
@@ -62,7 +64,7 @@ class LlamaConfiguration(Configuration):
         }
 
     def kv_heads(self, heads: int) -> int:
-        """Key/value heads where config.json does not say how many."""
+        """Key/value heads where config.json says nothing of them; null says as many as heads."""
         return heads
 
     def further(self, config: Described) -> dict[str, Any]:

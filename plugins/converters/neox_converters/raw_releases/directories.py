@@ -75,7 +75,7 @@ class Release(ABC):
                 f"{params.path}: {unknown[0]}: {params.get(unknown[0])!r} is nothing that neox knows of {self.converter}; it knows "
                 f"{', '.join(sorted(self.known))}"
             )
-        return ReleasedCheckpoint(path, self, params, released_files(path))
+        return ReleasedCheckpoint(path, self, params, released_files(path), given)
 
     def check(self, resolved: Resolved, options: ExportOptions) -> NoReturn:
         """Never: it is only read.
@@ -190,12 +190,14 @@ class ReleasedCheckpoint(WeightsAlone):
         release: its family.
         params: its params.json.
         files: with weights, by rank.
+        given: settings of a user.
     """
 
     path: Path
     release: Release
     params: Described
     files: tuple[Path, ...]
+    given: Mapping[str, Any]
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
@@ -219,6 +221,7 @@ class ReleasedCheckpoint(WeightsAlone):
             "make_vocab_size_divisible_by": 1,
             **self.release.further(params),
             **self._tokenizer_settings(),
+            **self.given,
         }
 
     @cached_property

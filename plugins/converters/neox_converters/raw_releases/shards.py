@@ -16,7 +16,9 @@ from neox_core.errors import UserError
 COLUMNS = re.compile(r"layers\.\d+\.(attention\.wo|feed_forward\.w2)\.weight")
 """Weights that are cut by columns."""
 
-WHOLE = re.compile(r"(layers\.\d+\.(attention_norm|ffn_norm)|norm)\.weight|rope\.freqs")
+WHOLE = re.compile(
+    r"(layers\.\d+\.(attention_norm|ffn_norm)|norm)\.weight|(layers\.\d+\.attention\.inner_attention\.)?rope\.freqs"
+)
 """What each rank has all of."""
 
 EMBEDDING, NORM = "tok_embeddings.weight", "norm.weight"

@@ -14,7 +14,7 @@ from neox_converters.needs import ATTENTION, Need, check
 from neox_core.config import ModelSettings, Resolved
 
 ROTARY = "rope.freqs"
-"""Frequencies, which some files have and which are computed."""
+"""Frequencies, which some files have and which are computed: those of all layers, and, in LLaMA's first release, of each."""
 
 NEEDS = (
     *ATTENTION,
@@ -40,7 +40,8 @@ class RawConverter(MappedConverter):
         check(family, resolved, needs)
         self._factors = foldable(family, resolved)
         self._tied = not resolved[ModelSettings].no_weight_tying
-        super().__init__(family, self._all_rules(resolved), unused=(ROTARY,))
+        of_layers = (f"layers.{layer}.attention.inner_attention.{ROTARY}" for layer in range(len(resolved.layers)))
+        super().__init__(family, self._all_rules(resolved), unused=(ROTARY, *of_layers))
 
     def _all_rules(self, resolved: Resolved) -> Iterator[Rule]:
         yield folded("tok_embeddings.weight", "embedding.weight", self._factors.embedding)
