@@ -47,6 +47,13 @@ class ForeignCheckpoint(Protocol):
     def tokenizer(self) -> TokenizerSource | None:
         """Its tokenizer, where it has one that neox can read."""
 
+    def verify(self) -> None:
+        """Look for damage in the files that its tensors are in, as far as they say something of their bytes.
+
+        Raises:
+            UserError: there is some; the sentence names the file.
+        """
+
     def weights(self, resolved: Resolved) -> LazyTensors:
         """Its weights under canonical names.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from neox_core.checkpoint.pieces import Piece
+from neox_core.errors import UserError
 from neox_core.parallel.shards import Fragment
 
 # One core copies slower than memory allows; from four on, most machines' memory is the limit.
@@ -90,4 +91,12 @@ class _Copiers:
 
 
 def _room(tensor: Tensor) -> Tensor:
-    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+    try:
+        return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+    except RuntimeError as error:
+        pinned = "pinned " if tensor.is_cuda else ""
+        raise UserError(
+            f"checkpoint_async: {tensor.numel() * tensor.itemsize:,} bytes of {pinned}host memory cannot be had for the copy of a "
+            f"tensor ({str(error).splitlines()[0]}); leave more to each rank (`neox plan` tells how much it saves), or set "
+            "checkpoint_async: false"
+        ) from error

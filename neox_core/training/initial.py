@@ -70,6 +70,7 @@ def initial_checkpoint(
     foreign = open_foreign(where, plugins)
     if foreign is not None:
         path = foreign.checkpoint.path
+        foreign.checkpoint.verify()
         notice(f"initial_ckpt_path: the first weights are those of {path}, a checkpoint of {foreign.family}")
         _tell(path, model_differences(foreign.resolved.values, resolved), notice)
         return path

@@ -189,7 +189,9 @@ class Saver:
         path = save(directory, group=group, **contents)
         if group.rank == 0 and self._settings.keep_last_n_checkpoints is not None:
             _prune(directory, self._settings.keep_last_n_checkpoints)
-        seconds, size = time.monotonic() - start, Manifest.read(path).size
+        # Other hosts may not see yet, through the caches of a file system that they share, what rank 0 has written.
+        size = group.broadcast(Manifest.read(path).size if group.rank == 0 else 0)
+        seconds = time.monotonic() - start
         return Checkpoint(
             path=path,
             iteration=contents["iteration"],

@@ -70,6 +70,7 @@ def load_foreign(foreign: Foreign, device: Device = "cpu") -> Trained:
         UserError: its weights are damaged, or not those of its settings.
     """
     checkpoint, resolved = foreign.checkpoint, foreign.resolved
+    checkpoint.verify()
     model = filled_model(resolved, foreign.plugins, foreign.source(), device)
     tokenizer = None if checkpoint.tokenizer is None else make_tokenizer(checkpoint.tokenizer)
     iteration = int((checkpoint.progress or {}).get("iteration", 0))

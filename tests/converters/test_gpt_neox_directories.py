@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from contextlib import suppress
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -19,6 +21,39 @@ from neox_core.errors import UserError
 from neox_core.plugins import PluginManager
 
 FIRST, SECOND = "mp_rank_00_model_states.pt", "mp_rank_01_model_states.pt"
+
+
+def spoil(path: Path) -> None:
+    """Change an element of a tensor."""
+    with zipfile.ZipFile(path) as archive:
+        record = max(
+            (info for info in archive.infolist() if "/data/" in info.filename), key=lambda info: info.file_size
+        )
+    data = bytearray(path.read_bytes())
+    header = record.header_offset
+    name, extra = (int.from_bytes(data[header + at : header + at + 2], "little") for at in (26, 28))
+    data[header + 30 + name + extra + record.file_size // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bit_that_changed_in_any_file_is_found(tmp_path, name):
+    directory = copied(name, tmp_path)
+    files = sorted(directory.glob("*.pt"))
+    family().open(directory, config_of(name)).verify()
+    for file in files:
+        sound = file.read_bytes()
+        spoil(file)
+        with pytest.raises(UserError, match=rf"{file.name} is damaged: its bytes are not those that were written"):
+            family().open(directory, config_of(name)).verify()
+        file.write_bytes(sound)
+    assert files
+
+
+def test_whoever_reads_weights_alone_looks_at_no_other_file(tmp_path):
+    directory = copied("pythia_pp2_tp2_zero1", tmp_path)
+    spoil(next(directory.glob("*optim_states.pt")))
+    family().open(directory, {**config_of("pythia_pp2_tp2_zero1"), "no_load_optim": True}).verify()
 
 
 @pytest.mark.parametrize("name", NAMES)

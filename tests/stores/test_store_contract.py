@@ -143,7 +143,7 @@ def test_urls_are_told_from_paths(text, is_one):
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://", "s3://key:hidden@b/p", "ftp://me:hidden@h/p", "az://b/p?sig=hidden", "s3://key@b"]
+    "url", ["s3://", "s3://b//p", "s3://key:hidden@b/p", "ftp://me:hidden@h/p", "az://b/p?sig=hidden", "s3://key@b"]
 )
 def test_urls_that_name_nothing_or_hold_secrets_are_refused(url):
     with pytest.raises(UserError) as raised:

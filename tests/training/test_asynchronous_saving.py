@@ -9,6 +9,7 @@ import torch
 import training_runs as runs
 
 from neox_core.checkpoint import Manifest, Snapshots, find
+from neox_core.errors import UserError
 from neox_core.parallel import Fragment, ShardSpec
 from neox_core.training.background import Background
 
@@ -89,6 +90,12 @@ def test_memory_can_be_had_beforehand():
     assert snapshots.size == 12
     (copy,) = snapshots.take([fragment("a", values)])
     assert (copy.tensor.tolist(), snapshots.size) == ([0, 1, 2], 12)
+
+
+def test_memory_that_cannot_be_had_is_told_with_the_setting_and_the_bytes():
+    endless = torch.zeros(1).expand(2**50)
+    with pytest.raises(UserError, match=r"checkpoint_async: 4,503,599,627,370,496 bytes of host memory cannot be had"):
+        Snapshots().reserve([fragment("a", endless)])
 
 
 def test_work_beside_goes_on_and_gives_its_result_or_its_error():

@@ -51,6 +51,10 @@ def checked(url: str) -> str:
             "give them in the environment (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)"
         )
     stripped = rest.rstrip("/")
+    if "//" in stripped.lstrip("/"):
+        raise UserError(
+            f"{url}: a folder has no name, and stores differ in what that means; write one '/' between folders"
+        )
     if not stripped and scheme != "memory":
         raise UserError(f"{url}: names no place; write {scheme}://BUCKET/PREFIX")
     return f"{scheme}://{stripped}"

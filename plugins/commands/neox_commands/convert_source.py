@@ -70,6 +70,7 @@ def open_source(where: Path, iteration: int | None, words: Sequence[str], contex
     name, family = require_family(path, plugins)
     foreign = opened(name, family, path, plugins, {key: entry.value for key, entry in entries.items()})
     checkpoint, resolved = foreign.checkpoint, foreign.resolved
+    checkpoint.verify()
     weights, states = with_masters(foreign.weights(), checkpoint.states(resolved))
     exported = Exported(
         path=checkpoint.path,

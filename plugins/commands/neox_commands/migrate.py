@@ -168,6 +168,7 @@ class Migration:
             raise UserError(
                 f"{self._foreign.path} has weights alone, and no state of a run to go on with: `neox convert` converts those"
             )
+        self._foreign.verify()
         values = self._values()
         resolved = self._resolved(values)
         tensors = tensors_of(self._foreign, resolved)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from neox_converters.archives import verify_archives
 from neox_converters.gpt_neox import GPTNeoXConverter
 from neox_converters.gpt_neox_files.configs import ELSEWHERE, read_settings, says_a_model
 from neox_converters.gpt_neox_files.cuts import cut_of, cut_of_moment, is_row_bias
@@ -115,6 +116,10 @@ class GPTNeoXCheckpoint:
         found = progress(self._run, self._samples)
         scale = loss_scale(self._layout, self._run)
         return found if found is None or scale is None else {**found, LOSS_SCALE: scale}
+
+    def verify(self) -> None:
+        """Every byte that is read, by the archives' sums."""
+        verify_archives(self._layout.files(partitions=bool(self._states)))
 
     @property
     def tokenizer(self) -> TokenizerSource | None:

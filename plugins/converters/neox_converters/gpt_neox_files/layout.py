@@ -71,6 +71,12 @@ class Layout:
         """Tensor-parallel ranks whose weights there are."""
         return 1 + max(max(files) for files in self.layers.values()) if self.layers else len(self.states)
 
+    def files(self, *, partitions: bool) -> Iterator[Path]:
+        """All, with those of an optimizer or without."""
+        yield from self.states.values()
+        for numbered in (*self.layers.values(), *(self.partitions.values() if partitions else ())):
+            yield from numbered.values()
+
     def check(self) -> None:
         """Raise a UserError that names a file which has to be there and is not."""
         ranks = self.tensor_ranks if self.layers else 1 + max(self.states)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.serialization import safe_globals
 
+from neox_converters.archives import verify_archive
 from neox_core.errors import UserError
 
 
@@ -70,6 +71,7 @@ def open_file(path: Path) -> Any:
         UserError: it is absent or damaged, or names a class or function that is not known to be harmless.
     """
     whole = _is_whole_archive(path)
+    verify_archive(path, "data.pkl")  # a name that has changed would be taken for somebody's code
     try:
         with safe_globals(STAND_INS):
             return torch.load(path, map_location="cpu", mmap=whole, weights_only=True)

@@ -119,6 +119,12 @@ class HuggingFaceCheckpoint(WeightsAlone):
         dtype = None if embedding is None else DTYPES[embedding.dtype]
         return {**self.configuration.settings(self.config, shapes, dtype), **self._tokenizer_settings(), **self.given}
 
+    def verify(self) -> None:
+        """Files of torch by their archives' sums; those of safetensors have none."""
+        from neox_converters.archives import verify_archives
+
+        verify_archives(self.files)
+
     @cached_property
     def tokenizer(self) -> TokenizerSource | None:
         """tokenizer.json, or SentencePiece's tokenizer.model, or vocab.json with merges.txt."""

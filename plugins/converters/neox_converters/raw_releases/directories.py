@@ -224,6 +224,12 @@ class ReleasedCheckpoint(WeightsAlone):
             **self.given,
         }
 
+    def verify(self) -> None:
+        """Files of torch by their archives' sums; those of safetensors have none."""
+        from neox_converters.archives import verify_archives
+
+        verify_archives(self.files)
+
     @cached_property
     def tokenizer(self) -> TokenizerSource | None:
         """SentencePiece's tokenizer.model, here or, as LLaMA's is, one directory up."""
