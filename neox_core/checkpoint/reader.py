@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from neox_core.checkpoint.copies import Copy
 from neox_core.checkpoint.index import Index
-from neox_core.checkpoint.layout import INDEX, STATE, random_state_name, stream_state_name
+from neox_core.checkpoint.layout import INDEX, STATE, random_state_name, shard_name, stream_state_name
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.search import require_complete
 from neox_core.config.presets import CHECKPOINT_SETTINGS, ELSEWHERE
@@ -150,6 +150,11 @@ class Reader:
         """Raise what `read` with the same arguments would raise."""
         for copy in self._copies(spec, role, range):
             self._open(copy.stored.shard)
+
+    def verify_shard(self, rank: int) -> None:
+        """Raise `DamagedCheckpoint` where what a rank saved is not what was written."""
+        if shard_name(rank) in self.manifest.files:
+            self._open(shard_name(rank))
 
     def read(self, spec: ShardSpec, role: str, range: Range, out: torch.Tensor | None = None) -> torch.Tensor:
         """Elements `range` of the flat local tensor that `spec` describes, however it was cut when it was saved.

@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from neox_core.checkpoint import Reader, TensorSource
+from neox_core.checkpoint import Reader, TensorSource, load_fragments
 from neox_core.config import DataSettings, LossSettings, ModelSettings, OptimizerSettings, Resolved, TrainingSettings
 from neox_core.config.deepspeed_json import engine_json
 from neox_core.config.plain import shown
@@ -273,8 +273,10 @@ class Engine:
         begun = reader.state.get("applied", reader.manifest.iteration) > 0
         wanted = list(self._core.targets() if begun and optimizer else self._core.weight_targets())
         check_same_state(reader, wanted)
-        for fragment in (*wanted, *self._of_this_rank(reader, optimizer=optimizer)):
+        for fragment in wanted:
             reader.verify(fragment.spec, fragment.role, fragment.range)
+        if optimizer and reader.topology == self.mesh.topology:
+            reader.verify_shard(self.mesh.rank)  # what of it is this rank's alone, is known once the rest is loaded
         return wanted
 
     def load_fragments(
@@ -288,19 +290,15 @@ class Engine:
             wanted: what `wanted` gave, if it was asked.
         """
         wanted = self.wanted(reader, optimizer=optimizer) if wanted is None else wanted
-        for fragment in self._core.rank_fragments():
+        load_fragments(reader, wanted)
+        own = list(self._core.rank_fragments())
+        for fragment in own:
             fragment.tensor.zero_()
-        for fragment in (*wanted, *self._of_this_rank(reader, optimizer=optimizer)):
-            reader.read(fragment.spec, fragment.role, fragment.range, out=fragment.tensor)
+        if optimizer and reader.topology == self.mesh.topology:
+            load_fragments(reader, (part for part in own if part.role in reader.roles(part.name)))
         self._core.refresh()
         if optimizer and self._core.loss_scale is not None:
             self._core.loss_scale.load(reader.state.get(LOSS_SCALE, {}))
-
-    def _of_this_rank(self, reader: Reader, *, optimizer: bool) -> list[Fragment]:
-        """What each rank saves for itself, as far as the checkpoint has it and it means something here."""
-        if not optimizer or reader.topology != self.mesh.topology:
-            return []
-        return [part for part in self._core.rank_fragments() if part.role in reader.roles(part.name)]
 
     def update_from_checkpoint(self, source: TensorSource, skip: Iterable[str]) -> WeightsReport:
         """Take weights alone from a checkpoint, of a model that may be another in part; see `update_from_checkpoint`."""
