@@ -10,6 +10,7 @@ from neox_core.data.tokenizers.loading import (
     read_definition as read_definition,
     read_source as read_source,
     restore_tokenizer as restore_tokenizer,
+    stored_source as stored_source,
 )
 from neox_core.data.tokenizers.protocol import (
     END_OF_DOCUMENT as END_OF_DOCUMENT,
@@ -18,6 +19,7 @@ from neox_core.data.tokenizers.protocol import (
 )
 from neox_core.data.tokenizers.sentence_piece import SPMTokenizer as SPMTokenizer
 from neox_core.data.tokenizers.source import (
+    TOKENIZER as TOKENIZER,
     TokenizerFile as TokenizerFile,
     TokenizerSource as TokenizerSource,
     parse_source as parse_source,
