@@ -1,5 +1,6 @@
 """Tokenizers by GPT-NeoX's names. Importing this package, and asking a tokenizer for its size, loads neither numpy nor torch."""
 
+from neox_core.data.tokenizers.beside import BESIDE as BESIDE
 from neox_core.data.tokenizers.characters import CharLevelTokenizer as CharLevelTokenizer
 from neox_core.data.tokenizers.gpt2 import GPT2BPETokenizer as GPT2BPETokenizer, HFGPT2Tokenizer as HFGPT2Tokenizer
 from neox_core.data.tokenizers.hugging_face import BackendTokenizer as BackendTokenizer, HFTokenizer as HFTokenizer
