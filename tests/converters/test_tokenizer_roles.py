@@ -127,6 +127,19 @@ def test_roles_that_the_map_of_special_tokens_alone_says_are_taken(tmp_path):
     assert (config["bos_token_id"], config["eos_token_id"], config["pad_token_id"]) == (None, 3, 2)
 
 
+@pytest.mark.parametrize(("further", "end"), [({}, 1), ({"added_tokens_decoder": {"3": {"content": TURN}}}, 3)])
+def test_where_the_map_of_special_tokens_says_otherwise_the_ids_are_those_that_transformers_takes(
+    tmp_path, further, end
+):
+    theirs = save_instruct(tmp_path / "theirs")
+    config = {key: value for key, value in described(theirs).items() if key != "added_tokens_decoder"}
+    (theirs / "tokenizer_config.json").write_text(json.dumps({**config, **further}))
+    (theirs / "special_tokens_map.json").write_text(json.dumps({"eos_token": END}))
+    back = through_ours(theirs)
+    read = [transformers.AutoTokenizer.from_pretrained(directory).eos_token_id for directory in (theirs, back)]
+    assert [*read, described(back, "config.json")["eos_token_id"]] == [end, end, end]
+
+
 def test_a_description_without_roles_and_class_gets_those_that_the_names_say(tmp_path):
     theirs = save_instruct(tmp_path / "theirs")
     (theirs / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 20, "extra": "\u00e9"}))

@@ -32,7 +32,11 @@ def roles(tokenizer: Tokenizer, described: Mapping[str, Mapping[str, Any]]) -> d
         tokenizer: which knows the tokens.
         described: as `objects` gives it.
     """
-    said = {**described.get("special_tokens_map.json", {}), **described.get(CONFIG, {})}
+    said = described.get(CONFIG, {})
+    if (
+        "added_tokens_decoder" not in said
+    ):  # which is younger than the map, and where it is transformers does not read that
+        said = {**said, **described.get("special_tokens_map.json", {})}
     if not any(role in said for role in ROLES):
         return None
     texts = {role: _text(said.get(role)) for role in ROLES}
