@@ -5,6 +5,7 @@ SAVE/global_step{N}/manifest.json        written last; a checkpoint is complete 
 SAVE/global_step{N}/index.json           which shard holds which piece of which parameter
 SAVE/global_step{N}/state.json           iteration, consumed samples and the like
 SAVE/global_step{N}/settings.yml, ...    files that the caller adds: origins.json, plugins.json, environment.json, tokenizer.json
+                                         and what lies beside that: tokenizer_config.json, chat_template.jinja
 SAVE/global_step{N}/shards/rank-{R}.safetensors
 SAVE/global_step{N}/shards/part-{N}.safetensors   in place of those: of what was converted, or made of other checkpoints
 SAVE/global_step{N}/random/rank-{R}.json
@@ -85,7 +86,7 @@ def _is_foreign(entry: Path) -> bool:
     """Whether something in the directory of a checkpoint cannot be a part of it. What is hidden may be left of an unfinished file."""
     if entry.name.startswith("."):
         return False
-    return f"{entry.name}/" not in PER_RANK if entry.is_dir() else entry.suffix not in (".json", ".yml")
+    return f"{entry.name}/" not in PER_RANK if entry.is_dir() else entry.suffix not in (".json", ".yml", ".jinja")
 
 
 def checkpoints(directory: Path, wanted: Condition = Condition.COMPLETE) -> dict[int, Path]:

@@ -18,7 +18,7 @@ from neox_core.config import CheckpointSettings, ModelSettings, Resolved, Tokeni
 from neox_core.config.architecture import meaning
 from neox_core.config.plain import shown
 from neox_core.config.presets import CHECKPOINT_SETTINGS
-from neox_core.data.tokenizers import parse_source, read_source
+from neox_core.data.tokenizers import TOKENIZER, parse_source, read_source
 from neox_core.errors import UserError, shortened
 from neox_core.plugins import PluginManager
 from neox_core.training.away import Away
@@ -26,9 +26,6 @@ from neox_core.training.bias_copies import check_same_copies
 from neox_core.training.clip_norm import tell_other_norm
 from neox_core.training.load_choice import NOTHING, LoadChoice, Tell, check_files, choose
 from neox_core.training.schedule_resuming import check_same_schedule
-
-TOKENIZER = "tokenizer.json"
-"""Name of the tokenizer's definition inside a checkpoint."""
 
 EMBEDDING = "embedding.weight"
 """Its canonical name."""

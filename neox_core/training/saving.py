@@ -26,7 +26,6 @@ from neox_core.training.lock import DirectoryLock
 from neox_core.training.measures import Measures
 from neox_core.training.output_record import OutputRecord
 from neox_core.training.progress import Progress
-from neox_core.training.resuming import TOKENIZER
 from neox_core.training.run import Checkpoint
 
 ORIGINS = "origins.json"
@@ -110,7 +109,7 @@ class Saver:
         described = resolved[TokenizerSettings]
         if described.vocab_file is not None and group.rank == 0:
             source = read_source(described.tokenizer_type, described.vocab_file, described.merge_file)
-            self._files[TOKENIZER] = source.dump()
+            self._files |= source.stored()
 
     def _take_directory(self, iteration: int, damaged: Iterable[Path]) -> None:
         directory = Path(str(self._settings.save))

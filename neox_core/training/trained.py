@@ -12,12 +12,11 @@ from neox_core.checkpoint.resolution import resolve_saved
 from neox_core.config import Device, NeoXArgs, Resolved, TokenizerSettings, read_text
 from neox_core.config.entries import plugins_for
 from neox_core.config.presets import CHECKPOINT_SETTINGS
-from neox_core.data.tokenizers import Tokenizer, load_tokenizer, make_tokenizer, restore_tokenizer
+from neox_core.data.tokenizers import Tokenizer, load_tokenizer, make_tokenizer, stored_source
 from neox_core.model import LanguageModel
 from neox_core.parallel import ShardSpec
 from neox_core.plugins import PluginManager, Switches
 from neox_core.training.initial import complete_checkpoint
-from neox_core.training.resuming import TOKENIZER
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def filled_model(
 def tokenizer_of(reader: Reader, resolved: Resolved) -> Tokenizer | None:
     """The tokenizer that was saved along, or the one that needs no file."""
     settings = resolved[TokenizerSettings]
-    if TOKENIZER in reader.manifest.files:
-        reader.file(TOKENIZER)  # for its verification
-        return restore_tokenizer(reader.path / TOKENIZER)
+    source = stored_source(reader.path, reader.manifest.files, reader.file)
+    if source is not None:
+        return make_tokenizer(source)
     return load_tokenizer(settings.tokenizer_type) if settings.tokenizer_type == "CharLevelTokenizer" else None

@@ -96,8 +96,10 @@ def test_an_interrupted_save_of_the_same_iteration_is_cleared_away(tmp_path):
     path = save_iteration(tmp_path, 1)
     (path / "manifest.json").unlink()
     (path / "shards" / "rank-00007.safetensors").write_bytes(b"left behind")
+    (path / "chat_template.jinja").write_text("{{ messages }}")  # which goes along with some tokenizers
     check_iteration(save_iteration(tmp_path, 1), 1)
     assert not (path / "shards" / "rank-00007.safetensors").exists()
+    assert not (path / "chat_template.jinja").exists()
 
 
 def test_a_complete_checkpoint_of_the_same_iteration_is_kept_and_becomes_latest(tmp_path):

@@ -15,6 +15,7 @@ from whole_matrix import in_whole
 
 from neox_core.checkpoint import Reader
 from neox_core.config import NeoXArgs
+from neox_core.data.tokenizers.training import train_bpe
 from neox_core.plugins import Switches
 from neox_core.testing.recorded import relative_error
 from neox_core.training import load_trained
@@ -51,6 +52,18 @@ def test_a_migrated_run_goes_on_with_its_losses(neox, name):
     assert done.code == 0, done.err
     assert relative_error(losses_of(Path("runs")), losses[3:]) < 1e-5
     assert Reader(Path("out/checkpoints/global_step6")).iteration == 6
+
+
+def test_the_tokenizer_of_a_run_is_in_the_checkpoint_with_what_lies_beside_it(neox, tmp_path):
+    recorded("pythia_tp2")
+    train_bpe(["text"], 300).backend.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    named = ("tokenizer_type=HFTokenizer", f"vocab_file={tmp_path / 'tokenizer.json'}")
+    done = neox("migrate", "pythia_tp2.yml", *named, str(CHECKPOINTS / "pythia_tp2"), "out")
+    assert done.code == 0, done.err
+    reader = Reader(next(Path("out/checkpoints").glob("global_step*")))
+    assert reader.file("chat_template.jinja") == b"{{ messages }}"
+    assert reader.file("tokenizer.json") == (tmp_path / "tokenizer.json").read_bytes()
 
 
 def test_every_key_is_told_once_with_what_became_of_it(neox):

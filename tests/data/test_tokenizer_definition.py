@@ -8,7 +8,14 @@ import sys
 import pytest
 from gpt2_vocabularies import SAMPLE, random_vocabulary
 
-from neox_core.data.tokenizers import load_tokenizer, read_definition, restore_tokenizer
+from neox_core.data.tokenizers import (
+    BESIDE,
+    load_tokenizer,
+    read_definition,
+    read_source,
+    restore_tokenizer,
+    stored_source,
+)
 from neox_core.data.tokenizers.training import train_bpe
 from neox_core.errors import UserError
 
@@ -93,6 +100,36 @@ def test_fingerprint_is_the_same_in_another_process(named):
     files = named["GPT2BPETokenizer"]
     done = subprocess.run([sys.executable, "-c", program, *files], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == load_tokenizer("GPT2BPETokenizer", *files).fingerprint
+
+
+@pytest.mark.parametrize("kind", ["HFTokenizer", "HFGPT2Tokenizer"])
+def test_files_beside_a_tokenizer_go_along_and_are_no_part_of_what_it_is(named, tmp_path, kind):
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(named["HFTokenizer"][0].read_bytes())
+    alone = read_source(kind, path)
+    assert alone.stored() == {"tokenizer.json": alone.dump()}
+    contents = {name: bytes([255, number]) for number, name in enumerate(BESIDE)}
+    for name, content in {**contents, "config.json": b"{}"}.items():
+        (tmp_path / name).write_bytes(content)
+    source = read_source(kind, path)
+    assert source.stored() == {"tokenizer.json": alone.dump(), **contents}
+    assert (source.fingerprint, source.summary) == (alone.fingerprint, alone.summary)
+    again = stored_source(tmp_path, source.stored().keys(), source.stored().__getitem__)
+    assert again is not None
+    assert (again.stored(), again.fingerprint) == (source.stored(), source.fingerprint)
+    assert stored_source(tmp_path, contents.keys(), contents.__getitem__) is None
+
+
+def test_a_tokenizer_of_another_name_takes_nothing_along_that_may_be_of_others(named, tmp_path):
+    (tmp_path / "20B_tokenizer.json").write_bytes(named["HFTokenizer"][0].read_bytes())
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    assert read_source("HFTokenizer", tmp_path / "20B_tokenizer.json").beside == {}
+
+
+def test_a_directory_of_gpt2_takes_along_what_lies_in_it(tmp_path):
+    random_vocabulary().write(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    assert read_source("HFGPT2Tokenizer", tmp_path).beside["tokenizer_config.json"].content == b"{}"
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,12 @@ def save_ours(
     """A checkpoint of neox with random weights, and those."""
     resolved, plugins = resolve(**changes)
     weights = {name: weight.to(dtype) for name, weight in filled(model(**changes)).named_parameters()}
-    files = {"settings.yml": dump_yaml(resolved.values), "plugins.json": json.dumps(plugins.manifest())}
+    files: dict[str, str | bytes] = {
+        "settings.yml": dump_yaml(resolved.values),
+        "plugins.json": json.dumps(plugins.manifest()),
+    }
     if tokenizer is not None:
-        files["tokenizer.json"] = tokenizer.dump().decode()
+        files |= tokenizer.stored()
     source = WholeTensors(directory, {"weight": HeldTensors({n: w.detach() for n, w in weights.items()})})
     write_checkpoint(
         directory,

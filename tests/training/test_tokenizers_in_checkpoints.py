@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from foreign_models import convert
 from gpt2_vocabularies import SAMPLE, random_vocabulary
+from instruct_models import LLAMA, ROWS, behaviour, save_instruct
 from plugin_distributions import neox
 from plugin_runs import write_config
 
@@ -55,3 +57,29 @@ def test_the_same_files_elsewhere_are_the_same_tokenizer_and_others_are_not(run,
     merge_file.write_bytes(merge_file.read_bytes().rsplit(b"\n", 2)[0] + b"\n")
     with pytest.raises(UserError, match="another tokenizer than"):
         checkpoint_to_resume(resolved, print)
+
+
+def test_a_run_that_trains_a_model_of_chats_further_keeps_how_it_chats(train, data):
+    theirs = save_instruct(data / "theirs")
+    changes = {**LLAMA.ours, "num_attention_heads": 4, "rms_norm_epsilon": 1e-8, "no_weight_tying": True}
+    begin = {
+        "initial_ckpt_path": str(theirs),
+        "vocab_file": str(theirs / "tokenizer.json"),
+        "save": str(data / "saved"),
+    }
+    sizes = {"vocab_size": ROWS, "make_vocab_size_divisible_by": 1, "max_position_embeddings": 64}
+    found = train(**changes, **begin, **sizes, tokenizer_type="HFTokenizer", train_iters=2)
+    assert (found.code, len(found.steps)) == (0, 2), found.failure
+    assert convert(data / "saved", data / "back") == 0
+    before, after = behaviour(theirs), behaviour(data / "back")
+    assert after.pop("model") == before.pop("special") == after.pop("special")
+    assert after == {key: value for key, value in before.items() if key != "model"}
+    again = {
+        "load": str(data / "saved"),
+        "save": str(data / "more"),
+        "vocab_file": f"{data}/saved/global_step2/tokenizer.json",
+    }
+    found = train(**changes, **again, **sizes, tokenizer_type="HFTokenizer", train_iters=3)
+    assert (found.code, len(found.steps)) == (0, 1), found.failure
+    assert convert(data / "more", data / "further") == 0
+    assert behaviour(data / "further")["chat"] == before["chat"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neox_core.data.tokenizers.beside import BESIDE, files_beside
 from neox_core.data.tokenizers.characters import CharLevelTokenizer
 from neox_core.data.tokenizers.gpt2 import GPT2BPETokenizer, HFGPT2Tokenizer, read_gpt2, read_hugging_face_gpt2
 from neox_core.data.tokenizers.hugging_face import HFTokenizer
 from neox_core.data.tokenizers.protocol import Tokenizer
 from neox_core.data.tokenizers.sentence_piece import SPMTokenizer
-from neox_core.data.tokenizers.source import TokenizerSource, parse_source, read_file
+from neox_core.data.tokenizers.source import TOKENIZER, TokenizerFile, TokenizerSource, parse_source, read_file
 from neox_core.data.tokenizers.tik_token import TiktokenTokenizer, read_tiktoken
 from neox_core.errors import UserError, did_you_mean
 
@@ -93,7 +94,9 @@ def read_source(
     kind = KINDS[name]
     if vocab_file is None and kind.vocab_file is not None:
         raise UserError(f"vocab_file: {name} needs the path of {kind.vocab_file}, and none is set.")
-    return kind.read(vocab_file or "", merge_file)
+    source = kind.read(vocab_file or "", merge_file)
+    vocabulary = source.files.get("vocab_file")
+    return source if vocabulary is None else replace(source, beside=files_beside(vocabulary.path))
 
 
 def make_tokenizer(source: TokenizerSource) -> Tokenizer:
@@ -110,6 +113,25 @@ def read_definition(path: str | Path) -> TokenizerSource:
     source = parse_source(read_file("vocab_file", path, TOKENIZER_JSON).content, path)
     kind_name(source.tokenizer_type)
     return source
+
+
+def stored_source(place: Path, names: Collection[str], content: Callable[[str], bytes]) -> TokenizerSource | None:
+    """The tokenizer whose files, as `TokenizerSource.stored` gives them, a checkpoint has; None where it has none.
+
+    Args:
+        place: its directory, for messages.
+        names: of all its files.
+        content: of one of them.
+
+    Raises:
+        UserError: the definition is damaged; or what `content` raises.
+    """
+    if TOKENIZER not in names:
+        return None
+    source = parse_source(content(TOKENIZER), place / TOKENIZER)
+    kind_name(source.tokenizer_type)
+    beside = {name: TokenizerFile(str(place / name), content(name)) for name in BESIDE if name in names}
+    return replace(source, beside=beside)
 
 
 def restore_tokenizer(path: str | Path) -> Tokenizer:

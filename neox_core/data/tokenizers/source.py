@@ -6,11 +6,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neox_core.errors import UserError
+
+TOKENIZER = "tokenizer.json"
+"""Name of a definition inside a checkpoint."""
 
 ENVELOPE = "neox_tokenizer"
 """The key by which a file with a whole definition differs from a tokenizer.json of the `tokenizers` library."""
@@ -40,11 +43,13 @@ class TokenizerSource:
         tokenizer_type: its kind, by GPT-NeoX's name.
         files: by the setting that names them, `vocab_file` and `merge_file`.
         variant: what else decides what the tokenizer is: the encoding of a TiktokenTokenizer.
+        beside: by name, files that change no ids and go along unread (`BESIDE`): no part of `summary`, `fingerprint` and `dump`.
     """
 
     tokenizer_type: str
     files: Mapping[str, TokenizerFile]
     variant: str = ""
+    beside: Mapping[str, TokenizerFile] = field(default_factory=dict)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -76,6 +81,10 @@ class TokenizerSource:
         }
         whole = {"tokenizer_type": self.tokenizer_type, "variant": self.variant, "files": files}
         return json.dumps({ENVELOPE: whole}, indent=1).encode()
+
+    def stored(self) -> dict[str, bytes]:
+        """The files that a checkpoint has of it, by name: the definition, and what lies beside. `stored_source` reads them."""
+        return {TOKENIZER: self.dump(), **{name: file.content for name, file in self.beside.items()}}
 
 
 def read_file(setting: str, path: str | Path, what: str) -> TokenizerFile:

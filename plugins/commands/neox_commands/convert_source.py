@@ -21,12 +21,11 @@ from neox_core.checkpoint.layout import checkpoint_path
 from neox_core.config.command_line import files_and_overrides
 from neox_core.config.entries import plugins_for, read_entries
 from neox_core.config.foreign import is_ours
-from neox_core.data.tokenizers import parse_source
+from neox_core.data.tokenizers import stored_source
 from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
 from neox_core.training import settings_of
 from neox_core.training.initial import complete_checkpoint
-from neox_core.training.resuming import TOKENIZER
 
 NEOX = "neox"
 """What the command line calls our own checkpoints."""
@@ -89,7 +88,6 @@ def _ours(path: Path, context: CommandContext) -> Source:
     resolved, plugins = settings_of(reader, context.switches)
     roles = dict.fromkeys(role for name in reader.names for role in reader.roles(name))
     tensors = {role: RoleTensors(reader, role) for role in roles}
-    known = TOKENIZER in reader.manifest.files
     exported = Exported(
         path=path,
         resolved=resolved,
@@ -97,7 +95,7 @@ def _ours(path: Path, context: CommandContext) -> Source:
         weights=tensors.pop("weight"),
         states=tensors,
         progress=reader.state,
-        tokenizer=parse_source(reader.file(TOKENIZER), path / TOKENIZER) if known else None,
+        tokenizer=stored_source(path, reader.manifest.files, reader.file),
     )
     return Source(NEOX, None, exported)
 

@@ -28,11 +28,10 @@ from neox_core.checkpoint.resolution import resolved_with
 from neox_core.config import dump_yaml
 from neox_core.config.presets import CHECKPOINT_SETTINGS
 from neox_core.config.topology import on_one_rank
-from neox_core.data.tokenizers import make_tokenizer
+from neox_core.data.tokenizers import TOKENIZER, TokenizerFile, make_tokenizer
 from neox_core.errors import SettingsError, UserError, did_you_mean
 from neox_core.files import whole_directory
 from neox_core.training.progress import Progress
-from neox_core.training.resuming import TOKENIZER
 
 HUGGING_FACE = "hf-"
 """What names of converters begin with whose families a checkpoint of neox becomes unless another is named."""
@@ -146,8 +145,35 @@ def left_out(source: Source, target: Target, path: Path) -> Iterator[str]:
         path: the result.
     """
     tokenizer = source.exported.tokenizer
-    if tokenizer is not None and target.writes is not None and target.writes.open(path, {}).tokenizer is None:
+    if tokenizer is None or target.writes is None:
+        return
+    written = target.writes.open(path, {}).tokenizer
+    if written is None:
         yield f"the tokenizer, {tokenizer.tokenizer_type}, has no form in {target.family}, and is left out"
+        return
+    for name, file in tokenizer.beside.items():
+        yield from _left_out_beside(file, written.beside.get(name), target)
+
+
+def _left_out_beside(file: TokenizerFile, written: TokenizerFile | None, target: Target) -> Iterator[str]:
+    """What a file beside a tokenizer has and the one that was written has not."""
+    if written is not None and written.content == file.content:
+        return
+    before, after = _object(file), _object(written)
+    if before is None:
+        yield f"{file.path} is no JSON object, and is left out"
+    elif after is None:
+        yield f"{file.path} has no form in {target.family}, and is left out"
+    elif before.keys() - after.keys():
+        yield f"{', '.join(sorted(before.keys() - after.keys()))} of {file.path} has no form in {target.family}, and is left out"
+
+
+def _object(file: TokenizerFile | None) -> dict[str, Any] | None:
+    try:
+        found = None if file is None else json.loads(file.content)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _without_tokenizer(source: Source) -> Iterator[str]:
@@ -190,7 +216,7 @@ def write_ours(exported: Exported, path: Path, dtype: str) -> None:
         PLUGINS: json.dumps(exported.plugins.manifest(), indent=1),
     }
     if exported.tokenizer is not None:
-        files[TOKENIZER] = exported.tokenizer.dump()
+        files |= exported.tokenizer.stored()
     with whole_directory(path) as place:
         write_checkpoint(place, WholeTensors(exported.path, tensors), iteration=iteration, state=state, files=files)
 

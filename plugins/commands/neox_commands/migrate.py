@@ -231,7 +231,7 @@ class Migration:
             PLUGINS: json.dumps(self._plugins.manifest(), indent=1),
         }
         source = self._foreign.tokenizer
-        return files if source is None else {**files, "tokenizer.json": source.dump()}
+        return files if source is None else {**files, **source.stored()}
 
     def _report(self, values: Mapping[str, Any], resolved: Resolved, tensors: WholeTensors) -> Report:
         remarks: list[Notice | Problem] = [*self._reading.notices, *resolved.notices, *resolved.limitations]

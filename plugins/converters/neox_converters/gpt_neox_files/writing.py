@@ -206,8 +206,9 @@ def _write_files(run: _Run, directory: Path) -> None:
     options, step = run.options, directory / f"global_step{run.iteration}"
     (step / "configs").mkdir(parents=True)
     write_file(step / "configs" / CONFIG, dump_yaml(_config(run)))
-    for name, content in _tokenizer_files(run).items():
-        write_file(directory / name, content)
+    tokenizer = run.exported.tokenizer
+    for file in () if tokenizer is None else (*tokenizer.files.values(), *tokenizer.beside.values()):
+        write_file(directory / file.name, file.content)
     if options.pipe:
         for layer in run.layers:
             for rank in range(options.tensor):

@@ -64,11 +64,12 @@ class HuggingFaceFamily:
         self._converter(resolved)
 
     def write(self, exported: Exported, path: Path, options: ExportOptions) -> None:
-        """config.json, generation_config.json, weights as safetensors, and the tokenizer.
+        """config.json, generation_config.json, weights as safetensors, and the tokenizer with what lies beside it.
 
         Raises:
             UserError: what `check` raises, or the file system refuses; nothing is there then.
         """
+        from neox_converters.hugging_face.tokenizer_roles import GENERATION
         from neox_converters.hugging_face.tokenizer_writing import write_tokenizer
         from neox_converters.safetensors_writing import write_safetensors
 
@@ -79,7 +80,8 @@ class HuggingFaceFamily:
             config = self.configuration.config(exported.resolved, dtype)
             special = write_tokenizer(place, exported.tokenizer, config.get("max_position_embeddings"))
             _write_json(place / CONFIG, {**config, **special})
-            _write_json(place / "generation_config.json", special)
+            if not (place / GENERATION).exists():  # which may go along with the tokenizer
+                _write_json(place / GENERATION, special)
             write_safetensors(place, weights)
 
     def reference(self, path: Path, tokens: Tensor) -> tuple[str, Tensor] | None:
