@@ -97,12 +97,17 @@ def replacing(path: Path) -> Iterator[HashingFile]:
             os.fsync(stream.fileno())
         publish(temporary, path)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written: {error}. Free space or mend the permissions there, or choose another directory."
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         with suppress(OSError):  # whatever led here is the error to report
             temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """What is said where the file system refuses a file or a directory."""
+    return UserError(
+        f"{path} cannot be written: {error}. Free space or mend the permissions there, or choose another directory."
+    )
 
 
 @contextmanager
@@ -124,9 +129,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         sync_directory(path.parent)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written: {error}. Free space or mend the permissions there, or choose another directory."
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

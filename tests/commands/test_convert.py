@@ -120,6 +120,14 @@ def test_a_checkpoint_of_neox_can_be_put_together_and_rounded(exported, neox):
     assert neox("generate", "whole", *GREEDY).out == neox("generate", "checkpoints", *GREEDY).out
 
 
+def test_files_of_gpt_neox_may_be_of_a_run_without_a_pipeline(exported, neox):
+    done = neox("convert", "checkpoints", "flat", "--to", "gpt-neox", "--pp", "0")
+    assert done.code == 0, done.err
+    assert [*(exported / "flat").glob("*/mp_rank_00_model_states.pt")]
+    assert not [*(exported / "flat").glob("*/layer_*")]
+    assert neox("convert", "flat", "again").code == 0
+
+
 def test_settings_of_transformers_are_read_without_torch(exported, neox):
     program = (
         "import sys\n"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import weakref
 from pathlib import Path
 
 import pytest
-import sentencepiece
 import tokenizers
 import torch
 import transformers
@@ -18,6 +16,7 @@ from mup_models import base_shapes
 from neox_converters import safetensors_writing
 from plugin_runs import listing
 from safetensors.torch import load_file, save_file
+from sentence_piece_models import train
 from training_models import tokens
 
 from neox_core.checkpoint import LazyTensors, Reader
@@ -503,17 +502,7 @@ def test_bytes_are_a_tokenizer_too(tmp_path):
 
 def test_a_model_of_sentence_piece_goes_along(tmp_path):
     words = " ".join(SENTENCES[:1] * 3 + ("a bird in the hand", "the log of the dog"))
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([words] * 20),
-        model_writer=model,
-        vocab_size=300,
-        model_type="bpe",
-        byte_fallback=True,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
+    train(tmp_path / "tokenizer.model", [words] * 20, 300, byte_fallback=True, hard_vocab_limit=False)
     tokenizer = load_tokenizer("SPMTokenizer", tmp_path / "tokenizer.model")
     save_ours(tmp_path / "ours", {**LLAMA.ours, "vocab_size": 512}, tokenizer=tokenizer.source)
     convert(tmp_path / "ours", tmp_path / "theirs")

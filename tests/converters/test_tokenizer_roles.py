@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
-import sentencepiece
 import transformers
 from foreign_models import convert, save_ours
 from instruct_models import BEGIN, END, LLAMA, PAD, TEMPLATE, TURN, behaviour, save_instruct
 from neox_commands import checkpoint_reshard
 from neox_converters.tokenizer_files import find_tokenizer
+from sentence_piece_models import train
 
 from neox_core.data.tokenizers import BESIDE, load_tokenizer
 from neox_core.plugins import CommandContext, Switches
@@ -155,19 +154,9 @@ def test_a_description_without_roles_and_class_gets_those_that_the_names_say(tmp
 
 
 def test_roles_go_to_tokens_that_files_add_to_a_model_of_sentence_piece(tmp_path):
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["the cat sat on the mat, a bird in the hand"] * 20),
-        model_writer=model,
-        vocab_size=280,
-        model_type="bpe",
-        byte_fallback=True,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
     (tmp_path / "source").mkdir()
-    path = tmp_path / "source/tokenizer.model"
-    path.write_bytes(model.getvalue())
+    sentences = ["the cat sat on the mat, a bird in the hand"] * 20
+    path = train(tmp_path / "source/tokenizer.model", sentences, 280, byte_fallback=True, hard_vocab_limit=False)
     rows = load_tokenizer("SPMTokenizer", path).vocab_size
     config = {
         "tokenizer_class": "LlamaTokenizer",

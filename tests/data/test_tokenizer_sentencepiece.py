@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import io
 import sys
 
 import pytest
+import sentence_piece_models
 import sentencepiece
 from hypothesis import given, strategies as st
 
@@ -22,17 +22,7 @@ EXACT = {"normalization_rule_name": "identity", "remove_extra_whitespaces": Fals
 
 
 def train(path, **options):
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES),
-        model_writer=model,
-        minloglevel=2,
-        vocab_size=600,
-        model_type="bpe",
-        **options,
-    )
-    path.write_bytes(model.getvalue())
-    return path
+    return sentence_piece_models.train(path, SENTENCES, 600, **options)
 
 
 @pytest.fixture(scope="module")

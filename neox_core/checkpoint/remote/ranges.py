@@ -12,8 +12,7 @@ from pathlib import Path
 from neox_core.checkpoint.remote.parallel import in_parallel
 from neox_core.checkpoint.remote.store import Store, StoreError
 from neox_core.checkpoint.remote.urls import below
-from neox_core.errors import UserError
-from neox_core.files import FileRecord, make_directory, publish
+from neox_core.files import FileRecord, make_directory, publish, unwritable
 
 RANGE = 32 << 20
 """Bytes that are asked for at once."""
@@ -161,6 +160,4 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written: {error}. Free space or mend the permissions there, or choose another directory."
-        ) from error
+        raise unwritable(path, error) from error

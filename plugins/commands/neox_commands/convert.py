@@ -52,7 +52,13 @@ def parser() -> RaisingParser:
         metavar="N",
         help="tensor-parallel ranks for which files are cut, where a family has that (1)",
     )
-    add("--pp", type=int, default=1, metavar="N", help="pipeline stages for which they are (1)")
+    add(
+        "--pp",
+        type=int,
+        default=1,
+        metavar="N",
+        help="pipeline stages for which they are (1); 0: none, as with pipe_parallel_size: 0",
+    )
     add("--iteration", type=int, metavar="N", help="step of the checkpoint to take from a directory")
     add("--config", nargs="+", default=[], metavar="FILE", help="settings, and KEY=VALUE, for what FROM does not say")
     add(
@@ -71,8 +77,10 @@ def main(argv: list[str], context: CommandContext) -> int:
 
         return push(argv[1:], context)
     options = parser().parse(argv)
-    if min(options.tp, options.pp) < 1:
-        raise UserError(f"--tp {options.tp}, --pp {options.pp}: give whole numbers > 0")
+    if options.tp < 1 or options.pp < 0:
+        raise UserError(
+            f"--tp {options.tp}, --pp {options.pp}: give whole numbers > 0; --pp 0 is GPT-NeoX's files without a pipeline"
+        )
     require_room_for(options.target)
     begun = time.monotonic()
     from neox_commands.convert_source import open_source
