@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import selectors
 import time
 from pathlib import Path
@@ -17,6 +18,9 @@ from neox_core.launch.verdict import ELSEWHERE
 FORWARDED = {SIGINT: SIGTERM, SIGTERM: SIGTERM, SIGHUP: SIGTERM, SIGUSR1: SIGUSR1}
 """What each signal to the launcher becomes for the ranks."""
 
+SAME_WISH = 1.0
+"""Seconds after a SIGINT in which another one is the same wish: a shell or `make` may pass on what the terminal has sent to all."""
+
 
 def supervise(plan: LaunchPlan, *, grace: float = 5.0) -> int:
     """Run a plan's commands here until all have ended. Call it from the main thread.
@@ -24,8 +28,9 @@ def supervise(plan: LaunchPlan, *, grace: float = 5.0) -> int:
     Output is copied to each command's log; that of rank 0 is shown as it comes. The first process that fails ends the run:
     it is reported with its last lines, and the others have `grace` seconds from SIGTERM to SIGKILL. One that ends with `ELSEWHERE`
     says that another failed: that one is waited for, reported, and killed at once where a signal has stopped it. SIGINT, SIGTERM and
-    SIGHUP reach every rank as SIGTERM, SIGUSR1 as itself, and the ranks take the time they need to save; a second SIGINT
-    kills them at once. Whatever happens, nothing in the ranks' process groups outlives this call, or this process.
+    SIGHUP reach every rank as SIGTERM, SIGUSR1 as itself, and the ranks take the time they need to save; a second SIGINT,
+    later than `SAME_WISH`, kills them at once. Whatever happens, nothing in the ranks' process groups outlives this call, or
+    this process.
 
     Returns 0 when all end with 0; the code of the process that failed first, 128 + n when signal n killed or stopped it; 128 + n after
     signal n to us when all ended in order, by 0, 128 + n or that signal. After SIGUSR1 alone, which a program may answer and
@@ -51,6 +56,7 @@ class _Supervision:
         self._deadline: float | None = None  # on the monotonic clock: when those still running are killed
         self._killed: list[LocalProcess] = []  # by us
         self._received: list[Signals] = []
+        self._interrupted = math.inf  # on the monotonic clock: when the first SIGINT came
         self._orderly = {0}  # codes that are no failure
 
     def run(self, commands: tuple[Command, ...]) -> int:
@@ -93,9 +99,16 @@ class _Supervision:
 
     def _receive(self, number: Signals) -> None:
         if number == SIGINT and SIGINT in self._received:
-            self._orderly.add(-SIGKILL)
-            self._kill_all()
+            if time.monotonic() - self._interrupted > SAME_WISH:
+                self._screen.say(b"interrupted again: the ranks are killed")
+                self._orderly.add(-SIGKILL)
+                self._kill_all()
             return
+        if number == SIGINT:
+            self._interrupted = time.monotonic()
+            self._screen.say(
+                b"interrupted: the ranks are asked to save and end (SIGTERM); again to end at once, unsaved"
+            )
         self._received.append(number)
         forwarded = FORWARDED[number]
         self._orderly |= {128 + number, 128 + forwarded, -forwarded}

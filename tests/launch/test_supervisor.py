@@ -14,6 +14,7 @@ from launching import eventually, is_running, launch
 from neox_core.errors import UserError
 from neox_core.launch import Command, LaunchPlan, supervise
 from neox_core.launch.process import LocalProcess
+from neox_core.launch.supervisor import SAME_WISH
 
 SAVES = """
     def save(number, frame):
@@ -25,6 +26,7 @@ SAVES = """
     ready()
     wait()
 """
+INTERRUPTED = "interrupted: the ranks are asked to save and end (SIGTERM); again to end at once, unsaved\n"
 STUBBORN = """
     signal.signal(signal.SIGTERM, lambda *_: Path(f"asked-{rank}").touch())
     child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(30)"])
@@ -190,7 +192,9 @@ def test_a_signal_reaches_every_rank_and_is_no_failure(tmp_path, received, code)
     launched = launch(tmp_path, SAVES, SAVES, grace=0.01)
     launched.pids(["ready-0", "ready-1"])
     launched.send(received)
-    assert launched.end() == (code, "", "")
+    ended = launched.end()
+    assert ended[:2] == (code, "")
+    assert ended[2] == ("" if received != signal.SIGINT else INTERRUPTED)
     assert (tmp_path / "saved-0").exists()
     assert (tmp_path / "saved-1").exists()
 
@@ -227,9 +231,20 @@ def test_a_second_sigint_kills_at_once(tmp_path):
     launched.send(signal.SIGINT)
     eventually(lambda: (tmp_path / "asked-0").exists())
     assert launched.process.poll() is None
+    time.sleep(SAME_WISH)
     launched.send(signal.SIGINT)
-    assert launched.end() == (130, "", "")
+    assert launched.end() == (130, "", f"{INTERRUPTED}interrupted again: the ranks are killed\n")
     eventually(lambda: not any(map(is_running, pids)))
+
+
+def test_what_passes_a_sigint_on_twice_does_not_kill(tmp_path):
+    launched = launch(tmp_path, SAVES, grace=60.0)
+    launched.pids(["ready-0"])
+    launched.send(signal.SIGINT)
+    time.sleep(0.05)
+    launched.send(signal.SIGINT)
+    assert launched.end() == (130, "", INTERRUPTED)
+    assert (tmp_path / "saved-0").exists()
 
 
 def test_a_signal_that_the_launcher_was_started_to_ignore_stays_ignored(tmp_path):
