@@ -169,6 +169,18 @@ def test_a_directory_that_cannot_be_written_to_is_one_sentence(tmp_path):
         store_at(f"file://{tmp_path}/file/store", StoreOptions()).write("x", b"")
 
 
+def test_a_disk_that_is_not_mounted_is_not_an_empty_store(tmp_path):
+    store = store_at(f"file://{tmp_path}/disk/copies", StoreOptions())
+    for use in (store.folders, lambda: store.write("x", b"")):
+        with pytest.raises(
+            StoreError, match=f"there is no directory {tmp_path}/disk; mount the disk that has it, or make it"
+        ):
+            use()
+    assert not (tmp_path / "disk").exists()
+    (tmp_path / "disk").mkdir()
+    assert store.folders() == []
+
+
 def test_in_a_directory_files_are_on_the_disk_before_the_next_is_written(tmp_path, monkeypatch):
     synced = []
 

@@ -82,6 +82,7 @@ class FsspecStore:
     def _spoken(self, name: str, doing: str) -> Iterator[tuple[Any, str]]:
         """The file system and a path in it; whatever goes wrong in the block is a sentence about the URL."""
         system, root = self._opened
+        self._require_place(system, Path(root).parent)
         try:
             yield system, f"{root}/{name}" if name else root
         except (UserError, Given):
@@ -93,6 +94,12 @@ class FsspecStore:
                 f"{url}: the store failed to {doing} ({_brief(error)}); see to the network, and to the credentials and rights there",
                 lasting=lasting,
             ) from error
+
+    def _require_place(self, system: Any, above: Path) -> None:
+        """Raise a StoreError where the URL lies in a directory that is not there: a disk that is not mounted has no checkpoints, but
+        is not a store without any, and what is copied beneath its mount point is hidden as soon as it is mounted."""
+        if not HERE.isdisjoint(_protocols(system)) and not above.exists():
+            raise StoreError(f"{self.url}: there is no directory {above}; mount the disk that has it, or make it")
 
     def folders(self, within: str = "") -> list[str]:
         """First parts of names that have several."""
