@@ -36,7 +36,9 @@ def make_resolved():
 @pytest.fixture
 def make_stated():
     """Settings for two ranks that state the peak of a device, in 10^12 FLOP/s."""
-    return lambda tflops: NeoXArgs.from_dict({**KEYS, "peak_theoretical_tflops": tflops}).resolve(World.local(2))
+    return lambda tflops, **keys: NeoXArgs.from_dict({**KEYS, "peak_theoretical_tflops": tflops, **keys}).resolve(
+        World.local(2)
+    )
 
 
 @pytest.fixture

@@ -248,6 +248,15 @@ def test_the_end_says_what_stopped_the_run(watch, make_step, error, headline):
     assert watcher.end(error).removeprefix(CLEAR).splitlines()[0] == headline
 
 
+def test_a_run_that_was_to_stop_early_says_so(watch, make_step, make_stated):
+    resolved = make_stated(None, exit_interval=2)
+    watcher = watch(columns=80, resolved=resolved)
+    for i in (1, 2):
+        watcher.step(make_step(i))
+    said = watcher.end().removeprefix(CLEAR).splitlines()[0]
+    assert said == "stopped early, as `exit_interval: 2` asks, at step 2 of 200 after 0:01"
+
+
 def test_an_error_is_quoted_by_its_first_line(watch):
     assert "\n  error       ValueError: the disk\n  logs " in watch().end(ValueError("the disk\nis full"))
 

@@ -6,6 +6,7 @@ import math
 import signal
 from typing import TYPE_CHECKING
 
+from neox_core.config import TrainingSettings
 from neox_loggers.formats import amount, count, duration, percentage, real
 from neox_loggers.measures import peak_name, perplexity
 
@@ -94,7 +95,10 @@ class Summary:
 
 def _outcome(run: Run, iteration: int, error: BaseException | None) -> str:
     if error is None:
-        return "done" if iteration >= run.train_iters else "stopped early"
+        if iteration >= run.train_iters:
+            return "done"
+        interval = run.resolved[TrainingSettings].exit_interval
+        return "stopped early" if interval is None else f"stopped early, as `exit_interval: {interval}` asks,"
     stop = _signal(error)
     return "failed" if stop is None else f"stopped by {stop}"
 
