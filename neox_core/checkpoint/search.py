@@ -89,7 +89,20 @@ def _check_latest(directory: Path) -> None:
     try:
         require_complete(named)
     except UserError as error:
-        raise UserError(f"{directory / LATEST} names '{named.name}', which cannot be loaded. {error}") from error
+        raise UserError(
+            f"{directory / LATEST} names '{named.name}', which cannot be loaded. {error}{_ways_on(directory)}"
+        ) from error
+
+
+def _ways_on(directory: Path) -> str:
+    """What to do where `latest` names what cannot be loaded, and there are others."""
+    complete = checkpoints(directory)
+    if not complete:
+        return ""
+    newest, file = max(complete), directory / LATEST
+    return (
+        f" Go on from {complete[newest].name} by `iteration: {newest}`, or by `load_fallback: true`; or remove {file}."
+    )
 
 
 def _others(path: Path) -> str:

@@ -27,6 +27,17 @@ def problems(path: Path, manifest: Manifest) -> Iterator[str]:
         yield from _gaps(path, manifest)
 
 
+def check_contents(path: Path) -> None:
+    """Read all files of a checkpoint.
+
+    Raises:
+        DamagedCheckpoint: one is not what was written; the first that is found.
+    """
+    manifest = Manifest.read(path)
+    for name in manifest.files:
+        manifest.check_file(path, name)
+
+
 def _gaps(path: Path, manifest: Manifest) -> Iterator[str]:
     """Elements of tensors that no shard has: what a rank should have saved and did not."""
     index = Index.from_json(manifest.content(path, INDEX).decode())

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from neox_core.checkpoint.layout import Condition, checkpoints, condition
+from neox_core.checkpoint.layout import Condition, checkpoints, condition, iteration_of
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.remote import is_url
-from neox_core.checkpoint.search import find, latest
+from neox_core.checkpoint.search import find, latest, require_complete
 from neox_core.config import CheckpointSettings
 from neox_core.errors import UserError
 
@@ -69,6 +69,8 @@ def choose(settings: CheckpointSettings, notice: Tell) -> LoadChoice:
         if chosen.path is not None:
             check_files(chosen.path)
     if chosen.path is None:
+        if iteration_of(directory.name) is not None:
+            require_complete(directory)
         _allow_nothing(settings, directory)
         notice(f"load: there is no checkpoint in {directory} yet: training begins anew")
     return chosen
@@ -88,7 +90,7 @@ def _newest_sound(directory: Path, interrupted: Callable[[Path], None], notice: 
     """The newest of which nothing is known to be wrong.
 
     Raises:
-        DamagedCheckpoint: all of them are damaged; of the newest.
+        UserError: all of them are damaged; of the newest.
     """
     named = latest(directory)
     if named is not None and condition(named) is Condition.ABSENT:
@@ -107,7 +109,9 @@ def _newest_sound(directory: Path, interrupted: Callable[[Path], None], notice: 
         else:
             return LoadChoice(path, tuple(complete[place + 1 :]), tuple(damaged))
     if first is not None:
-        raise first
+        raise UserError(
+            f"load_fallback: {directory} holds no checkpoint that is whole. Of the newest, {first.fact}. Restore one from a copy"
+        )
     return LoadChoice(find(directory))  # which tells GPT-NeoX's checkpoints from none
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from neox_core.checkpoint.foreign import open_foreign
@@ -149,9 +149,15 @@ def check_saving(resolved: Resolved, checkpoint: Path | None, damaged: Collectio
         return
     directory = Path(settings.save).absolute()
     existing = next(path for path in (directory, *directory.parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        reason = "is not a directory" if not existing.is_dir() else "cannot be written to"
-        raise UserError(f"{settings.save}: {existing} {reason}; choose another directory")
+    if not existing.is_dir():
+        raise UserError(f"{settings.save}: {existing} is not a directory; choose another directory")
+    try:
+        with TemporaryFile(dir=existing):  # has no name where the file system can do that, and is gone at once anywhere
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{settings.save}: {existing} cannot be written to ({error.strerror}); choose another directory"
+        ) from error
     iteration = 0 if checkpoint is None else Manifest.read(checkpoint).iteration
     require_none_later(Path(settings.save), iteration, damaged)
     if checkpoint is None and 0 in checkpoints(directory):

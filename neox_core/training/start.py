@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neox_core.checkpoint.manifest import Manifest
+from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
+from neox_core.checkpoint.verification import check_contents
 from neox_core.config import Entry, LoggingSettings, NeoXArgs, Resolved, RunnerSettings, ScheduleSettings
 from neox_core.config.console_copy import copy_output
 from neox_core.config.deepspeed_json import engine_json
@@ -58,7 +59,11 @@ class Prepared:
         """Whether no rank has to be started; the user is told why.
 
         It is so where the checkpoint to resume from is that of the last step, and where only base shapes are asked for, which are
-        written.
+        written. All of that checkpoint is read first, since nothing else would: a damaged one has to be told, or, with
+        `load_fallback`, replaced by training from the one before.
+
+        Raises:
+            DamagedCheckpoint: that of the last step is damaged, and there is none to go back to.
         """
         if written := save_base_shapes(self.resolved, self.plugins):
             notice(f"written: {written}, as save_base_shapes asks; set it to false to train")
@@ -66,6 +71,13 @@ class Prepared:
         checkpoint = self.handover.checkpoint
         if self.steps is None or self.steps < self.resolved.train_iters:
             return False
+        if checkpoint is not None and checkpoint not in {destination for _, destination in self.handover.away}:
+            try:
+                check_contents(Path(checkpoint))
+            except DamagedCheckpoint:
+                if self.handover.older:
+                    return False
+                raise
         notice(f"training is complete: {checkpoint} is its last step; raise train_iters to go on")
         return True
 

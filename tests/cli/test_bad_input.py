@@ -114,6 +114,12 @@ CASES = {
             "load: saved/global_step3 was saved with hidden_size 16 (now 32): use the same settings, or load from another"
         ],
     ),
+    "a place to save to where nothing can be made": (
+        ["train", "tiny.yml", "save=/proc/checkpoints"],
+        [
+            "error: command line (save=/proc/checkpoints): save: /proc/checkpoints: /proc cannot be written to (No such file"
+        ],
+    ),
     "saving over later checkpoints": (
         ["train", "tiny.yml", "save=saved"],
         [

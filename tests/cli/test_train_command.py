@@ -54,6 +54,15 @@ def test_a_run_leaves_what_it_was_in_its_directory(tmp_path):
     assert "training is complete: checkpoints/global_step6" in again.stderr
     assert len(list((tmp_path / "runs" / "tiny").iterdir())) == 1
 
+    shard = tmp_path / "checkpoints/global_step6/shards/rank-00000.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    damaged = neox("train", "tiny.yml", cwd=tmp_path)
+    assert damaged.returncode != 0
+    assert "shards/rank-00000.safetensors is damaged: its sha256 is not what was written" in damaged.stderr
+    assert "training is complete" not in damaged.stderr
+
 
 def test_log_dir_gets_a_copy_of_what_is_printed(tmp_path):
     write_data(tmp_path)

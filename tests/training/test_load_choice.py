@@ -67,7 +67,8 @@ def test_with_fallback_a_damaged_one_is_passed_over_and_said(saved, name):
 def test_where_all_are_damaged_there_is_no_fresh_start(saved):
     for number in (1, 2, 3):
         (step(number) / "state.json").unlink()
-    with pytest.raises(DamagedCheckpoint, match=r"global_step3/state\.json is damaged"):
+    words = r"^load_fallback: saved holds no .* whole\. .* saved/global_step3/state\.json is damaged: .* Restore one from a copy$"
+    with pytest.raises(UserError, match=words):
         chosen(load_fallback=True)
 
 
@@ -83,6 +84,12 @@ def test_a_checkpoint_may_be_named_itself_and_is_never_another(saved):
     cut_off(step(2) / "state.json")
     with pytest.raises(DamagedCheckpoint, match=r"global_step2/state\.json"):
         chosen(load="saved/global_step2", load_fallback=True)
+
+
+def test_one_that_is_named_itself_and_is_not_there_is_said_with_its_neighbours(saved):
+    words = r"^saved/global_step7: there is no such checkpoint\. .* are: global_step1, global_step2, global_step3\.$"
+    with pytest.raises(UserError, match=words):
+        chosen(load="saved/global_step7")
 
 
 def test_the_iteration_that_is_asked_for_is_never_another(saved):
