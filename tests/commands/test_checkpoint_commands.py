@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from checkpoint_worlds import SIZES, in_threads, save_iteration, values
 from config_commands import Neox
 
 from neox_core.checkpoint import Reader
+from neox_core.checkpoint.layout import set_aside
 from neox_core.training.lock import DirectoryLock
 
 
@@ -162,3 +164,68 @@ def test_nothing_is_deleted_while_a_run_saves_there(neox, saved):
 def test_words_that_make_no_sense_are_refused(neox, saved, words):
     assert neox("checkpoint", *words).code == 2
     assert len(list(saved.glob("global_step*"))) == 3
+
+
+def test_a_renamed_checkpoint_is_told_and_never_used(neox, saved):
+    (saved / "global_step10").rename(saved / "global_step20")
+    listed = json.loads(neox("checkpoint", "ls", "saved", "--json").out)[1]
+    assert (listed["iteration"], listed["state"]) == (20, "renamed")
+    assert listed["remark"].endswith("rename it back to global_step10")
+    sentence = (
+        "saved/global_step20 was renamed: its manifest says that it is of step 10: rename it back to global_step10."
+    )
+    for words in (("verify", "saved"), ("show", "saved/global_step20"), ("push", "saved/global_step20", "file:///no")):
+        done = neox("checkpoint", *words)
+        assert done.code == 2
+        assert sentence in done.err
+    assert "global_step20" not in neox("checkpoint", "prune", "saved", "--keep", "1").out
+    (saved / "global_step20").rename(saved / "global_step10")
+    assert neox("checkpoint", "verify", "saved").code == 0
+
+
+def test_a_name_that_says_no_step_may_be_any(neox, saved):
+    (saved / "global_step10").rename(saved / "best")
+    assert neox("checkpoint", "verify", "saved/best").code == 0
+    assert json.loads(neox("checkpoint", "show", "saved/best", "--json").out)["step"] == 10
+
+
+@pytest.mark.parametrize("where", ["saved", "file://{}/saved"])
+def test_what_latest_names_and_is_not_there_is_told(neox, saved, where, tmp_path):
+    shutil.rmtree(saved / "global_step30")
+    where = where.format(tmp_path)
+    listed = json.loads(neox("checkpoint", "ls", where, "--json").out)
+    assert [(entry["iteration"], entry["state"]) for entry in listed] == [
+        (2, "complete"),
+        (10, "complete"),
+        (30, "absent"),
+    ]
+    assert listed[2]["remark"] == "latest names global_step30, which is not here"
+    done = neox("checkpoint", "verify", where)
+    assert done.code == 2
+    assert len(done.out.splitlines()) == 2
+    assert f"{where}/latest names" in done.err
+    assert neox("checkpoint", "verify", f"{where}/global_step10").code == 0
+    neox("checkpoint", "prune", "saved", "--keep", "2")
+    assert neox("checkpoint", "verify", where).code == 0, "where the newest is known, `latest` is mended"
+
+
+@pytest.mark.parametrize("where", ["saved", "file://{}/saved"])
+def test_files_that_are_no_part_of_a_checkpoint_are_told(neox, saved, where, tmp_path):
+    for name in ("notes.txt", "shards/rank-00007.safetensors", ".state.json.1.tmp"):
+        (saved / "global_step10" / name).touch()
+    where = f"{where.format(tmp_path)}/global_step10"
+    done = neox("checkpoint", "verify", where)
+    assert done.code == 0, done.err
+    assert done.err == f"note: {where}: no part of it: .state.json.1.tmp, notes.txt, shards/rank-00007.safetensors\n"
+    assert len(json.loads(neox("checkpoint", "verify", where, "--json").out)[0]["extra"]) == 3
+
+
+def test_what_was_set_aside_is_listed_and_stays(neox, saved):
+    place = set_aside(saved / "global_step2")
+    listed = json.loads(neox("checkpoint", "ls", "saved", "--json").out)
+    assert [(entry["iteration"], entry["state"]) for entry in listed] == [
+        *((2, "set aside"), (10, "complete"), (30, "complete")),
+    ]
+    assert listed[0]["size"] >= listed[1]["size"]
+    neox("checkpoint", "prune", "saved", "--keep", "1")
+    assert sorted(path.name for path in saved.glob("global_step*")) == [place.name, "global_step30"]
