@@ -229,3 +229,25 @@ def test_what_was_set_aside_is_listed_and_stays(neox, saved):
     assert listed[0]["size"] >= listed[1]["size"]
     neox("checkpoint", "prune", "saved", "--keep", "1")
     assert sorted(path.name for path in saved.glob("global_step*")) == [place.name, "global_step30"]
+
+
+def test_prune_with_nothing_to_do_says_so(neox, saved):
+    for words in ((), ("--dry-run",)):
+        done = neox("checkpoint", "prune", "saved", "--keep", "3", *words)
+        assert (done.code, done.out) == (0, "nothing to delete in saved: complete checkpoints 3, --keep 3\n")
+    assert json.loads(neox("checkpoint", "prune", "saved", "--keep", "3", "--json").out) == {"deleted": []}
+
+
+def test_what_is_done_is_told_as_data(neox, saved, tmp_path):
+    doomed = ["saved/global_step2", "saved/global_step10"]
+    assert json.loads(neox("checkpoint", "prune", "saved", "--keep", "1", "--dry-run", "--json").out) == {
+        "would_delete": doomed
+    }
+    store = f"file://{tmp_path}/store"
+    pushed = json.loads(neox("checkpoint", "push", "saved", store, "--all", "--json").out)
+    assert [entry["url"] for entry in pushed] == [f"{store}/global_step{number}" for number in (2, 10, 30)]
+    size = sum(file.stat().st_size for file in Path("saved/global_step30").rglob("*.*") if file.name != "manifest.json")
+    assert pushed[2]["sent"] == size
+    pulled = json.loads(neox("checkpoint", "pull", store, "back", "--json").out)
+    assert pulled == {"url": f"{store}/global_step30", "path": "back/global_step30", "bytes": size}
+    assert json.loads(neox("checkpoint", "prune", "saved", "--keep", "1", "--json").out) == {"deleted": doomed}
