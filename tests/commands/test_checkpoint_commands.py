@@ -10,9 +10,12 @@ import pytest
 import torch
 from checkpoint_worlds import SIZES, in_threads, save_iteration, values
 from config_commands import Neox
+from killed_processes import killed_at
+from neox_commands import checkpoint_average
 
 from neox_core.checkpoint import Reader
 from neox_core.checkpoint.layout import set_aside
+from neox_core.plugins import CommandContext, Switches
 from neox_core.training.lock import DirectoryLock
 
 
@@ -29,6 +32,9 @@ def saved(neox):
         save_iteration(Path("saved"), iteration)
     in_threads(2, lambda group: save_iteration(Path("saved"), 30, group))
     return Path("saved")
+
+
+AVERAGE = ("average", "saved", "--last", "2", "--to")
 
 
 def flip(path: Path, place: int = -1) -> None:
@@ -251,3 +257,48 @@ def test_what_is_done_is_told_as_data(neox, saved, tmp_path):
     pulled = json.loads(neox("checkpoint", "pull", store, "back", "--json").out)
     assert pulled == {"url": f"{store}/global_step30", "path": "back/global_step30", "bytes": size}
     assert json.loads(neox("checkpoint", "prune", "saved", "--keep", "1", "--json").out) == {"deleted": doomed}
+
+
+@pytest.mark.parametrize("words", [("reshard", "saved/global_step30"), ("pull", "file://{}/saved/global_step30")])
+def test_of_a_copy_that_fails_nothing_is_left(neox, saved, words, tmp_path):
+    (saved / "global_step30/shards/rank-00001.safetensors").write_bytes(b"short")
+    words = [word.format(tmp_path) for word in words]
+    assert neox("checkpoint", *words, "a/b").code == 2
+    assert not Path("a").exists()
+    Path("a").mkdir()
+    assert neox("checkpoint", *words, "a").code == 2
+    assert list(Path("a").iterdir()) == []
+
+
+def test_what_a_killed_command_has_left_is_taken_over(neox, saved):
+    kills = 0
+    assert neox("checkpoint", *AVERAGE, "elsewhere").code == 0, "what is imported is, from here on"
+    for operation in range(0, 1000, 3):
+        killed = killed_at(
+            operation, lambda: checkpoint_average.main([*AVERAGE[1:], "mean"], CommandContext(Switches()))
+        )
+        done = neox("checkpoint", *AVERAGE, "mean")
+        if done.code == 0:
+            assert sorted(path.name for path in Path("mean").iterdir()) == [".lock", "global_step30", "latest"]
+        else:
+            assert "is a complete checkpoint already" in done.err
+        assert neox("checkpoint", "verify", "mean").code == 0
+        shutil.rmtree("mean")
+        if not killed:
+            break
+        kills += 1
+    assert kills > 10
+
+
+def test_of_a_lock_nothing_is_left_by_what_is_interrupted(tmp_path):
+    def interrupted(directory):
+        with pytest.raises(KeyboardInterrupt), DirectoryLock(directory):
+            assert (directory / ".lock").exists()
+            raise KeyboardInterrupt
+
+    interrupted(tmp_path / "a/b")
+    assert list(tmp_path.iterdir()) == []
+    with DirectoryLock(tmp_path / "a"):
+        pass
+    interrupted(tmp_path / "a")
+    assert [path.name for path in tmp_path.glob("a/*")] == [".lock"], "it was there before"

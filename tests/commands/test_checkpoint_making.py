@@ -126,7 +126,7 @@ def test_a_damaged_one_gives_nothing(neox, trained, tmp_path):
         file.write(b"\x77")
     done = neox("checkpoint", "reshard", saved, "cut", "--dp", 2)
     assert (done.code, f"{shard} is damaged" in done.err) == (2, True)
-    assert not list((tmp_path / "cut").glob("global_step*"))
+    assert not (tmp_path / "cut").exists()
 
 
 @pytest.mark.parametrize(
