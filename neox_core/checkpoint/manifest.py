@@ -60,11 +60,18 @@ class Manifest:
         iteration: steps that the run had taken.
         topology: of the ranks that wrote it.
         files: the names, relative to the checkpoint, of all but itself.
+        roles: what is kept of parameters ("weight", "exp_avg", ...), in the order of letters; none where it was not noted.
     """
 
     iteration: int
     topology: Topology
     files: Mapping[str, FileRecord]
+    roles: tuple[str, ...] = ()
+
+    @property
+    def holds_weights_alone(self) -> bool:
+        """Whether it has nothing of an optimizer, as an average and what was converted have not."""
+        return self.roles == ("weight",)
 
     @property
     def world_size(self) -> int:
@@ -101,7 +108,8 @@ class Manifest:
         files = {name: FileRecord(**record) for name, record in content["files"].items()}
         # Before there was a topology, ranks differed in their data alone.
         topology = Topology(**content.get("topology", {"data": content["world_size"]}))
-        return cls(iteration=content["iteration"], topology=topology, files=files)
+        roles = tuple(content.get("roles", ()))
+        return cls(iteration=content["iteration"], topology=topology, files=files, roles=roles)
 
     def missing(self, checkpoint: Path) -> dict[str, str]:
         """The files that are absent from `checkpoint`, or are not as long as they were, each with a clause that says so.

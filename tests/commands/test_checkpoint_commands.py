@@ -270,6 +270,15 @@ def test_of_a_copy_that_fails_nothing_is_left(neox, saved, words, tmp_path):
     assert list(Path("a").iterdir()) == []
 
 
+@pytest.mark.parametrize("where", ["{}", "file://{}"])
+def test_what_holds_weights_alone_is_marked(neox, saved, where, tmp_path):
+    assert neox("checkpoint", *AVERAGE, "mean").code == 0
+    for name, alone in (("saved", False), ("mean", True)):
+        place = f"{where.format(tmp_path)}/{name}"
+        assert json.loads(neox("checkpoint", "ls", place, "--json").out)[-1]["weights_alone"] is alone
+        assert ("weights alone" in neox("checkpoint", "ls", place).out) is alone
+
+
 def test_what_a_killed_command_has_left_is_taken_over(neox, saved):
     kills = 0
     assert neox("checkpoint", *AVERAGE, "elsewhere").code == 0, "what is imported is, from here on"

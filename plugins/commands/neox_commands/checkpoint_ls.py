@@ -50,6 +50,7 @@ class Listed(NamedTuple):
         saved: when, in seconds since the epoch.
         remark: what is wrong, if anything.
         latest: whether `latest` names it.
+        weights_alone: whether it has nothing of an optimizer.
     """
 
     path: Path | str
@@ -60,6 +61,7 @@ class Listed(NamedTuple):
     saved: float | None = None
     remark: str = ""
     latest: bool = False
+    weights_alone: bool = False
 
 
 def main(argv: list[str], context: CommandContext) -> int:
@@ -150,7 +152,13 @@ def _described(listed: Listed, manifest: Manifest, missing: Mapping[str, str]) -
     """What its manifest says of it, and which of its files are not as they were."""
     remark = next((f"{name}: {difference}" for name, difference in missing.items()), "")
     state = "damaged" if missing else "complete"
-    return listed._replace(state=state, ranks=str(manifest.topology), size=manifest.size, remark=remark)
+    return listed._replace(
+        state=state,
+        ranks=str(manifest.topology),
+        size=manifest.size,
+        remark=remark,
+        weights_alone=manifest.holds_weights_alone,
+    )
 
 
 def _set_aside(path: Path, number: int) -> Listed:
@@ -166,9 +174,9 @@ def _not_here(path: Path | str, name: str) -> Listed:
 def _row(listed: Listed) -> list[str]:
     size = "" if listed.size is None else in_words(listed.size)
     saved = "" if listed.saved is None else datetime.fromtimestamp(listed.saved).strftime("%Y-%m-%d %H:%M")
-    remark = "  ".join(filter(None, ["<- latest" if listed.latest else "", listed.remark]))
+    marks = ["<- latest" if listed.latest else "", "weights alone" if listed.weights_alone else "", listed.remark]
     step = "" if listed.iteration is None else f"{listed.iteration:,}"
-    return [str(listed.path), step, listed.state, listed.ranks, size, saved, remark]
+    return [str(listed.path), step, listed.state, listed.ranks, size, saved, "  ".join(filter(None, marks))]
 
 
 def as_data(listed: Listed) -> dict[str, Any]:
