@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -169,6 +169,18 @@ def make_directory(path: Path) -> None:
     make_directory(path.parent)
     path.mkdir(exist_ok=True)
     sync_directory(path.parent)
+
+
+def missing_directories(path: Path) -> list[Path]:
+    """What `make_directory` would make, the innermost first."""
+    return [place for place in (path, *path.parents) if not place.exists()]
+
+
+def remove_empty(directories: Iterable[Path]) -> None:
+    """Remove directories that were made for something that failed, as far as nothing is in them."""
+    for directory in directories:
+        with suppress(OSError):
+            directory.rmdir()
 
 
 def sync_directory(path: Path) -> None:

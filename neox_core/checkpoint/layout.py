@@ -31,6 +31,7 @@ PER_RANK = ("shards/", "random/", "streams/")
 """Beginnings of the names of files of which there is one for each rank."""
 
 _DIRECTORY = re.compile(r"global_step(0|[1-9][0-9]*)")
+_SET_ASIDE = re.compile(r"(?P<name>.+)\.damaged[0-9]*")
 
 
 class Condition(Enum):
@@ -133,6 +134,13 @@ def set_aside(path: Path) -> Path:
     path.rename(place)
     sync_directory(path.parent)
     return place
+
+
+def all_set_aside(directory: Path) -> dict[Path, int]:
+    """What `set_aside` has kept in `directory`, in the order of names, and of which step each is."""
+    named = {path: _SET_ASIDE.fullmatch(path.name) for path in sorted(directory.iterdir()) if path.is_dir()}
+    steps = {path: iteration_of(match["name"]) for path, match in named.items() if match}
+    return {path: step for path, step in steps.items() if step is not None}
 
 
 def previous(path: Path) -> Path | None:

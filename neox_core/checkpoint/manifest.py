@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from neox_core.checkpoint.layout import previous
+from neox_core.checkpoint.layout import checkpoint_path, iteration_of, previous
 from neox_core.config.presets import ELSEWHERE, MANIFEST
 from neox_core.config.topology import Topology
 from neox_core.errors import UserError
@@ -38,6 +38,20 @@ class DamagedCheckpoint(UserError):
         super().__init__(f"{self.fact}. Restore it from a copy, or load {other}.")
 
 
+class RenamedCheckpoint(UserError):
+    """A checkpoint is called like that of another step than the one after which it was saved: nothing in it is wrong, nor is it used.
+
+    Args:
+        checkpoint: its directory, or its URL.
+        iteration: the step that its manifest has.
+    """
+
+    def __init__(self, checkpoint: Path | str, iteration: int) -> None:
+        own, self.iteration = checkpoint_path(Path(), iteration).name, iteration
+        self.fact = f"its manifest says that it is of step {iteration}: rename it back to {own}"
+        super().__init__(f"{checkpoint} was renamed: {self.fact}.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a complete checkpoint consists of.
@@ -46,11 +60,18 @@ class Manifest:
         iteration: steps that the run had taken.
         topology: of the ranks that wrote it.
         files: the names, relative to the checkpoint, of all but itself.
+        roles: what is kept of parameters ("weight", "exp_avg", ...), in the order of letters; none where it was not noted.
     """
 
     iteration: int
     topology: Topology
     files: Mapping[str, FileRecord]
+    roles: tuple[str, ...] = ()
+
+    @property
+    def holds_weights_alone(self) -> bool:
+        """Whether it has nothing of an optimizer, as an average and what was converted have not."""
+        return self.roles == ("weight",)
 
     @property
     def world_size(self) -> int:
@@ -73,6 +94,7 @@ class Manifest:
 
         Raises:
             DamagedCheckpoint: it is not what was written.
+            RenamedCheckpoint: the directory is called like the checkpoint of another step.
             UserError: a newer version wrote it.
         """
         content = _read(checkpoint / MANIFEST)
@@ -81,10 +103,13 @@ class Manifest:
                 f"{checkpoint} has checkpoint format {content['format']}, and this version of neox reads format "
                 f"{FORMAT_VERSION}: use the version that saved it."
             )
+        if iteration_of(checkpoint.absolute().name) not in (None, content["iteration"]):
+            raise RenamedCheckpoint(checkpoint, content["iteration"])
         files = {name: FileRecord(**record) for name, record in content["files"].items()}
         # Before there was a topology, ranks differed in their data alone.
         topology = Topology(**content.get("topology", {"data": content["world_size"]}))
-        return cls(iteration=content["iteration"], topology=topology, files=files)
+        roles = tuple(content.get("roles", ()))
+        return cls(iteration=content["iteration"], topology=topology, files=files, roles=roles)
 
     def missing(self, checkpoint: Path) -> dict[str, str]:
         """The files that are absent from `checkpoint`, or are not as long as they were, each with a clause that says so.
@@ -100,6 +125,10 @@ class Manifest:
             for name, record in self.files.items()
             if found[name] != record.size
         }
+
+    def strangers(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Which of the files that lie in its directory are no part of the checkpoint; nothing reads them."""
+        return tuple(sorted(set(names) - self.files.keys() - {MANIFEST}))
 
     def content(self, checkpoint: Path, name: str) -> bytes:
         """The content of the file `name` of `checkpoint`.

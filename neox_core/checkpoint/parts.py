@@ -56,7 +56,8 @@ def commit_parts(
     records = {name: record for part in parts for name, record in part.files.items()}
     for name, content in {**contents, layout.INDEX: index.to_json()}.items():
         records[name] = write_file(path / name, content)
-    manifest = Manifest(iteration=iteration, topology=topology, files=records)
+    roles = tuple(sorted({piece.role for part in parts for piece in part.pieces}))
+    manifest = Manifest(iteration=iteration, topology=topology, files=records, roles=roles)
     for name, difference in manifest.missing(path).items():
         raise UserError(
             f"{path / name} was written, but rank 0 does not see it: {difference}. "

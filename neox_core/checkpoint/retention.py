@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from neox_core.checkpoint.layout import Condition, checkpoints, point_latest, remove
-from neox_core.checkpoint.manifest import Manifest
+from neox_core.checkpoint.manifest import Manifest, RenamedCheckpoint
 from neox_core.errors import UserError
 
 
@@ -13,9 +13,10 @@ def doomed(directory: Path, keep_last: int) -> list[Path]:
     """What `prune` would delete, oldest first: all but the newest `keep_last` checkpoints, and what before the newest is not whole.
 
     A checkpoint is whole if its manifest can be read and its files are there and as long as they were. The newest such one is never
-    among them, whatever `keep_last` is, nor is anything that GPT-NeoX or somebody else wrote.
+    among them, whatever `keep_last` is, nor is one that somebody gave the name of another step, nor anything that GPT-NeoX or
+    somebody else wrote.
     """
-    complete = checkpoints(directory)
+    complete = {iteration: path for iteration, path in checkpoints(directory).items() if not _is_renamed(path)}
     whole = [iteration for iteration, path in complete.items() if _is_whole(path)]
     if not whole:
         return []
@@ -43,6 +44,16 @@ def prune(directory: Path, keep_last: int) -> list[Path]:
     if refusals:
         raise refusals[0]
     return paths
+
+
+def _is_renamed(path: Path) -> bool:
+    try:
+        Manifest.read(path)
+    except RenamedCheckpoint:
+        return True
+    except UserError:
+        return False
+    return False
 
 
 def _is_whole(path: Path) -> bool:

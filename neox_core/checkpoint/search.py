@@ -26,7 +26,7 @@ def find(
         path = checkpoint_path(directory, iteration)
         require_complete(path)
         return path
-    _check_latest(directory)
+    require_latest(directory)
     for interrupted in checkpoints(directory, Condition.INTERRUPTED).values():
         on_interrupted(interrupted)
     complete = checkpoints(directory)
@@ -56,7 +56,7 @@ def require_complete(path: Path) -> None:
         case Condition.FOREIGN:
             raise UserError(
                 f"{path} is not a checkpoint that neox saved: it has no manifest.json, and holds files that neox does not write. "
-                "`neox convert` makes a checkpoint of what other programs wrote; what is no checkpoint needs another name"
+                "`neox convert` makes a checkpoint of what other programs wrote; what is no checkpoint needs another name."
             )
         case Condition.COMPLETE:
             pass
@@ -82,7 +82,8 @@ def latest(directory: Path) -> Path | None:
     return directory / file.read_text(errors="replace").strip() if file.is_file() else None
 
 
-def _check_latest(directory: Path) -> None:
+def require_latest(directory: Path) -> None:
+    """Raise a UserError unless what `latest` names is a complete checkpoint, or there is no such file."""
     named = latest(directory)
     if named is None:
         return

@@ -358,8 +358,7 @@ _TABLE = (
     Defect(
         name="converted-biases",
         upstream="converters mistake grouped queries for plain ones and merge biases wrongly",
-        ours="exact both ways",
-        pending=True,
+        ours="converted exactly, both ways",
     ),
 )
 

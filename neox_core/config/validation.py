@@ -95,7 +95,8 @@ def _problem(key: str, detail: ErrorDetails, group: type[Settings], entry: Entry
     value = f"{shown(entry.value)}, given as {entry.former}," if entry.former else shown(entry.value)
     message = f"{value} is not {allowed(group, key)}"
     close = _nearest_choice(group, key, entry.value)
-    remedy = f"did you mean '{close}'?" if close else None
+    meant = close or _choice_of_neighbour(group, key, entry.value)
+    remedy = f"did you mean '{meant}'?" if meant else None
     if detail["type"] == "value_error":
         message = f"{value}: {_complaint(detail)}"
     return Problem(keys=(key,), message=message, remedy=remedy, origin=entry.origin)
@@ -111,14 +112,23 @@ def allowed(group: type[BaseModel], key: str) -> str:
 def _nearest_choice(group: type[Settings], key: str, value: Any) -> str | None:
     if isinstance(value, str) and (known := elsewhere.VALUES.get(key, {}).get(value.casefold())):
         return known
-    annotation = group.model_fields[key].annotation
-    literals = [annotation, *typing.get_args(annotation)]
-    choices = [
-        str(c) for literal in literals if typing.get_origin(literal) is Literal for c in typing.get_args(literal)
-    ]
     if not isinstance(value, str) or not value:
         return None
+    choices = _choices(group, key)
     return next((choice for choice in choices if _abbreviates(value, choice)), None) or nearest(value, choices)
+
+
+def _choices(group: type[Settings], key: str) -> list[str]:
+    annotation = group.model_fields[key].annotation
+    literals = [annotation, *typing.get_args(annotation)]
+    return [str(c) for literal in literals if typing.get_origin(literal) is Literal for c in typing.get_args(literal)]
+
+
+def _choice_of_neighbour(group: type[Settings], key: str, value: Any) -> str | None:
+    """`checkpoint_scale: log` for `checkpoint_factor: log`: what is a choice of a key that begins with the same word."""
+    word = key.partition("_")[0] + "_"
+    neighbours = (other for other in group.model_fields if other != key and other.startswith(word))
+    return next((f"{other}: {value}" for other in neighbours if value in _choices(group, other)), None)
 
 
 def _abbreviates(short: str, long: str) -> bool:

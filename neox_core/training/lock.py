@@ -10,7 +10,7 @@ from typing import TextIO
 
 from neox_core.errors import UserError
 from neox_core.file_locks import Lock, try_lock
-from neox_core.files import make_directory
+from neox_core.files import make_directory, missing_directories, remove_empty
 
 FILE_NAME = ".lock"
 
@@ -20,6 +20,9 @@ logger = logging.getLogger("neox")
 class DirectoryLock:
     """Holds a directory as long as this process lives, or a block lasts; the system gives it free whatever ends the process.
 
+    Of a block that fails nothing is left of the lock, nor of a directory that was made for it. What a killed process leaves is taken
+    over by the next one.
+
     Where the file system has no locks, as Lustre mounted without them, nobody can be kept out, which is told.
 
     Raises:
@@ -27,6 +30,8 @@ class DirectoryLock:
     """
 
     def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE_NAME
+        self._made, self._is_new = missing_directories(directory), not self._path.exists()
         try:
             make_directory(directory)
             self._file = _opened(directory)
@@ -45,8 +50,12 @@ class DirectoryLock:
     def __enter__(self) -> DirectoryLock:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None and self._is_new:
+            self._path.unlink(missing_ok=True)  # while it is held: whoever waits for it takes another
         self.release()
+        if error is not None:
+            remove_empty(self._made)
 
 
 def _opened(directory: Path) -> TextIO:

@@ -56,6 +56,11 @@ def check_same_state(reader: Reader, wanted: Iterable[Fragment]) -> None:
     for fragment in wanted:
         roles = reader.roles(fragment.name)
         if "weight" in roles and fragment.role not in roles:
+            if reader.manifest.holds_weights_alone:
+                raise UserError(
+                    f"{reader.path} holds weights alone, as what `neox checkpoint average` makes, and nothing that an optimizer could "
+                    f"go on with: {_without(reader.path)}"
+                )
             there = ", ".join(role for role in roles if role != "weight") or "nothing"
             raise UserError(
                 f"optimizer: with these params it remembers {fragment.role} of {fragment.name}, and that of {reader.path} remembered "

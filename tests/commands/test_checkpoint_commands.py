@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from checkpoint_worlds import SIZES, in_threads, save_iteration, values
 from config_commands import Neox
+from killed_processes import killed_at
+from neox_commands import checkpoint_average
 
 from neox_core.checkpoint import Reader
+from neox_core.checkpoint.layout import set_aside
+from neox_core.plugins import CommandContext, Switches
 from neox_core.training.lock import DirectoryLock
 
 
@@ -27,6 +32,9 @@ def saved(neox):
         save_iteration(Path("saved"), iteration)
     in_threads(2, lambda group: save_iteration(Path("saved"), 30, group))
     return Path("saved")
+
+
+AVERAGE = ("average", "saved", "--last", "2", "--to")
 
 
 def flip(path: Path, place: int = -1) -> None:
@@ -162,3 +170,144 @@ def test_nothing_is_deleted_while_a_run_saves_there(neox, saved):
 def test_words_that_make_no_sense_are_refused(neox, saved, words):
     assert neox("checkpoint", *words).code == 2
     assert len(list(saved.glob("global_step*"))) == 3
+
+
+def test_a_renamed_checkpoint_is_told_and_never_used(neox, saved):
+    (saved / "global_step10").rename(saved / "global_step20")
+    listed = json.loads(neox("checkpoint", "ls", "saved", "--json").out)[1]
+    assert (listed["iteration"], listed["state"]) == (20, "renamed")
+    assert listed["remark"].endswith("rename it back to global_step10")
+    sentence = (
+        "saved/global_step20 was renamed: its manifest says that it is of step 10: rename it back to global_step10."
+    )
+    for words in (("verify", "saved"), ("show", "saved/global_step20"), ("push", "saved/global_step20", "file:///no")):
+        done = neox("checkpoint", *words)
+        assert done.code == 2
+        assert sentence in done.err
+    assert "global_step20" not in neox("checkpoint", "prune", "saved", "--keep", "1").out
+    (saved / "global_step20").rename(saved / "global_step10")
+    assert neox("checkpoint", "verify", "saved").code == 0
+
+
+def test_a_name_that_says_no_step_may_be_any(neox, saved):
+    (saved / "global_step10").rename(saved / "best")
+    assert neox("checkpoint", "verify", "saved/best").code == 0
+    assert json.loads(neox("checkpoint", "show", "saved/best", "--json").out)["step"] == 10
+
+
+@pytest.mark.parametrize("where", ["saved", "file://{}/saved"])
+def test_what_latest_names_and_is_not_there_is_told(neox, saved, where, tmp_path):
+    shutil.rmtree(saved / "global_step30")
+    where = where.format(tmp_path)
+    listed = json.loads(neox("checkpoint", "ls", where, "--json").out)
+    assert [(entry["iteration"], entry["state"]) for entry in listed] == [
+        (2, "complete"),
+        (10, "complete"),
+        (30, "absent"),
+    ]
+    assert listed[2]["remark"] == "latest names global_step30, which is not here"
+    done = neox("checkpoint", "verify", where)
+    assert done.code == 2
+    assert len(done.out.splitlines()) == 2
+    assert f"{where}/latest names" in done.err
+    assert neox("checkpoint", "verify", f"{where}/global_step10").code == 0
+    neox("checkpoint", "prune", "saved", "--keep", "2")
+    assert neox("checkpoint", "verify", where).code == 0, "where the newest is known, `latest` is mended"
+
+
+@pytest.mark.parametrize("where", ["saved", "file://{}/saved"])
+def test_files_that_are_no_part_of_a_checkpoint_are_told(neox, saved, where, tmp_path):
+    for name in ("notes.txt", "shards/rank-00007.safetensors", ".state.json.1.tmp"):
+        (saved / "global_step10" / name).touch()
+    where = f"{where.format(tmp_path)}/global_step10"
+    done = neox("checkpoint", "verify", where)
+    assert done.code == 0, done.err
+    assert done.err == f"note: {where}: no part of it: .state.json.1.tmp, notes.txt, shards/rank-00007.safetensors\n"
+    assert len(json.loads(neox("checkpoint", "verify", where, "--json").out)[0]["extra"]) == 3
+
+
+def test_what_was_set_aside_is_listed_and_stays(neox, saved):
+    place = set_aside(saved / "global_step2")
+    listed = json.loads(neox("checkpoint", "ls", "saved", "--json").out)
+    assert [(entry["iteration"], entry["state"]) for entry in listed] == [
+        *((2, "set aside"), (10, "complete"), (30, "complete")),
+    ]
+    assert listed[0]["size"] >= listed[1]["size"]
+    neox("checkpoint", "prune", "saved", "--keep", "1")
+    assert sorted(path.name for path in saved.glob("global_step*")) == [place.name, "global_step30"]
+
+
+def test_prune_with_nothing_to_do_says_so(neox, saved):
+    for words in ((), ("--dry-run",)):
+        done = neox("checkpoint", "prune", "saved", "--keep", "3", *words)
+        assert (done.code, done.out) == (0, "nothing to delete in saved: complete checkpoints 3, --keep 3\n")
+    assert json.loads(neox("checkpoint", "prune", "saved", "--keep", "3", "--json").out) == {"deleted": []}
+
+
+def test_what_is_done_is_told_as_data(neox, saved, tmp_path):
+    doomed = ["saved/global_step2", "saved/global_step10"]
+    assert json.loads(neox("checkpoint", "prune", "saved", "--keep", "1", "--dry-run", "--json").out) == {
+        "would_delete": doomed
+    }
+    store = f"file://{tmp_path}/store"
+    pushed = json.loads(neox("checkpoint", "push", "saved", store, "--all", "--json").out)
+    assert [entry["url"] for entry in pushed] == [f"{store}/global_step{number}" for number in (2, 10, 30)]
+    size = sum(file.stat().st_size for file in Path("saved/global_step30").rglob("*.*") if file.name != "manifest.json")
+    assert pushed[2]["sent"] == size
+    pulled = json.loads(neox("checkpoint", "pull", store, "back", "--json").out)
+    assert pulled == {"url": f"{store}/global_step30", "path": "back/global_step30", "bytes": size}
+    assert json.loads(neox("checkpoint", "prune", "saved", "--keep", "1", "--json").out) == {"deleted": doomed}
+
+
+@pytest.mark.parametrize("words", [("reshard", "saved/global_step30"), ("pull", "file://{}/saved/global_step30")])
+def test_of_a_copy_that_fails_nothing_is_left(neox, saved, words, tmp_path):
+    (saved / "global_step30/shards/rank-00001.safetensors").write_bytes(b"short")
+    words = [word.format(tmp_path) for word in words]
+    assert neox("checkpoint", *words, "a/b").code == 2
+    assert not Path("a").exists()
+    Path("a").mkdir()
+    assert neox("checkpoint", *words, "a").code == 2
+    assert list(Path("a").iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["{}", "file://{}"])
+def test_what_holds_weights_alone_is_marked(neox, saved, where, tmp_path):
+    assert neox("checkpoint", *AVERAGE, "mean").code == 0
+    for name, alone in (("saved", False), ("mean", True)):
+        place = f"{where.format(tmp_path)}/{name}"
+        assert json.loads(neox("checkpoint", "ls", place, "--json").out)[-1]["weights_alone"] is alone
+        assert ("weights alone" in neox("checkpoint", "ls", place).out) is alone
+
+
+def test_what_a_killed_command_has_left_is_taken_over(neox, saved):
+    kills = 0
+    assert neox("checkpoint", *AVERAGE, "elsewhere").code == 0, "what is imported is, from here on"
+    for operation in range(0, 1000, 3):
+        killed = killed_at(
+            operation, lambda: checkpoint_average.main([*AVERAGE[1:], "mean"], CommandContext(Switches()))
+        )
+        done = neox("checkpoint", *AVERAGE, "mean")
+        if done.code == 0:
+            assert sorted(path.name for path in Path("mean").iterdir()) == [".lock", "global_step30", "latest"]
+        else:
+            assert "is a complete checkpoint already" in done.err
+        assert neox("checkpoint", "verify", "mean").code == 0
+        shutil.rmtree("mean")
+        if not killed:
+            break
+        kills += 1
+    assert kills > 10
+
+
+def test_of_a_lock_nothing_is_left_by_what_is_interrupted(tmp_path):
+    def interrupted(directory):
+        with pytest.raises(KeyboardInterrupt), DirectoryLock(directory):
+            assert (directory / ".lock").exists()
+            raise KeyboardInterrupt
+
+    interrupted(tmp_path / "a/b")
+    assert list(tmp_path.iterdir()) == []
+    with DirectoryLock(tmp_path / "a"):
+        pass
+    interrupted(tmp_path / "a")
+    assert [path.name for path in tmp_path.glob("a/*")] == [".lock"], "it was there before"

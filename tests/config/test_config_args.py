@@ -66,6 +66,7 @@ def problems(values: dict) -> list[str]:
         ("deepspeed", False, "false is not true"),
         ("extra_save_iters", [-1], "[-1] is not a list of whole numbers >= 0 or null"),
         ("init_method", "xavier", "did you mean 'xavier_normal'?"),
+        ("checkpoint_factor", "log", "(did you mean 'checkpoint_scale: log'?)"),
         ("master_port", 70000, "70000 is not a whole number >= 0 and <= 65535"),
         ("plugin_prefer", {"attention.x": 1}, "is not a mapping"),
     ],

@@ -205,7 +205,7 @@ def test_evaluations_and_checkpoints_get_lines(watch, make_step, validation, che
     text = watcher.step(make_step(2, evaluations=(validation,)))
     assert text.endswith(f"{CLEAR}  2/200  validation loss 2.0000  perplexity 7.3891  10 batches in 2.1 s\n")
     watcher.console.neox_checkpoint_saved(watcher.run, checkpoint)
-    assert watcher.take() == "100/200  saved save/global_step100  12.0 MB in 0.4 s\n"
+    assert watcher.take() == "100/200  saved save/global_step100  11.44 MiB in 0.4 s\n"
 
 
 def test_the_end_sums_up(watch, make_step, validation, checkpoint, tmp_path):

@@ -181,6 +181,18 @@ def test_a_disk_that_is_not_mounted_is_not_an_empty_store(tmp_path):
     assert store.folders() == []
 
 
+@pytest.mark.parametrize("size", [100, 20 * MIB])
+def test_a_full_disk_is_called_one_and_nothing_unfinished_stays_on_it(tmp_path, size):
+    unfinished = tmp_path / "store/x/file.unfinished"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.symlink_to("/dev/full")
+    file, _ = source(tmp_path, size)
+    with pytest.raises(StoreError, match=r"x/file: .*is full: free space, or choose another place$") as refused:
+        store_at(f"file://{tmp_path}/store").upload("x/file", file, lambda: False)
+    assert not refused.value.lasting, "somebody may free space"
+    assert list(unfinished.parent.iterdir()) == []
+
+
 def test_in_a_directory_files_are_on_the_disk_before_the_next_is_written(tmp_path, monkeypatch):
     synced = []
 

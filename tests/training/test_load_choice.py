@@ -47,6 +47,17 @@ def test_the_newest_is_taken(saved):
     assert chosen(iteration=2, load_fallback=True) == LoadChoice(step(2))
 
 
+@pytest.mark.parametrize("changes", [{}, {"load_fallback": True}, {"iteration": 5}, {"load": "saved/global_step5"}])
+def test_one_with_the_name_of_another_step_is_refused_and_stays(saved, changes):
+    step(3).rename(step(5))
+    (saved / "latest").unlink()
+    words = r"global_step5 was renamed: its manifest says that it is of step 3: rename it back to global_step3\.$"
+    with pytest.raises(UserError, match=words):
+        chosen(**changes)
+    step(5).rename(step(3))
+    assert chosen() == LoadChoice(step(3))
+
+
 def test_a_damaged_one_is_an_error_that_names_the_one_before(saved):
     cut_off(step(3) / "state.json")
     words = r"global_step3/state\.json is damaged: expected .* or load saved/global_step2, the one before: `load_fallback: true`"

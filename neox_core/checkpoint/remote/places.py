@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from neox_core.checkpoint.layout import PER_RANK, iteration_of
-from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
+from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest, RenamedCheckpoint
 from neox_core.checkpoint.remote.ranges import steadily
 from neox_core.checkpoint.remote.store import Store
 from neox_core.checkpoint.remote.urls import below
@@ -57,18 +57,23 @@ class RemoteCheckpoint:
         """What it consists of.
 
         Raises:
+            RenamedCheckpoint: the folder is called like the checkpoint of another step.
             UserError: the manifest is damaged, or of a newer version.
         """
         with tempfile.TemporaryDirectory(prefix="neox-") as directory:
-            (Path(directory) / MANIFEST).write_bytes(self.manifest_text)
+            path = Path(directory) / self.folder
+            path.mkdir()
+            (path / MANIFEST).write_bytes(self.manifest_text)
             try:
-                manifest = Manifest.read(Path(directory))
+                manifest = Manifest.read(path)
             except DamagedCheckpoint as error:
                 raise UserError(
                     f"{self.url} is damaged: its manifest is not what was written; take another one"
                 ) from error
+            except RenamedCheckpoint as error:
+                raise RenamedCheckpoint(self.url, error.iteration) from error
             except UserError as error:
-                raise UserError(str(error).replace(directory, self.url)) from error
+                raise UserError(str(error).replace(str(path), self.url)) from error
         for name in manifest.files:
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or name == MANIFEST:
                 raise UserError(f"{self.url}: its manifest names the file '{name}', which is not in it; it is not read")

@@ -18,7 +18,7 @@ from neox_core.checkpoint.remote.store import StoreOptions
 from neox_core.config.presets import MANIFEST
 from neox_core.errors import UserError
 from neox_core.file_locks import Lock, try_lock
-from neox_core.files import make_directory, sync_directory, write_file
+from neox_core.files import make_directory, missing_directories, remove_empty, sync_directory, write_file
 
 UNFINISHED = ".pulling"
 """The directory, beside where a checkpoint is to be, in which it is until all of it is there."""
@@ -138,16 +138,23 @@ def _require_room(unfinished: Path, missing: Iterable[str], checkpoint: RemoteCh
 
 @contextmanager
 def _only_one(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Keep other processes from copying to the same place; the system ends this with the process, however that ends."""
+    """Keep other processes from copying to the same place; the system ends this with the process, however that ends.
+
+    Of a copy that fails what has arrived is left, and a directory that was made for it alone is not.
+    """
+    made = missing_directories(path.parent)
+    lock = path.parent / f".{path.name}.lock"
     try:
-        make_directory(path.parent)
-        lock = path.parent / f".{path.name}.lock"
         while True:
+            make_directory(path.parent)  # again, where a copy that failed has removed it
             with lock.open("a") as file:
                 match try_lock(file.fileno(), lock):
                     case Lock.HELD | Lock.NONE:
-                        yield
-                        lock.unlink(missing_ok=True)
+                        try:
+                            yield
+                        finally:
+                            lock.unlink(missing_ok=True)
+                            remove_empty(made)
                         return
                     case Lock.TAKEN:
                         waiting()

@@ -114,7 +114,7 @@ def defects_table() -> str:
     rows = [
         [
             defect.upstream,
-            defect.ours + (" (when neox has it)" if defect.pending else ""),
+            defect.ours if not defect.pending else f"planned, not in this version: {defect.ours}",
             defect.switch or "the same as without",
         ]
         for defect in DEFECTS.values()

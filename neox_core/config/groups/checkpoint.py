@@ -17,7 +17,7 @@ class CheckpointSettings(Settings, group="checkpoint"):
     )
     checkpoint_factor: int | float | None = setting(
         None,
-        "Steps between checkpoints, or, on a log scale, by what their step is multiplied; none: only at the end",
+        "Steps between checkpoints, or, with checkpoint_scale: log, by what their step is multiplied; none: only at the end",
         origin="gpt-neox",
         changes="nothing",
         aliases=("save_interval",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neox_commands.json_text import add_json, json_text
 from neox_core.checkpoint.layout import checkpoints
 from neox_core.checkpoint.retention import doomed, prune
 from neox_core.cli.words import positive
@@ -23,6 +24,7 @@ def parser() -> RaisingParser:
     command.add_argument("directory", type=Path, metavar="DIRECTORY", help="as `save` names it")
     command.add_argument("--keep", type=positive, required=True, metavar="N", help="how many to keep")
     command.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    add_json(command)
     return command
 
 
@@ -33,13 +35,16 @@ def main(argv: list[str], context: CommandContext) -> int:
         UserError: there is no checkpoint, or a run saves there.
     """
     options = parser().parse(argv)
-    if not checkpoints(options.directory):
+    complete = len(checkpoints(options.directory))
+    if not complete:
         raise UserError(f"{options.directory} holds no complete checkpoint; give a directory that `save` names")
     if options.dry_run:
-        for path in doomed(options.directory, options.keep):
-            print(f"would delete {path}")
-        return 0
-    with DirectoryLock(options.directory):
-        for path in prune(options.directory, options.keep):
-            print(f"deleted {path}")
+        paths = doomed(options.directory, options.keep)
+    else:
+        with DirectoryLock(options.directory):
+            paths = prune(options.directory, options.keep)
+    deleted = "would_delete" if options.dry_run else "deleted"
+    lines = [f"{deleted.replace('_', ' ')} {path}" for path in paths]
+    nothing = f"nothing to delete in {options.directory}: complete checkpoints {complete}, --keep {options.keep}"
+    print(json_text({deleted: [str(path) for path in paths]}) if options.json else "\n".join(lines or [nothing]))
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_commands.transfer import Progress, add_requests, options_of
 from neox_core.cli.words import not_negative
@@ -30,6 +31,7 @@ def parser() -> RaisingParser:
         "--iteration", type=not_negative, metavar="N", help="the one of this step in place of the newest"
     )
     add_requests(command)
+    add_json(command)
     return command
 
 
@@ -49,5 +51,6 @@ def main(argv: list[str], context: CommandContext) -> int:
     with Progress(found.folder, found.manifest.size) as progress:
         pull(found, path, requests, tell=progress.add)
     point_latest([*checkpoints(options.directory).values()][-1])
-    print(f"{found.url} is at {path}: {in_words(found.manifest.size)}")
+    facts = {"url": found.url, "path": str(path), "bytes": found.manifest.size}
+    print(json_text(facts) if options.json else f"{found.url} is at {path}: {in_words(found.manifest.size)}")
     return 0

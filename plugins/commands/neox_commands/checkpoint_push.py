@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_commands.transfer import Progress, add_requests, options_of
 from neox_core.checkpoint.layout import checkpoints
@@ -30,6 +30,7 @@ def parser() -> RaisingParser:
     )
     command.add_argument("--all", action="store_true", help="all complete ones of the directory, the oldest first")
     add_requests(command)
+    add_json(command)
     return command
 
 
@@ -46,9 +47,14 @@ def main(argv: list[str], context: CommandContext) -> int:
     every = list(checkpoints(options.path).values()) if options.all else []
     paths, requests = every or [complete_checkpoint(options.path)], options_of(options)
     store = open_store(options.url, context.plugins, requests)
+    pushed = []
     for path in paths:
         path = path.absolute()  # noqa: PLW2901 - one that is called `.` has a name too
         with Progress(path.name, sum(each.stat().st_size for each in path.rglob("*") if each.is_file())) as progress:
             sent = push(path, store, requests, tell=lambda name, size, progress=progress: progress.add(size))  # type: ignore[misc]
-        print(f"{path} is at {below(store.url, path.name)}: {in_words(sent)} sent", file=sys.stdout)
+        pushed.append({"path": str(path), "url": below(store.url, path.name), "sent": sent})
+        if not options.json:
+            print(f"{path} is at {pushed[-1]['url']}: {in_words(sent)} sent")
+    if options.json:
+        print(json_text(pushed))
     return 0

@@ -12,9 +12,17 @@ def count(value: float) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    """`value` with three significant digits and a decimal prefix to its unit: 95.3 GFLOP/s, 12.0 MB."""
+    """`value` with three significant digits and a decimal prefix to its unit: 95.3 GFLOP/s."""
     digits, prefix = _scaled(value, ("", "k", "M", "G", "T", "P", "E"))
     return f"{digits} {prefix}{unit}"
+
+
+def size(value: float) -> str:
+    """So many bytes in the units in which `neox checkpoint` and `neox plan` tell sizes: 11.44 MiB."""
+    unit, name = next(
+        ((2**power, name) for power, name in ((30, "GiB"), (20, "MiB")) if value >= 2**power), (2**10, "KiB")
+    )
+    return f"{value / unit:.2f} {name}"
 
 
 def real(value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neox_loggers.formats import amount, count, duration, percentage, real
+from neox_loggers.formats import count, duration, percentage, real, size
 from neox_loggers.measures import Pace, perplexity
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def saved(run: Run, checkpoint: Checkpoint) -> list[str]:
     return [
         position(run, checkpoint.iteration),
         f"saved {checkpoint.path}",
-        f"{amount(checkpoint.bytes, 'B')} in {checkpoint.seconds:.1f} s{beside}",
+        f"{size(checkpoint.bytes)} in {checkpoint.seconds:.1f} s{beside}",
     ]
 
 

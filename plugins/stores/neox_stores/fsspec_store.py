@@ -5,6 +5,7 @@ What was sent is read back, since there is no checksum that all of them keep.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -26,6 +27,9 @@ WHOLE_OR_ABSENT = frozenset({"gs", "gcs", "az", "abfs", "abfss", "oss", "oci"})
 
 HERE = frozenset({"file", "local"})
 """Protocols of directories, in which a file is there for good when it and its name are on the disk."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a disk says that has no room."""
 
 UNFINISHED = ".unfinished"
 """What is added to that name."""
@@ -91,8 +95,7 @@ class FsspecStore:
             url = below(self.url, name) if name else self.url
             lasting = isinstance(error, PermissionError | NotADirectoryError | NotImplementedError)
             raise StoreError(
-                f"{url}: the store failed to {doing} ({_brief(error)}); see to the network, and to the credentials and rights there",
-                lasting=lasting,
+                f"{url}: the store failed to {doing} ({_brief(error)}); {self._remedy(error)}", lasting=lasting
             ) from error
 
     def _require_place(self, system: Any, above: Path) -> None:
@@ -100,6 +103,14 @@ class FsspecStore:
         is not a store without any, and what is copied beneath its mount point is hidden as soon as it is mounted."""
         if not HERE.isdisjoint(_protocols(system)) and not above.exists():
             raise StoreError(f"{self.url}: there is no directory {above}; mount the disk that has it, or make it")
+
+    def _remedy(self, error: Exception) -> str:
+        """What to do where the store fails."""
+        if isinstance(error, OSError) and error.errno in FULL:
+            return "the disk there, or what you may use of it, is full: free space, or choose another place"
+        if self.url.partition("://")[0] in HERE:
+            return "see to the disk, and to the permissions there"
+        return "see to the network, and to the credentials and rights there"
 
     def folders(self, within: str = "") -> list[str]:
         """First parts of names that have several."""
@@ -196,12 +207,14 @@ class FsspecStore:
             try:
                 for block in blocks:
                     stream.write(block)
+                if here:
+                    stream.flush()
+                    os.fsync(stream.fileno())
             except BaseException:
                 _discard(stream, direct)
+                if here:
+                    Path(target).unlink(missing_ok=True)  # it is begun anew, and a full disk needs its room
                 raise
-            if here:
-                stream.flush()
-                os.fsync(stream.fileno())
             stream.close()
             if not direct:
                 system.mv(target, path)
@@ -227,7 +240,10 @@ def _protocols(system: Any) -> tuple[str, ...]:
 def _discard(stream: Any, direct: bool) -> None:
     """Let go of a stream without making an object of what was written to it."""
     if not direct:
-        stream.close()
+        with suppress(
+            Exception
+        ):  # a full disk refuses the rest of what was written; what led here is the error to report
+            stream.close()
         return
     stream.closed = True  # else collecting it as garbage would finish the upload
     with suppress(Exception):  # what led here is the error to report
