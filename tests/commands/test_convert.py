@@ -31,6 +31,7 @@ def exported(trained_directory, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
         assert main(("convert", "checkpoints", "exported")) == 0
+        assert main(("convert", "checkpoints", "theirs", "--to", "gpt-neox")) == 0
     return directory
 
 
@@ -177,6 +178,14 @@ def test_settings_of_transformers_are_read_without_torch(exported, neox):
             "exported: 'gpt_neox.layers.2.attention.dense.bias' is a weight of this",
         ),
         (("exported", "new", "--config", "no_such=3"), "no_such"),
+        (
+            ("exported", "new", "--iteration", "3"),
+            "--iteration 3: exported holds no checkpoints by steps (global_step...): leave --iteration out",
+        ),
+        (
+            ("theirs", "new", "--iteration", "3"),
+            "--iteration 3: theirs holds no checkpoint of that step; there is step 40",
+        ),
     ],
 )
 def test_mistakes_are_said_in_a_sentence_and_nothing_is_written(exported, neox, words, part):

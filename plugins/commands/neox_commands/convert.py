@@ -9,6 +9,7 @@ from typing import Any
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_core.cli.report import print_notes
+from neox_core.cli.words import not_negative
 from neox_core.config.parser import RaisingParser
 from neox_core.errors import Notice, UserError
 from neox_core.files import require_room_for
@@ -59,7 +60,7 @@ def parser() -> RaisingParser:
         metavar="N",
         help="pipeline stages for which they are (1); 0: none, as with pipe_parallel_size: 0",
     )
-    add("--iteration", type=int, metavar="N", help="step of the checkpoint to take from a directory")
+    add("--iteration", type=not_negative, metavar="N", help="step of the checkpoint to take from a directory")
     add("--config", nargs="+", default=[], metavar="FILE", help="settings, and KEY=VALUE, for what FROM does not say")
     add(
         "--verify",
