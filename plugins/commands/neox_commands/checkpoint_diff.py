@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neox_commands.json_text import add_json, json_text
 from neox_core.checkpoint.layout import PLUGINS
 from neox_core.cli.tables import table
+from neox_core.cli.words import checkpoint_here
 from neox_core.config.parser import RaisingParser
 from neox_core.config.plain import shown
 from neox_core.errors import shortened
@@ -32,9 +32,12 @@ def parser() -> RaisingParser:
         "all is the same, 1 where something differs.",
     )
     command.add_argument(
-        "one", metavar="ONE", help="a checkpoint, or a directory of checkpoints, of which the newest is meant"
+        "one",
+        type=checkpoint_here,
+        metavar="ONE",
+        help="a checkpoint, or a directory of checkpoints, of which the newest is meant",
     )
-    command.add_argument("other", metavar="OTHER", help="likewise")
+    command.add_argument("other", type=checkpoint_here, metavar="OTHER", help="likewise")
     command.add_argument("--weights-only", action="store_true", help="leave out the state of the optimizer")
     add_json(command)
     return command
@@ -46,7 +49,7 @@ def main(argv: list[str], context: CommandContext) -> int:
     from neox_core.checkpoint import Reader
     from neox_core.training.initial import complete_checkpoint
 
-    one, other = (Reader(complete_checkpoint(Path(path))) for path in (options.one, options.other))
+    one, other = (Reader(complete_checkpoint(path)) for path in (options.one, options.other))
     found = {
         "settings": differing(_settings(one), _settings(other)),
         "state": differing({"step": one.iteration, **one.state}, {"step": other.iteration, **other.state}),

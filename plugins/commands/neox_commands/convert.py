@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_core.cli.report import print_notes
-from neox_core.cli.words import not_negative
+from neox_core.cli.words import checkpoint_here, directory_to_write, not_negative
 from neox_core.config.parser import RaisingParser
 from neox_core.errors import Notice, UserError
 from neox_core.files import require_room_for
@@ -30,10 +29,10 @@ def parser() -> RaisingParser:
     add(
         "source",
         metavar="FROM",
-        type=Path,
+        type=checkpoint_here,
         help="a checkpoint, or a directory of checkpoints, of which the newest is meant",
     )
-    add("target", metavar="TO", type=Path, help="a directory that is not there yet, or is empty")
+    add("target", metavar="TO", type=directory_to_write, help="a directory that is not there yet, or is empty")
     add(
         "--to",
         metavar="FAMILY",

@@ -16,7 +16,7 @@ from neox_core.checkpoint.family import Family, ForeignCheckpoint
 from neox_core.checkpoint.layout import PLUGINS, checkpoints
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.given import read_given
-from neox_core.cli.words import not_negative
+from neox_core.cli.words import checkpoint_here, directory_to_write, not_negative
 from neox_core.config import Entry, ModelSettings, NeoXArgs, Ownership, Resolved, World, dump_yaml, read_entries
 from neox_core.config.command_line import Parser, with_flags
 from neox_core.config.compatibility import GPT_NEOX
@@ -80,7 +80,7 @@ def main(argv: list[str], context: CommandContext) -> int:
             "neox migrate: needs a checkpoint and a directory to write: neox migrate CONFIGS... CHECKPOINT OUT"
         )
     *configs, checkpoint, out = options.words
-    target = Path(out)
+    target = directory_to_write(out)
     _check_checkpoint(options.words, context.plugins)
     if target.exists():
         raise UserError(f"{target} is there already: choose a directory that is not")
@@ -104,7 +104,7 @@ def _check_checkpoint(words: Sequence[str], plugins: PluginManager) -> None:
         UserError: it is something else: a checkpoint of neox, or one of the other words.
     """
     *configs, given, _ = words
-    checkpoint = Path(given)
+    checkpoint = checkpoint_here(given)
     misplaced = [word for word in configs if Path(word).is_dir()] if not checkpoint.is_dir() else []
     if misplaced or is_readable(checkpoint):
         raise UserError(
