@@ -10,7 +10,7 @@ import torch
 from checkpoint_worlds import SIZES, in_threads, save_iteration, values
 from config_commands import Neox
 
-from neox_core.checkpoint import Reader
+from neox_core.checkpoint import Reader, RoleTensors, WholeTensors, write_checkpoint
 from neox_core.errors import UserError
 from neox_core.training.initial import complete_checkpoint
 from neox_core.training.lock import DirectoryLock
@@ -183,6 +183,26 @@ def test_a_url_that_a_program_took_for_a_path_is_told_as_it_was():
     for url in ("file:///a/b", "s3://bucket/b", "gs://bucket/b"):
         with pytest.raises(UserError, match=f"^{url} is a URL, .*pull {url} DIR"):
             complete_checkpoint(Path(url))
+
+
+def test_the_same_weights_do_not_differ_whatever_lies_beside_them(neox, saved):
+    for name, settings in (("one", "num_layers: 2\n"), ("other", "num_layers: 2\nseed: 5\n")):
+        reader = Reader(saved / "global_step30")
+        write_checkpoint(
+            Path(name),
+            WholeTensors(reader.path, {"weight": RoleTensors(reader, "weight")}),
+            iteration=len(name),
+            state={"consumed_samples": len(name)},
+            files={"settings.yml": settings},
+        )
+    everything = neox("checkpoint", "diff", "one", "other", "--json")
+    assert (everything.code, json.loads(everything.out)["settings"]) == (1, {"seed": [None, 5]})
+    done = neox("checkpoint", "diff", "one", "other", "--weights-only")
+    assert (done.code, done.out) == (0, "no difference\n")
+    as_data = json.loads(neox("checkpoint", "diff", "one", "other", "--weights-only", "--json").out)
+    assert as_data == {"one": "one/global_step3", "other": "other/global_step5", "tensors": []}
+    with_moments = neox("checkpoint", "diff", "saved", "one", "--weights-only")
+    assert (with_moments.code, with_moments.out) == (0, "no difference\n")
 
 
 def test_old_ones_are_deleted_and_the_newest_whole_one_never(neox, saved):
