@@ -121,6 +121,31 @@ def test_a_checkpoint_of_neox_can_be_put_together_and_rounded(exported, neox):
     assert neox("generate", "whole", *GREEDY).out == neox("generate", "checkpoints", *GREEDY).out
 
 
+def test_how_far_rounding_moves_logits_is_told_apart_from_whether_the_result_is_right(exported, neox):
+    done = neox("convert", "checkpoints", "half", "--dtype", "bfloat16", "--verify", "--json")
+    assert done.code == 0, done.err
+    verified = json.loads(done.out)["verified"]
+    assert verified["rounded"] == "bfloat16"
+    with torch.inference_mode():
+        tokens = torch.randint(280, (2, 32), generator=torch.Generator().manual_seed(1))
+        logits = [
+            transformers.AutoModelForCausalLM.from_pretrained(exported / name, dtype=torch.float32)(tokens).logits
+            for name in ("exported", "half")
+        ]
+    moved = float((logits[0] - logits[1]).abs().max())
+    assert verified["difference"] < 1e-4 < moved / 4 < verified["rounding"] < 4 * moved
+    said = neox("convert", "checkpoints", "half-again", "--dtype", "bfloat16", "--verify").out.splitlines()
+    assert "differ from those of neox, its weights rounded to bfloat16 too, by " in said[-2]
+    assert said[-1].startswith("rounding to bfloat16 moves logits by 0.")
+
+
+def test_what_loses_nothing_is_not_called_rounded(exported, neox):
+    assert neox("convert", "checkpoints", "small", "--to", "neox", "--dtype", "bfloat16").code == 0
+    done = neox("convert", "small", "wider", "--dtype", "float32", "--verify", "--json")
+    assert done.code == 0, done.err
+    assert "rounding" not in json.loads(done.out)["verified"]
+
+
 def test_files_of_gpt_neox_may_be_of_a_run_without_a_pipeline(exported, neox):
     done = neox("convert", "checkpoints", "flat", "--to", "gpt-neox", "--pp", "0")
     assert done.code == 0, done.err

@@ -114,8 +114,11 @@ def in_lines(found: dict[str, Any]) -> str:
     lines = [f"{found['to']}: {found['to_family']}, {size}, from {found['from_family']}, in {found['seconds']} s"]
     verified = found.get("verified")
     if verified:
+        rounded = f", its weights rounded to {verified['rounded']} too," if "rounded" in verified else ""
         lines.append(
-            f"logits of {verified['result']} differ from those of {verified['source']} by {verified['difference']:.2g} at most, the "
-            f"largest being {verified['largest']:.3g}"
+            f"logits of {verified['result']} differ from those of {verified['source']}{rounded} by {verified['difference']:.2g} at "
+            f"most, the largest being {verified['largest']:.3g}"
         )
+        if rounded:
+            lines.append(f"rounding to {verified['rounded']} moves logits by {verified['rounding']:.2g} at most")
     return "\n".join(lines)
