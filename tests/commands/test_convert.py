@@ -7,11 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 import torch
 import transformers
 from config_commands import Neox
+from foreign_models import LIKE_LLAMA, save_ours
 from neox_converters.hugging_face.gpt_neox_config import GPTNeoXConfiguration
 from plugin_distributions import environment
 from plugin_runs import listing
@@ -172,6 +174,17 @@ def test_settings_of_transformers_are_read_without_torch(exported, neox):
     assert "hf-gpt-neox checkpoint exported" in shown.out, shown.err
 
 
+def test_where_no_family_has_such_models_the_nearest_one_is_told_first(tmp_path, neox):
+    save_ours(tmp_path / "ours", {**LIKE_LLAMA, "use_qk_layernorm": True})
+    done = neox("convert", str(tmp_path / "ours"), "new")
+    assert done.code == 2
+    families = [line.split(": ")[1] for line in done.err.splitlines()[1:]]
+    counts = Counter(families)
+    assert families[0] in ("hf-llama", "hf-mistral")
+    assert [*counts] == sorted(counts, key=counts.__getitem__)
+    assert counts[families[0]] == 1 < counts["hf-mamba"]
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -185,7 +198,12 @@ def test_settings_of_transformers_are_read_without_torch(exported, neox):
         (("checkpoints", "new", "--to", "hf-llama"), "norm: layernorm cannot be expressed by Hugging Face's Llama"),
         (
             ("checkpoints", "new", "--tp", "2"),
-            "--tp and --pp: files of hf-gpt-neox are not cut for ranks: leave them out",
+            "--tp and --pp: only some families have files that are cut for ranks: name one, --to gpt-neox, or leave",
+        ),
+        (("exported", "new", "--pp", "2"), "name one, --to gpt-neox, or leave them out"),
+        (
+            ("checkpoints", "new", "--tp", "2", "--to", "hf-gpt-neox"),
+            "--tp and --pp: files of hf-gpt-neox are not cut for ranks: leave them out, or write --to gpt-neox",
         ),
         (
             ("checkpoints", "new", "--to", "neox", "--pp", "2"),
