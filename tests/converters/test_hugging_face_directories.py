@@ -246,6 +246,12 @@ def test_a_configuration_in_the_words_of_transformers_4_is_in_what_is_written(tm
     assert (config["rope_theta"], config["num_key_value_heads"], config["torch_dtype"]) == (10000, 2, "float32")
 
 
+def test_an_empty_list_of_architectures_says_nothing(tmp_path):
+    save_theirs(LLAMA, tmp_path / "theirs")
+    convert(edited(tmp_path / "theirs", architectures=[]), tmp_path / "ours")
+    assert weights(tmp_path / "ours")
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "sentence"),
     [
