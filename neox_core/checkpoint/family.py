@@ -184,6 +184,10 @@ def _seen(path: Path) -> str:
         return "there is no global_step.../manifest.json, no config.json and no params.json"
     try:
         described = json.loads(config.read_text(encoding="utf-8"))
-        return f"config.json says model_type {described.get('model_type')!r}, architectures {described.get('architectures')!r}"
+        said = [
+            f"{key} {described[key]!r}" if described.get(key) else f"no {key}"
+            for key in ("model_type", "architectures")
+        ]
+        return f"config.json says {', '.join(said)}"
     except (ValueError, AttributeError) as error:
         return f"config.json cannot be read ({error})"

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
+from neox_core.checkpoint.remote.urls import checked, is_url, pull_first
 from neox_core.config import World
 from neox_core.errors import UserError
 from neox_core.files import write_file
@@ -37,6 +38,32 @@ def file_to_write(text: str) -> Path:
             f"{text} cannot be written: {above} is a file, and would have to be a directory"
         )
     return path
+
+
+def checkpoint_here(text: str) -> Path:
+    """The directory of a checkpoint, or of checkpoints, as a type for argparse.
+
+    Raises:
+        UserError: it is a URL, which a path would not keep as it was written.
+    """
+    if is_url(text):
+        raise pull_first(text)
+    return Path(text)
+
+
+def directory_to_write(text: str) -> Path:
+    """The directory for what a verb makes, as a type for argparse.
+
+    Raises:
+        UserError: it is a URL.
+    """
+    if is_url(text):
+        checked(text)
+        raise UserError(
+            f"{text} is a URL, and what is made is written to a directory here: give one; `neox checkpoint push` copies "
+            "checkpoints of neox to a URL"
+        )
+    return Path(text)
 
 
 def require_different(files: Mapping[str, Path | None]) -> None:

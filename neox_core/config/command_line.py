@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,13 +66,19 @@ FLAGS: tuple[Flag, ...] = (
 
 
 class Parser(RaisingParser):
-    """A command line with settings: `-d` and the flags beside what a verb adds; words may stand anywhere between them."""
+    """A command line with settings: `-d` and the flags beside what a verb adds; words may stand anywhere between them.
 
-    def __init__(self, prog: str, description: str) -> None:
+    Args:
+        prog: the verb.
+        description: what it does.
+        without: keys whose flags it has not, since it means something else by them.
+    """
+
+    def __init__(self, prog: str, description: str, without: Collection[str] = ()) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
         group = self.add_argument_group("settings")
         group.add_argument("-d", "--conf_dir", type=Path, metavar="DIR", help="directory of the configuration files")
-        for flag in FLAGS:
+        for flag in (flag for flag in FLAGS if flag.key not in without):
             options = {"metavar": "X"} if not flag.options else flag.options
             group.add_argument(*flag.names, dest=f"flag {flag.key}", help=flag.help, **options)
 
@@ -105,6 +111,27 @@ def settings_from(options: argparse.Namespace) -> SettingsFrom | None:
 
     path, section = split(options.settings_from)
     return SettingsFrom(path, policy=policy or "explicit", name=section or None, also=tuple(keep))
+
+
+def refuse_settings_options(options: argparse.Namespace, why: str) -> None:
+    """Refuse the options of a `Parser` that say something of settings, where a verb takes none.
+
+    Args:
+        options: what the parser made of the command line.
+        why: what is there in their place, as a sentence goes on.
+
+    Raises:
+        UserError: some are given.
+    """
+    others = (("--conf_dir", "conf_dir"), ("--settings-from", "settings_from"), ("--keep", "keep"))
+    named = [
+        *((flag.names[-1], f"flag {flag.key}") for flag in FLAGS),
+        *others,
+        ("--settings-policy", "settings_policy"),
+    ]
+    given = [name for name, attribute in named if getattr(options, attribute, None) is not None]
+    if given:
+        raise UserError(f"{', '.join(given)}: {why}; leave {'it' if len(given) == 1 else 'them'} out")
 
 
 def read_settings(words: Sequence[str], options: argparse.Namespace) -> tuple[list[Path], dict[str, Entry]]:

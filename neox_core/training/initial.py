@@ -8,7 +8,7 @@ from pathlib import Path
 from neox_core.checkpoint.foreign import open_foreign
 from neox_core.checkpoint.layout import Condition, condition
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
-from neox_core.checkpoint.remote.urls import url_of
+from neox_core.checkpoint.remote.urls import pull_first, url_of
 from neox_core.checkpoint.search import find, require_complete
 from neox_core.config import CheckpointSettings, Resolved
 from neox_core.config.saved import is_nemo
@@ -91,9 +91,7 @@ def complete_checkpoint(where: Path, iteration: int | None = None) -> Path:
         return where
     found = find(where, iteration) if where.is_dir() else None
     if found is None and (url := url_of(where)) is not None:
-        raise UserError(
-            f"{url}: a checkpoint is read from a directory here; copy it by `neox checkpoint pull {url} DIRECTORY` first"
-        )
+        raise pull_first(url)
     if found is None:
         what = "is a checkpoint of NeMo 2, which is not read" if is_nemo(where) else "there is no checkpoint"
         raise UserError(f"{where}: {what}; give a directory global_step..., or one that holds some")

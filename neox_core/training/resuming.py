@@ -178,7 +178,7 @@ def check_same_model(path: Path, resolved: Resolved) -> None:
     differences = list(model_differences(saved_settings(path, manifest), resolved))
     rows = with_saved_rows(resolved, path).padded_vocab_size
     saved_rows = saved_state(path, manifest).get("padded_vocab_size", rows)
-    if saved_rows != rows:
+    if rows is not None and saved_rows != rows:  # where nothing says how many, that is told instead
         differences.append(f"{saved_rows} rows of the embedding (now {rows})")
     differences += tokenizer_difference(path, manifest, resolved)
     if differences:

@@ -13,9 +13,11 @@ from config_commands import Neox
 from killed_processes import killed_at
 from neox_commands import checkpoint_average
 
-from neox_core.checkpoint import Reader
+from neox_core.checkpoint import Reader, RoleTensors, WholeTensors, write_checkpoint
 from neox_core.checkpoint.layout import set_aside
+from neox_core.errors import UserError
 from neox_core.plugins import CommandContext, Switches
+from neox_core.training.initial import complete_checkpoint
 from neox_core.training.lock import DirectoryLock
 
 
@@ -143,6 +145,72 @@ def test_differences_are_told_by_size(neox, saved):
     weights = neox("checkpoint", "diff", "saved/global_step10", "saved/global_step30", "--weights-only")
     assert weights.code == 1
     assert "exp_avg" not in weights.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("checkpoint", "diff", "file:///a/b", "saved"),
+        ("checkpoint", "diff", "saved", "s3://a/b/"),
+        ("checkpoint", "reshard", "file:///a/b", "new"),
+        ("checkpoint", "average", "saved", "file:///a/b", "--to", "new"),
+        ("checkpoint", "prune", "file:///a/b", "--keep", "1"),
+        ("checkpoint", "push", "file:///a/b", "file:///c"),
+        ("convert", "file:///a/b", "new"),
+        ("migrate", "file:///a/b", "new"),
+        ("generate", "file:///a/b"),
+    ],
+)
+def test_a_url_where_a_directory_is_wanted_is_refused_as_it_was_written(neox, saved, words):
+    (url,) = [word for word in words if word.startswith(("file:///a", "s3:"))]
+    before = sorted(Path().rglob("*"))
+    done = neox(*words)
+    assert (done.code, done.err.count("\n"), done.err.count("error: ")) == (2, 1, 1)
+    assert done.err.startswith(f"error: {url} is a URL, and a directory here is wanted")
+    assert f"`neox checkpoint pull {url} DIR` first" in done.err
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("checkpoint", "reshard", "saved", "file:///a/b"),
+        ("checkpoint", "average", "saved", "--last", "2", "--to", "file:///a/b"),
+        ("checkpoint", "pull", "file:///c", "file:///a/b"),
+        ("convert", "saved", "file:///a/b"),
+        ("migrate", "saved", "file:///a/b"),
+    ],
+)
+def test_a_url_for_what_is_made_is_refused_as_it_was_written(neox, saved, words):
+    done = neox(*words)
+    assert done.code == 2
+    assert "error: file:///a/b is a URL, and what is made is written to a directory here" in done.err
+
+
+def test_a_url_that_a_program_took_for_a_path_is_told_as_it_was():
+    for url in ("file:///a/b", "s3://bucket/b", "gs://bucket/b"):
+        with pytest.raises(UserError, match=f"^{url} is a URL, .*pull {url} DIR"):
+            complete_checkpoint(Path(url))
+
+
+def test_the_same_weights_do_not_differ_whatever_lies_beside_them(neox, saved):
+    for name, settings in (("one", "num_layers: 2\n"), ("other", "num_layers: 2\nseed: 5\n")):
+        reader = Reader(saved / "global_step30")
+        write_checkpoint(
+            Path(name),
+            WholeTensors(reader.path, {"weight": RoleTensors(reader, "weight")}),
+            iteration=len(name),
+            state={"consumed_samples": len(name)},
+            files={"settings.yml": settings},
+        )
+    everything = neox("checkpoint", "diff", "one", "other", "--json")
+    assert (everything.code, json.loads(everything.out)["settings"]) == (1, {"seed": [None, 5]})
+    done = neox("checkpoint", "diff", "one", "other", "--weights-only")
+    assert (done.code, done.out) == (0, "no difference\n")
+    as_data = json.loads(neox("checkpoint", "diff", "one", "other", "--weights-only", "--json").out)
+    assert as_data == {"one": "one/global_step3", "other": "other/global_step5", "tensors": []}
+    with_moments = neox("checkpoint", "diff", "saved", "one", "--weights-only")
+    assert (with_moments.code, with_moments.out) == (0, "no difference\n")
 
 
 def test_old_ones_are_deleted_and_the_newest_whole_one_never(neox, saved):

@@ -7,11 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 import torch
 import transformers
 from config_commands import Neox
+from foreign_models import LIKE_LLAMA, save_ours
 from neox_converters.hugging_face.gpt_neox_config import GPTNeoXConfiguration
 from plugin_distributions import environment
 from plugin_runs import listing
@@ -31,6 +33,7 @@ def exported(trained_directory, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
         assert main(("convert", "checkpoints", "exported")) == 0
+        assert main(("convert", "checkpoints", "theirs", "--to", "gpt-neox")) == 0
     return directory
 
 
@@ -120,6 +123,31 @@ def test_a_checkpoint_of_neox_can_be_put_together_and_rounded(exported, neox):
     assert neox("generate", "whole", *GREEDY).out == neox("generate", "checkpoints", *GREEDY).out
 
 
+def test_how_far_rounding_moves_logits_is_told_apart_from_whether_the_result_is_right(exported, neox):
+    done = neox("convert", "checkpoints", "half", "--dtype", "bfloat16", "--verify", "--json")
+    assert done.code == 0, done.err
+    verified = json.loads(done.out)["verified"]
+    assert verified["rounded"] == "bfloat16"
+    with torch.inference_mode():
+        tokens = torch.randint(280, (2, 32), generator=torch.Generator().manual_seed(1))
+        logits = [
+            transformers.AutoModelForCausalLM.from_pretrained(exported / name, dtype=torch.float32)(tokens).logits
+            for name in ("exported", "half")
+        ]
+    moved = float((logits[0] - logits[1]).abs().max())
+    assert verified["difference"] < 1e-4 < moved / 4 < verified["rounding"] < 4 * moved
+    said = neox("convert", "checkpoints", "half-again", "--dtype", "bfloat16", "--verify").out.splitlines()
+    assert "differ from those of neox, its weights rounded to bfloat16 too, by " in said[-2]
+    assert said[-1].startswith("rounding to bfloat16 moves logits by 0.")
+
+
+def test_what_loses_nothing_is_not_called_rounded(exported, neox):
+    assert neox("convert", "checkpoints", "small", "--to", "neox", "--dtype", "bfloat16").code == 0
+    done = neox("convert", "small", "wider", "--dtype", "float32", "--verify", "--json")
+    assert done.code == 0, done.err
+    assert "rounding" not in json.loads(done.out)["verified"]
+
+
 def test_files_of_gpt_neox_may_be_of_a_run_without_a_pipeline(exported, neox):
     done = neox("convert", "checkpoints", "flat", "--to", "gpt-neox", "--pp", "0")
     assert done.code == 0, done.err
@@ -146,6 +174,17 @@ def test_settings_of_transformers_are_read_without_torch(exported, neox):
     assert "hf-gpt-neox checkpoint exported" in shown.out, shown.err
 
 
+def test_where_no_family_has_such_models_the_nearest_one_is_told_first(tmp_path, neox):
+    save_ours(tmp_path / "ours", {**LIKE_LLAMA, "use_qk_layernorm": True})
+    done = neox("convert", str(tmp_path / "ours"), "new")
+    assert done.code == 2
+    families = [line.split(": ")[1] for line in done.err.splitlines()[1:]]
+    counts = Counter(families)
+    assert families[0] in ("hf-llama", "hf-mistral")
+    assert [*counts] == sorted(counts, key=counts.__getitem__)
+    assert counts[families[0]] == 1 < counts["hf-mamba"]
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -159,7 +198,12 @@ def test_settings_of_transformers_are_read_without_torch(exported, neox):
         (("checkpoints", "new", "--to", "hf-llama"), "norm: layernorm cannot be expressed by Hugging Face's Llama"),
         (
             ("checkpoints", "new", "--tp", "2"),
-            "--tp and --pp: files of hf-gpt-neox are not cut for ranks: leave them out",
+            "--tp and --pp: only some families have files that are cut for ranks: name one, --to gpt-neox, or leave",
+        ),
+        (("exported", "new", "--pp", "2"), "name one, --to gpt-neox, or leave them out"),
+        (
+            ("checkpoints", "new", "--tp", "2", "--to", "hf-gpt-neox"),
+            "--tp and --pp: files of hf-gpt-neox are not cut for ranks: leave them out, or write --to gpt-neox",
         ),
         (
             ("checkpoints", "new", "--to", "neox", "--pp", "2"),
@@ -177,6 +221,14 @@ def test_settings_of_transformers_are_read_without_torch(exported, neox):
             "exported: 'gpt_neox.layers.2.attention.dense.bias' is a weight of this",
         ),
         (("exported", "new", "--config", "no_such=3"), "no_such"),
+        (
+            ("exported", "new", "--iteration", "3"),
+            "--iteration 3: exported holds no checkpoints by steps (global_step...): leave --iteration out",
+        ),
+        (
+            ("theirs", "new", "--iteration", "3"),
+            "--iteration 3: theirs holds no checkpoint of that step; there is step 40",
+        ),
     ],
 )
 def test_mistakes_are_said_in_a_sentence_and_nothing_is_written(exported, neox, words, part):

@@ -129,6 +129,10 @@ def test_one_rank_in_words(runs):
         (("first.yml", "--step", "5"), "--step: 5 is not one of the steps 1 to 4"),
         (("first.yml", "--step", "1", "--rank", "1"), "--rank: 1 is not one of the 1 data-parallel ranks"),
         (("runs", "--step", "1"), "runs/handover.json: cannot be read (No such file or directory); give the directory"),
+        (
+            ("runs", "--step", "1", "--iteration", "9"),
+            "--iteration: runs is a run, which has all of its settings; leave it",
+        ),
         (("first.yml", "data_path=nowhere", "--step", "1"), "nowhere.idx"),
         (("first.yml",), "--step"),
     ],

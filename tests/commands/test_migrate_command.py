@@ -151,6 +151,48 @@ def test_settings_are_those_of_the_checkpoint_that_latest_names(neox):
     assert NeoXArgs.from_ymls("out/config.yml").seed == 3
 
 
+@pytest.mark.parametrize("words", [("--iteration", "3"), ("run.yml", "iteration=3")])
+def test_the_step_that_is_asked_for_is_migrated_and_the_run_goes_on_from_its_own(neox, words):
+    for step in ("global_step3", "global_step9"):
+        shutil.copytree(CHECKPOINTS / "llama_tp2/global_step3", f"run/{step}")
+        Path(f"run/{step}/configs").mkdir()
+        recorded("llama_tp2", seed=int(step.removeprefix("global_step")))
+        shutil.copy("llama_tp2.yml", f"run/{step}/configs")
+    Path("run/latest").write_text("global_step9")
+    recorded("llama_tp2", seed=3)
+    Path("llama_tp2.yml").rename("run.yml")
+    files, flags = ([*words], []) if words[0] == "run.yml" else ([], [*words])
+    done = neox("migrate", *files, "run", "out", *flags)
+    assert done.code == 0, done.err
+    values = NeoXArgs.from_ymls("out/config.yml").to_dict()
+    assert (values["seed"], "iteration" in values) == (3, False)
+    assert Reader(Path("out/checkpoints/global_step3")).iteration == 3
+
+
+def test_flags_that_set_keys_do_so_where_settings_lie_beside_the_checkpoint(neox):
+    recorded("llama_tp2")
+    shutil.copytree(CHECKPOINTS / "llama_tp2", "run")
+    Path("run/configs").mkdir()
+    shutil.copy("llama_tp2.yml", "run/configs")
+    assert neox("migrate", "run", "out", "--wandb_group", "mine").code == 0
+    assert NeoXArgs.from_ymls("out/config.yml").to_dict()["wandb_group"] == "mine"
+
+
+def test_what_is_of_neox_already_is_not_migrated(neox):
+    recorded("llama_tp2")
+    assert neox("migrate", "llama_tp2.yml", str(CHECKPOINTS / "llama_tp2"), "out").code == 0
+    done = neox("migrate", "out/checkpoints", "again")
+    assert done.code == 2
+    assert "out/checkpoints is of neox already: go on with it by load=out/checkpoints" in done.err
+
+
+def test_the_command_line_is_described_once(neox, capsys):
+    with pytest.raises(SystemExit):
+        neox("migrate", "--help")
+    said = capsys.readouterr().out
+    assert said.startswith("usage: neox migrate [OPTIONS] [CONFIGS...] CHECKPOINT OUT\n\n")
+
+
 def test_a_width_that_keys_of_old_say_otherwise_is_that_of_the_tensors(neox):
     recorded("llama_tp2", intermediate_size=None, expansion_factor=3)
     checkpoint = changed(copied("llama_tp2", Path("older")), each("mlp.linear1.weight", apart))
@@ -183,7 +225,30 @@ def test_a_migrated_run_never_begins_anew(neox):
     ("words", "sentence"),
     [
         (("out",), "needs a checkpoint and a directory to write"),
-        (("nowhere", "out"), "there is no directory configs in it or beside it"),
+        (("nowhere", "out"), "nowhere is no checkpoint of GPT-NeoX"),
+        ((str(CHECKPOINTS / "llama_tp2"), "out"), "there is no directory configs in it or beside it"),
+        (
+            (str(CHECKPOINTS / "llama_tp2"), "out", "llama_tp2.yml"),
+            f"the end: neox migrate llama_tp2.yml {CHECKPOINTS / 'llama_tp2'} out",
+        ),
+        (("llama_tp2.yml", str(CHECKPOINTS / "llama_tp2")), "the end: neox migrate CONFIGS... CHECKPOINT OUT"),
+        (
+            ("llama_tp2.yml", str(CHECKPOINTS / "llama_tp2"), "out", "--iteration", "9"),
+            "holds no checkpoint of that step; there is step 3",
+        ),
+        (
+            ("llama_tp2.yml", "iteration=9", str(CHECKPOINTS / "llama_tp2"), "out"),
+            "holds no checkpoint of that step; there is step 3",
+        ),
+        (
+            ("llama_tp2.yml", str(CHECKPOINTS / "llama_tp2/global_step3"), "out", "--iteration", "9"),
+            "is the checkpoint of step 3; leave --iteration out",
+        ),
+        ((str(CHECKPOINTS / "llama_tp2"), "out", "-d", "there"), "--conf_dir there: name the files in it"),
+        (
+            ("llama_tp2.yml", "num_attention_heads=5", str(CHECKPOINTS / "llama_tp2"), "out"),
+            "command line (num_attention_heads=5): hidden_size, num_attention_heads: hidden_size 32 is not a multiple",
+        ),
         (("llama_tp2.yml", "nowhere", "out"), "nowhere is no checkpoint of GPT-NeoX"),
         (("llama_tp2.yml", str(CHECKPOINTS / "llama_tp2"), "there"), "there is there already"),
         (

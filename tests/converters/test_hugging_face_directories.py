@@ -246,6 +246,12 @@ def test_a_configuration_in_the_words_of_transformers_4_is_in_what_is_written(tm
     assert (config["rope_theta"], config["num_key_value_heads"], config["torch_dtype"]) == (10000, 2, "float32")
 
 
+def test_an_empty_list_of_architectures_says_nothing(tmp_path):
+    save_theirs(LLAMA, tmp_path / "theirs")
+    convert(edited(tmp_path / "theirs", architectures=[]), tmp_path / "ours")
+    assert weights(tmp_path / "ours")
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "sentence"),
     [
@@ -257,7 +263,7 @@ def test_a_configuration_in_the_words_of_transformers_4_is_in_what_is_written(tm
         (
             "Llama, two key/value heads",
             {"intermediate_size": 32, "num_hidden_layers": 3},
-            r"num_hidden_layers: 3 is 2 by .*; intermediate_size: 32 is 24 by",
+            r"num_hidden_layers: 3 is 2 by the weights, of which the last are in 'model.layers.1'; intermediate_size: 32 is 24 by",
         ),
         (
             "Llama, two key/value heads",
@@ -307,12 +313,17 @@ def test_a_configuration_in_the_words_of_transformers_4_is_in_what_is_written(tm
         (
             "Llama, two key/value heads",
             {"architectures": ["LlamaForSequenceClassification"]},
-            "architectures .*Classification.* end with something else",
+            r'architectures \["LlamaForSequenceClassification"\] end with something else',
         ),
         (
             "Llama, two key/value heads",
             {"model_type": "mixtral"},
             "config.json says model_type 'mixtral', .*; it is no checkpoint of neox, nor of a family .*: .*hf-llama",
+        ),
+        (
+            "Llama, two key/value heads",
+            {"model_type": None, "architectures": []},
+            "config.json says no model_type, no architectures; it is no checkpoint",
         ),
         ("Llama, two key/value heads", {"rms_norm_eps": "small"}, 'rms_norm_eps: "small" is not a number > 0'),
         ("Llama, two key/value heads", {"num_attention_heads": None}, "there is no 'num_attention_heads'"),

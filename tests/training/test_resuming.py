@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,6 +97,13 @@ def test_a_checkpoint_of_another_model_is_refused(resolve, tmp_path, change, nam
     write_checkpoint(resolve(), tmp_path / "saved")
     with pytest.raises(UserError, match=named):
         checkpoint_to_resume(resolve(load="saved", **change), print)
+
+
+def test_a_vocabulary_that_nothing_says_yet_is_not_held_against_the_checkpoint(resolve, tmp_path):
+    write_checkpoint(resolve(), tmp_path / "saved")
+    resolved = resolve(load="saved", vocab_size=None)
+    assert resolved.padded_vocab_size is None
+    assert checkpoint_to_resume(resolved, print).path == Path("saved/global_step3")
 
 
 def test_rows_of_the_embedding_are_those_of_the_checkpoint(resolve, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 from neox_core.errors import UserError
@@ -19,7 +20,22 @@ def is_url(text: str) -> bool:
 def url_of(path: Path) -> str | None:
     """The URL that was taken for a path, in which two strokes are one; None: it was a path."""
     match = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]+):/(.*)", str(path))
-    return f"{match[1]}://{match[2]}" if match else None
+    if match is None:
+        return None
+    # Of `file:///tmp` three are one, as files have no host.
+    return f"{match[1]}:{'///' if match[1].casefold() == 'file' else '//'}{match[2]}"
+
+
+def pull_first(url: str) -> UserError:
+    """That a checkpoint is wanted in a directory here, where a URL is given.
+
+    Args:
+        url: as it was written.
+    """
+    checked(url)  # whose sentences do not repeat what may be secret
+    return UserError(
+        f"{url} is a URL, and a directory here is wanted: copy it here by `neox checkpoint pull {shlex.quote(url)} DIR` first"
+    )
 
 
 def scheme_of(url: str) -> str:

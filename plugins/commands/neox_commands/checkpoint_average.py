@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_core.checkpoint.layout import INDEX, STATE, checkpoints
-from neox_core.cli.words import positive
+from neox_core.cli.words import checkpoint_here, directory_to_write, positive
 from neox_core.config.parser import RaisingParser
 from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
@@ -34,11 +34,11 @@ def parser() -> RaisingParser:
     command.add_argument(
         "sources",
         nargs="+",
-        type=Path,
+        type=checkpoint_here,
         metavar="FROM",
         help="checkpoints, or, with --last, one directory of them",
     )
-    command.add_argument("--to", type=Path, required=True, metavar="TO", help="directory for the new one")
+    command.add_argument("--to", type=directory_to_write, required=True, metavar="TO", help="directory for the new one")
     command.add_argument("--last", type=positive, metavar="N", help="the newest N of the directory")
     weighing = command.add_mutually_exclusive_group()
     weighing.add_argument(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neox_commands.json_text import add_json, json_text
 from neox_core.checkpoint.layout import PLUGINS
 from neox_core.cli.tables import table
+from neox_core.cli.words import checkpoint_here
 from neox_core.config.parser import RaisingParser
 from neox_core.config.plain import shown
 from neox_core.errors import shortened
@@ -32,10 +32,13 @@ def parser() -> RaisingParser:
         "all is the same, 1 where something differs.",
     )
     command.add_argument(
-        "one", metavar="ONE", help="a checkpoint, or a directory of checkpoints, of which the newest is meant"
+        "one",
+        type=checkpoint_here,
+        metavar="ONE",
+        help="a checkpoint, or a directory of checkpoints, of which the newest is meant",
     )
-    command.add_argument("other", metavar="OTHER", help="likewise")
-    command.add_argument("--weights-only", action="store_true", help="leave out the state of the optimizer")
+    command.add_argument("other", type=checkpoint_here, metavar="OTHER", help="likewise")
+    command.add_argument("--weights-only", action="store_true", help="compare weights and nothing else")
     add_json(command)
     return command
 
@@ -46,15 +49,20 @@ def main(argv: list[str], context: CommandContext) -> int:
     from neox_core.checkpoint import Reader
     from neox_core.training.initial import complete_checkpoint
 
-    one, other = (Reader(complete_checkpoint(Path(path))) for path in (options.one, options.other))
-    found = {
+    one, other = (Reader(complete_checkpoint(path)) for path in (options.one, options.other))
+    found: dict[str, Any] = {} if options.weights_only else beside_tensors(one, other)
+    found["tensors"] = [*tensors(one, other, weights_only=options.weights_only)]
+    print(json_text({"one": str(one.path), "other": str(other.path), **found}) if options.json else in_lines(found))
+    return DIFFER if any(found.values()) else 0
+
+
+def beside_tensors(one: Reader, other: Reader) -> dict[str, Any]:
+    """What differs of settings, of the state of the run, and of plugins."""
+    return {
         "settings": differing(_settings(one), _settings(other)),
         "state": differing({"step": one.iteration, **one.state}, {"step": other.iteration, **other.state}),
         "plugins": differing(_plugins(one), _plugins(other)),
-        "tensors": [*tensors(one, other, weights_only=options.weights_only)],
     }
-    print(json_text({"one": str(one.path), "other": str(other.path), **found}) if options.json else in_lines(found))
-    return DIFFER if any(found.values()) else 0
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -105,7 +113,7 @@ def in_lines(found: Mapping[str, Any]) -> str:
     """For people."""
     parts = []
     for what in ("settings", "state", "plugins"):
-        if found[what]:
+        if found.get(what):
             rows = [[key, shortened(shown(a), 60), shortened(shown(b), 60)] for key, (a, b) in found[what].items()]
             parts.append(table([[what, "one", "other"], *rows]))
     if found["tensors"]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from neox_commands.json_text import add_json, json_text
 from neox_core.checkpoint.layout import checkpoints
 from neox_core.checkpoint.retention import doomed, prune
-from neox_core.cli.words import positive
+from neox_core.cli.words import checkpoint_here, positive
 from neox_core.config.parser import RaisingParser
 from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
@@ -21,7 +19,7 @@ def parser() -> RaisingParser:
         description="Delete all but the newest complete checkpoints of a directory, and saves before them that were interrupted. "
         "The newest is never deleted, nor what GPT-NeoX wrote, nor anything while a run saves there.",
     )
-    command.add_argument("directory", type=Path, metavar="DIRECTORY", help="as `save` names it")
+    command.add_argument("directory", type=checkpoint_here, metavar="DIRECTORY", help="as `save` names it")
     command.add_argument("--keep", type=positive, required=True, metavar="N", help="how many to keep")
     command.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     add_json(command)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_commands.transfer import Progress, add_requests, options_of
-from neox_core.cli.words import not_negative
+from neox_core.cli.words import directory_to_write, not_negative
 from neox_core.config.parser import RaisingParser
 from neox_core.plugins import CommandContext
 
@@ -25,7 +23,10 @@ def parser() -> RaisingParser:
         help="a checkpoint, or a directory of checkpoints, of which the newest complete one is meant",
     )
     command.add_argument(
-        "directory", type=Path, metavar="DIRECTORY", help="the directory of checkpoints that it is to be in"
+        "directory",
+        type=directory_to_write,
+        metavar="DIRECTORY",
+        help="the directory of checkpoints that it is to be in",
     )
     command.add_argument(
         "--iteration", type=not_negative, metavar="N", help="the one of this step in place of the newest"

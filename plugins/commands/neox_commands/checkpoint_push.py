@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_commands.transfer import Progress, add_requests, options_of
 from neox_core.checkpoint.layout import checkpoints
+from neox_core.cli.words import checkpoint_here
 from neox_core.config.parser import RaisingParser
 from neox_core.plugins import CommandContext
 
@@ -21,7 +20,7 @@ def parser() -> RaisingParser:
     )
     command.add_argument(
         "path",
-        type=Path,
+        type=checkpoint_here,
         metavar="PATH",
         help="a checkpoint, or a directory of checkpoints, of which the newest is meant",
     )

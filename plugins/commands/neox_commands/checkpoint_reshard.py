@@ -11,7 +11,7 @@ from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_core.checkpoint.layout import INDEX, STATE, random_state_name, stream_state_name
 from neox_core.checkpoint.resolution import resolve_saved
-from neox_core.cli.words import positive
+from neox_core.cli.words import checkpoint_here, directory_to_write, positive
 from neox_core.config import NeoXArgs, Topology, World, read_text
 from neox_core.config.entries import entries_of
 from neox_core.config.parser import RaisingParser
@@ -37,8 +37,12 @@ def parser() -> RaisingParser:
         "ranks from reading more than their own part. Weights and optimizer state keep every bit; one piece of a tensor is in memory "
         "at a time.",
     )
-    command.add_argument("source", type=Path, metavar="FROM", help="a checkpoint, or a directory of checkpoints")
-    command.add_argument("target", type=Path, metavar="TO", help="directory for the new one, which keeps its step")
+    command.add_argument(
+        "source", type=checkpoint_here, metavar="FROM", help="a checkpoint, or a directory of checkpoints"
+    )
+    command.add_argument(
+        "target", type=directory_to_write, metavar="TO", help="directory for the new one, which keeps its step"
+    )
     command.add_argument("--iteration", type=int, metavar="N", help="which of the directory; the newest")
     for name, what in (("tp", "tensor-parallel ranks"), ("pp", "stages of a pipeline"), ("dp", "data-parallel ranks")):
         command.add_argument(f"--{name}", type=positive, metavar="N", help=f"number of {what}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
 from neox_core.cli.report import print_notes
+from neox_core.cli.words import checkpoint_here, directory_to_write, not_negative
 from neox_core.config.parser import RaisingParser
 from neox_core.errors import Notice, UserError
 from neox_core.files import require_room_for
@@ -29,10 +29,10 @@ def parser() -> RaisingParser:
     add(
         "source",
         metavar="FROM",
-        type=Path,
+        type=checkpoint_here,
         help="a checkpoint, or a directory of checkpoints, of which the newest is meant",
     )
-    add("target", metavar="TO", type=Path, help="a directory that is not there yet, or is empty")
+    add("target", metavar="TO", type=directory_to_write, help="a directory that is not there yet, or is empty")
     add(
         "--to",
         metavar="FAMILY",
@@ -59,7 +59,7 @@ def parser() -> RaisingParser:
         metavar="N",
         help="pipeline stages for which they are (1); 0: none, as with pipe_parallel_size: 0",
     )
-    add("--iteration", type=int, metavar="N", help="step of the checkpoint to take from a directory")
+    add("--iteration", type=not_negative, metavar="N", help="step of the checkpoint to take from a directory")
     add("--config", nargs="+", default=[], metavar="FILE", help="settings, and KEY=VALUE, for what FROM does not say")
     add(
         "--verify",
@@ -114,8 +114,11 @@ def in_lines(found: dict[str, Any]) -> str:
     lines = [f"{found['to']}: {found['to_family']}, {size}, from {found['from_family']}, in {found['seconds']} s"]
     verified = found.get("verified")
     if verified:
+        rounded = f", its weights rounded to {verified['rounded']} too," if "rounded" in verified else ""
         lines.append(
-            f"logits of {verified['result']} differ from those of {verified['source']} by {verified['difference']:.2g} at most, the "
-            f"largest being {verified['largest']:.3g}"
+            f"logits of {verified['result']} differ from those of {verified['source']}{rounded} by {verified['difference']:.2g} at "
+            f"most, the largest being {verified['largest']:.3g}"
         )
+        if rounded:
+            lines.append(f"rounding to {verified['rounded']} moves logits by {verified['rounding']:.2g} at most")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import Any
 
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
+from neox_core.cli.words import checkpoint_here
 from neox_core.config.parser import RaisingParser
 from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
@@ -24,7 +25,7 @@ def parser() -> RaisingParser:
         "what HF_ENDPOINT names. The token is that of HF_TOKEN or of `hf auth login`.",
     )
     add = command.add_argument
-    add("directory", metavar="DIR", type=Path, help="all of its files are uploaded, but for hidden ones")
+    add("directory", metavar="DIR", type=checkpoint_here, help="all of its files are uploaded, but for hidden ones")
     add("repository", metavar="REPO", help="OWNER/NAME; it is made where there is none")
     add("--revision", metavar="BRANCH", help="a branch of it, which is made where there is none (its main one)")
     add("--private", action="store_true", help="make a repository that others cannot see")

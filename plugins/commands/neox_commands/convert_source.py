@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neox_commands.steps import at_step
 from neox_core.checkpoint import (
     Exported,
     Family,
@@ -17,7 +18,6 @@ from neox_core.checkpoint import (
 )
 from neox_core.checkpoint.conversion import with_masters
 from neox_core.checkpoint.foreign import opened
-from neox_core.checkpoint.layout import checkpoint_path
 from neox_core.config.command_line import files_and_overrides
 from neox_core.config.entries import plugins_for, read_entries
 from neox_core.config.foreign import is_ours
@@ -65,7 +65,7 @@ def open_source(where: Path, iteration: int | None, words: Sequence[str], contex
     files, overrides = files_and_overrides(words)
     entries = read_entries(files, overrides)
     plugins = plugins_for(entries, context.switches, context.plugins)
-    path = where if iteration is None else checkpoint_path(where, iteration)
+    path = at_step(where, iteration)
     name, family = require_family(path, plugins)
     foreign = opened(name, family, path, plugins, {key: entry.value for key, entry in entries.items()})
     checkpoint, resolved = foreign.checkpoint, foreign.resolved

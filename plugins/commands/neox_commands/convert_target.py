@@ -100,6 +100,10 @@ def choose_target(name: str | None, source: Source, options: ExportOptions) -> T
 
 
 def _chosen(name: str | None, source: Source, options: ExportOptions) -> Target:
+    if name is None and (options.tensor != 1 or options.pipe != 1):
+        raise UserError(
+            "--tp and --pp: only some families have files that are cut for ranks: name one, --to gpt-neox, or leave them out"
+        )
     if name is None:
         name = NEOX if source.family != NEOX else None
     if name == NEOX:
@@ -119,18 +123,21 @@ def _fitting(known: dict[str, Family], source: Source, options: ExportOptions) -
     """The first family that has models like the source's.
 
     Raises:
-        UserError: none has; of each why not.
+        UserError: none has; of each why not, of the one with the fewest reasons first.
     """
-    reasons = []
+    reasons: list[list[str]] = []
     for name, family in known.items():
         try:
             family.check(source.exported.resolved, options)
         except UserError as error:
             sentences = error.problems if isinstance(error, SettingsError) else [error]
-            reasons += [f"{name}: {sentence}" for sentence in sentences]
+            reasons.append([f"{name}: {sentence}" for sentence in sentences])
         else:
             return Target(name, family, options, (f"--to: {name}, which has such models",))
-    listed = "\n".join(reasons) or "there is no converter of one"
+    listed = (
+        "\n".join(sentence for family in sorted(reasons, key=len) for sentence in family)
+        or "there is no converter of one"
+    )
     raise UserError(
         f"{source.exported.path}: no family of Hugging Face has such models, so that --to has to say what to make of it\n{listed}"
     )

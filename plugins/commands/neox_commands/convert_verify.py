@@ -24,7 +24,8 @@ SAMPLES, MOST_TOKENS, SEED = 2, 128, 1234
 def verify(source: Source, target: Target, path: Path) -> dict[str, Any]:
     """Compare logits of random tokens.
 
-    The weights of the source are rounded as those of the result are, so that what differs is not the rounding.
+    Where the weights are rounded, the result is held against the source with weights that are rounded alike, so that what differs is
+    not the rounding; and how far that moves the logits of the source is told beside it.
 
     Args:
         source: what was converted.
@@ -32,17 +33,20 @@ def verify(source: Source, target: Target, path: Path) -> dict[str, Any]:
         path: the result.
 
     Returns:
-        The largest difference and logit, and what computed each side.
+        The largest difference and logit, and what computed each side; where weights are rounded, `rounded` is to which types, and
+        `rounding` the largest difference that it makes.
 
     Raises:
         UserError: they differ.
     """
     tokens = random_tokens(source)
     written = target.written_weights(source, path)
-    rounded = Typed(source.exported.weights, {name: written.meta(name).dtype for name in written})
-    exact = all(source.exported.weights.meta(name).dtype == written.meta(name).dtype for name in written)
-    before = _by_reference(source.reads if exact else None, source.exported.path, tokens)
-    name, expected = before or (_read_by_neox(source.family), by_neox(source, rounded, tokens))
+    weights, types = source.exported.weights, {name: written.meta(name).dtype for name in written}
+    lossy = sorted(
+        {str(types[name]).removeprefix("torch.") for name in types if _is_rounded(weights, name, types[name])}
+    )
+    before = None if lossy else _by_reference(source.reads, source.exported.path, tokens)
+    name, expected = before or (_read_by_neox(source.family), by_neox(source, Typed(weights, types), tokens))
     after = _by_reference(target.writes, path, tokens)
     result, found = after or (_read_by_neox(target.family), by_neox(source, written, tokens))
     if found.shape != expected.shape:
@@ -54,7 +58,16 @@ def verify(source: Source, target: Target, path: Path) -> dict[str, Any]:
             f"{path}: logits of {result} differ from those of {name} by {difference:.3g} at most, the largest being {largest:.3g}; "
             "the result is not what was converted. It is left there to be looked at"
         )
-    return {"difference": difference, "largest": largest, "tokens": tokens.numel(), "source": name, "result": result}
+    said = {"difference": difference, "largest": largest, "tokens": tokens.numel(), "source": name, "result": result}
+    if not lossy:
+        return said
+    moved = float((by_neox(source, weights, tokens) - expected).abs().max())
+    return {**said, "rounded": " and ".join(lossy), "rounding": moved}
+
+
+def _is_rounded(weights: LazyTensors, name: str, dtype: torch.dtype) -> bool:
+    """Whether a type cannot hold all values of the one that a weight has."""
+    return torch.promote_types(weights.meta(name).dtype, dtype) != dtype
 
 
 def random_tokens(source: Source) -> Tensor:

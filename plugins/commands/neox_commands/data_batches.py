@@ -12,7 +12,7 @@ from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.given import read_given
 from neox_core.cli.sources import source_of
 from neox_core.config import DataSettings, NeoXArgs, Resolved, TrainingSettings
-from neox_core.config.command_line import Parser
+from neox_core.config.command_line import Parser, refuse_settings_options
 from neox_core.data.samples.sample import Dataset
 from neox_core.data.splits import Datasets
 from neox_core.errors import UserError
@@ -70,6 +70,7 @@ class RunBatches:
         """
         directory = Path(options.words[0])
         if len(options.words) == 1 and directory.is_dir():
+            refuse_settings_options(options, f"{directory} is a run, which has all of its settings")
             handover = _handover(directory / FILE_NAME)
             plugins, resolved = handover.resolve()
             _check_readable(resolved)

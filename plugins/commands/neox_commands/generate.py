@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Iterator
 from io import TextIOWrapper
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neox_core.cli.report import print_notes
+from neox_core.cli.words import checkpoint_here
 from neox_core.errors import Notice, UserError
 from neox_core.launch import device_kind
 from neox_core.plugins import CommandContext
@@ -22,7 +22,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="neox generate", description="Let a trained model continue a prompt.")
     parser.add_argument(
-        "checkpoint", type=Path, help="a checkpoint, or a directory of checkpoints (the newest is taken)"
+        "checkpoint", type=checkpoint_here, help="a checkpoint, or a directory of checkpoints (the newest is taken)"
     )
     parser.add_argument(
         "--prompt", action="append", default=[], help="text to continue; may be repeated; `-` reads it from stdin"

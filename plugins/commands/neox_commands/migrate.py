@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neox_commands.json_text import add_json, json_text
 from neox_commands.migrate_keys import fates
 from neox_commands.migrate_report import AddedKey, Report, StateFate, lines
+from neox_commands.steps import at_step
 from neox_core.checkpoint.family import Family, ForeignCheckpoint
 from neox_core.checkpoint.layout import PLUGINS, checkpoints
 from neox_core.cli.choice import chosen_plugins
 from neox_core.cli.given import read_given
+from neox_core.cli.words import checkpoint_here, directory_to_write, not_negative
 from neox_core.config import Entry, ModelSettings, NeoXArgs, Ownership, Resolved, World, dump_yaml, read_entries
-from neox_core.config.command_line import Parser
+from neox_core.config.command_line import Parser, with_flags
 from neox_core.config.compatibility import GPT_NEOX
-from neox_core.config.presets import CHECKPOINT_SETTINGS, LATEST
+from neox_core.config.entries import entries_of, overlaid
+from neox_core.config.foreign import is_ours
+from neox_core.config.presets import CHECKPOINT_SETTINGS, LATEST, is_readable
 from neox_core.config.reading import Reading, read
 from neox_core.config.topology import on_one_rank
 from neox_core.errors import Notice, Problem, UserError
@@ -32,6 +37,9 @@ FAMILY = "gpt-neox"
 CONFIG, CHECKPOINTS = "config.yml", "checkpoints"
 """Names within OUT."""
 
+STEP = "iteration"
+"""The key that says which checkpoint to load."""
+
 OF_MACHINES = ("num_gpus", "num_nodes", "hostfile")
 """Keys about the machines of a run, of which a checkpoint that is made here knows nothing."""
 
@@ -42,13 +50,18 @@ def parser() -> Parser:
         "neox migrate",
         "Make a run of GPT-NeoX one of neox. OUT, which must not be there yet, gets config.yml to go on with (`neox train "
         "OUT/config.yml`), checkpoints, and a report of what became of each key and of each kind of state.",
+        without=("iteration",),
     )
+    command.usage = "neox migrate [OPTIONS] [CONFIGS...] CHECKPOINT OUT"
     command.add_argument(
         "words",
         nargs="+",
         metavar="CONFIGS... CHECKPOINT OUT",
         help="the YAML files of the run, and overrides (none: the copies that lie beside the checkpoint); a directory of checkpoints, "
-        "of which the newest is meant, or one of its global_step...; the directory to write",
+        "of which the one that `latest` names or the newest is meant, or one of its global_step...; the directory to write",
+    )
+    command.add_argument(
+        "--iteration", type=not_negative, metavar="N", help="step of the checkpoint to take from a directory"
     )
     command.add_argument("--no-optimizer", action="store_true", help="leave the optimizer's state out: it begins anew")
     command.add_argument(
@@ -67,15 +80,63 @@ def main(argv: list[str], context: CommandContext) -> int:
             "neox migrate: needs a checkpoint and a directory to write: neox migrate CONFIGS... CHECKPOINT OUT"
         )
     *configs, checkpoint, out = options.words
-    target = Path(out)
+    target = directory_to_write(out)
+    _check_checkpoint(options.words, context.plugins)
     if target.exists():
         raise UserError(f"{target} is there already: choose a directory that is not")
-    entries = read_given(configs, options, context).entries if configs else _beside(Path(checkpoint))
+    if configs:
+        entries = read_given(configs, options, context).entries
+    elif options.conf_dir is not None:
+        raise UserError(f"--conf_dir {options.conf_dir}: name the files in it that are meant, before {checkpoint}")
+    else:
+        entries = with_flags(_beside(at_step(Path(checkpoint), options.iteration)), options, ())
     plugins = chosen_plugins(entries, context)
-    wanted = Wanted(Path(checkpoint), target, options.no_optimizer, options.mended)
+    wanted = Wanted(Path(checkpoint), target, options.iteration, options.no_optimizer, options.mended)
     report = Migration(entries, plugins, wanted).run()
     print(json_text(report.as_data()) if options.json else "\n".join(lines(report)))
     return 0
+
+
+def _check_checkpoint(words: Sequence[str], plugins: PluginManager) -> None:
+    """See that the last word but one is a checkpoint of GPT-NeoX, or a directory of some.
+
+    Raises:
+        UserError: it is something else: a checkpoint of neox, or one of the other words.
+    """
+    *configs, given, _ = words
+    checkpoint = checkpoint_here(given)
+    misplaced = [word for word in configs if Path(word).is_dir()] if not checkpoint.is_dir() else []
+    if misplaced or is_readable(checkpoint):
+        raise UserError(
+            f"{given} is no directory of checkpoints, which comes before OUT at the end: {_in_order(words)}"
+        )
+    if checkpoint.exists() and _family(plugins).recognises(checkpoint):
+        return
+    if is_ours(checkpoint):
+        raise UserError(
+            f"{checkpoint} is of neox already: go on with it by load={checkpoint}, or begin a run with its settings by "
+            f"--settings-from {checkpoint}"
+        )
+    raise UserError(
+        f"{checkpoint} is no checkpoint of GPT-NeoX, nor does it hold some (global_step*/mp_rank_*_model_states.pt or "
+        "layer_*-model_*-model_states.pt)"
+    )
+
+
+def _in_order(words: Sequence[str]) -> str:
+    """The command line that was meant, where that can be told."""
+    settings = [word for word in words if is_readable(Path(word)) or ("=" in word and not Path(word).exists())]
+    directories = [word for word in words if Path(word).is_dir()]
+    new = [word for word in words if word not in (*settings, *directories)]
+    certain = len(directories) == len(new) == 1
+    return f"neox migrate {shlex.join([*settings, *directories, *new]) if certain else 'CONFIGS... CHECKPOINT OUT'}"
+
+
+def _family(plugins: PluginManager) -> Family:
+    offer = plugins.find("converter", FAMILY)
+    assert isinstance(offer.component, Converter)
+    family: Family = plugins.load(offer, str(offer.component.directories))()
+    return family
 
 
 def _beside(checkpoint: Path) -> dict[str, Entry]:
@@ -119,12 +180,14 @@ class Wanted(NamedTuple):
     Args:
         checkpoint: a directory of checkpoints, or one of them.
         out: the directory to write.
+        iteration: the step of the checkpoint to take of a directory; None: what the settings say, or the newest.
         anew: whether the optimizer begins anew.
         mended: whether GPT-NeoX's defects are mended.
     """
 
     checkpoint: Path
     out: Path
+    iteration: int | None
     anew: bool
     mended: bool
 
@@ -143,18 +206,13 @@ class Migration:
         self._ownership = Ownership.of(plugins)
         self._reading: Reading = read(entries.values(), self._ownership, partial=True, variables=False)
         given = {key: entry.value for key, entry in self._reading.entries.items()}
-        self._foreign = self._opened(wanted.checkpoint, {**given, "no_load_optim": True} if wanted.anew else given)
+        step = given.pop(STEP, None)
+        place = at_step(wanted.checkpoint, wanted.iteration)
+        place = at_step(place, step, STEP) if wanted.iteration is None else place
+        self._foreign = self._opened(place, {**given, "no_load_optim": True} if wanted.anew else given)
 
     def _opened(self, checkpoint: Path, given: Mapping[str, Any]) -> ForeignCheckpoint:
-        offer = self._plugins.find("converter", FAMILY)
-        assert isinstance(offer.component, Converter)
-        family: Family = self._plugins.load(offer, str(offer.component.directories))()
-        if not checkpoint.exists() or not family.recognises(checkpoint):
-            raise UserError(
-                f"{checkpoint} is no checkpoint of GPT-NeoX, nor does it hold some (global_step*/mp_rank_*_model_states.pt or "
-                "layer_*-model_*-model_states.pt)"
-            )
-        return family.open(checkpoint, given)
+        return _family(self._plugins).open(checkpoint, given)
 
     def run(self) -> Report:
         """Write all of it, or nothing.
@@ -192,7 +250,8 @@ class Migration:
             kept.pop(key, None)
         directory = str(self._out / CHECKPOINTS)
         values = {**kept, **added, "load": directory, "load_required": True, "save": directory}
-        values.pop("no_load_optim", None)
+        for key in (STEP, "no_load_optim"):  # about how to begin, and the run goes on
+            values.pop(key, None)
         if not self._wanted.mended:
             values.setdefault("compat", GPT_NEOX)
         return values
@@ -210,7 +269,12 @@ class Migration:
     def _resolved(self, values: Mapping[str, Any]) -> Resolved:
         """The settings on one rank, where the checkpoint is made; as many samples a step."""
         alone = {key: value for key, value in on_one_rank(values).items() if key not in OF_MACHINES}
-        return NeoXArgs.from_dict(alone, plugins=self._plugins).resolve(World.local(), self._foreign.vocabulary)
+        entries = entries_of(alone, f"checkpoint {self._foreign.path}")
+        given = {
+            key: entry for key, entry in self._reading.entries.items() if key in alone and alone[key] == entry.value
+        }
+        args = NeoXArgs(overlaid(entries, given).values(), self._plugins)
+        return args.resolve(World.local(), self._foreign.vocabulary)
 
     def _check_optimizer(self, resolved: Resolved, tensors: WholeTensors) -> None:
         """See that the optimizer finds what it remembers."""
@@ -236,6 +300,9 @@ class Migration:
     def _report(self, values: Mapping[str, Any], resolved: Resolved, tensors: WholeTensors) -> Report:
         remarks: list[Notice | Problem] = [*self._reading.notices, *resolved.notices, *resolved.limitations]
         remarks += [Notice(keys=(key,), message="the tensors say otherwise") for key in self._overruled()]
+        remarks.append(
+            Notice(keys=(STEP,), message="chose the checkpoint that was read; the run goes on from its newest")
+        )
         keys = fates(self._entries, self._reading, self._ownership, values, remarks)
         progress = self._foreign.progress or {}
         path = self._out / CHECKPOINTS / f"global_step{progress['iteration']}"

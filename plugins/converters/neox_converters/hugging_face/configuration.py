@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -26,7 +27,7 @@ class Measured(NamedTuple):
     Args:
         key: in config.json.
         value: what the tensor shows.
-        tensor: its name.
+        tensor: its name; of a number of tensors the name of the last.
     """
 
     key: str
@@ -118,10 +119,10 @@ class Configuration(ABC):
 
     def _refuse(self, config: Described) -> None:
         named = config.get("architectures")
-        if named is not None and self.architecture not in named:
+        if named and self.architecture not in named:
             raise UserError(
-                f"{config.path}: architectures {named!r} end with something else than a head for language modelling; neox reads "
-                f"{self.architecture}"
+                f"{config.path}: architectures {json.dumps(named)} end with something else than a head for language modelling; neox "
+                f"reads {self.architecture}"
             )
         method = config.get("quantization_config")
         if method is not None:
@@ -145,7 +146,7 @@ class Configuration(ABC):
         self._check_head(config, shapes)
         found = [*self._all_measured(config, shapes)]
         wrong = [
-            f"{key}: {config.get(key)} is {value} by '{tensor}' {list(shapes.get(tensor, ()))}"
+            f"{key}: {json.dumps(config.get(key))} is {value} by {_described(tensor, shapes)}"
             for key, value, tensor in found
             if key in config and config.get(key) != value
         ]
@@ -178,6 +179,15 @@ class Configuration(ABC):
     def _precision(config: Described, dtype: str | None) -> dict[str, Any]:
         said = dtype or config.get("dtype", config.get("torch_dtype"))
         return {"precision": PRECISIONS[said]} if said in PRECISIONS else {}
+
+
+def _described(tensor: str, shapes: Shapes) -> str:
+    """A tensor and its shape, or where weights are counted the last one's beginning."""
+    return (
+        f"'{tensor}' {list(shapes[tensor])}"
+        if tensor in shapes
+        else f"the weights, of which the last are in '{tensor}'"
+    )
 
 
 def _number(name: str, before: str) -> str:

@@ -60,7 +60,9 @@ class HuggingFaceFamily:
         """
         name = self.configuration.converter
         if options.tensor != 1 or options.pipe != 1:
-            raise UserError(f"--tp and --pp: files of {name} are not cut for ranks: leave them out")
+            raise UserError(
+                f"--tp and --pp: files of {name} are not cut for ranks: leave them out, or write --to gpt-neox"
+            )
         self._converter(resolved)
 
     def write(self, exported: Exported, path: Path, options: ExportOptions) -> None:
