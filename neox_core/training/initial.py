@@ -84,10 +84,14 @@ def complete_checkpoint(where: Path, iteration: int | None = None) -> Path:
     """`where` itself when it is a checkpoint, else the one of `iteration`, or the newest, in it.
 
     Raises:
-        UserError: there is none, or it is not complete.
+        UserError: there is none, or it is not complete, or `where` is that of another step.
     """
-    if iteration is None and condition(where) in (Condition.COMPLETE, Condition.GPT_NEOX):
+    if condition(where) in (Condition.COMPLETE, Condition.GPT_NEOX):
         require_complete(where)
+        if iteration is not None and (step := Manifest.read(where).iteration) != iteration:
+            raise UserError(
+                f"iteration {iteration}: {where} is the checkpoint of step {step}; leave the step out, or name another checkpoint"
+            )
         return where
     found = find(where, iteration) if where.is_dir() else None
     if found is None and (url := url_of(where)) is not None:

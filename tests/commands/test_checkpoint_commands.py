@@ -99,6 +99,17 @@ def test_tensors_are_shown_by_their_names(neox, saved):
 
 def test_settings_are_shown_as_they_were_saved(neox, saved):
     assert neox("checkpoint", "show", "saved", "--settings").out == "num_layers: 2\n"
+    found = json.loads(neox("checkpoint", "show", "saved", "--settings", "--json").out)
+    assert (found["step"], found["settings"]) == (30, {"num_layers": 2})
+    refused = neox("checkpoint", "show", "saved", "--settings", "--stats")
+    assert refused.code == 2
+    assert "leave out --tensors and --stats" in refused.err
+
+
+def test_a_checkpoint_may_be_named_itself_and_by_its_step(saved):
+    assert complete_checkpoint(saved / "global_step10", 10) == complete_checkpoint(saved, 10) == saved / "global_step10"
+    with pytest.raises(UserError, match="iteration 2: saved/global_step10 is the checkpoint of step 10"):
+        complete_checkpoint(saved / "global_step10", 2)
 
 
 def test_what_is_as_it_was_written_is_verified(neox, saved):

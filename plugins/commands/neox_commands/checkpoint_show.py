@@ -41,7 +41,11 @@ def parser() -> RaisingParser:
     command.add_argument(
         "--stats", action="store_true", help="of each tensor mean, deviation and largest number, which reads them"
     )
-    command.add_argument("--settings", action="store_true", help="print the settings that it was saved with, as YAML")
+    command.add_argument(
+        "--settings",
+        action="store_true",
+        help="print the settings that it was saved with, alone and as YAML; with --json beside the facts",
+    )
     add_json(command)
     return command
 
@@ -51,15 +55,22 @@ def main(argv: list[str], context: CommandContext) -> int:
     options = parser().parse(argv)
     from neox_core.checkpoint import Reader
     from neox_core.training.initial import complete_checkpoint
+    from neox_core.training.resuming import saved_settings
 
     away = facts_of(options.path, context) if is_url(options.path) else None
     reader = Reader(complete_checkpoint(Path(options.path)) if away is None else away.path)
-    if options.settings:
+    if options.settings and not options.json:
+        if options.tensors is not None or options.stats:
+            raise UserError(
+                "--settings prints a file of settings and nothing else: leave out --tensors and --stats, or add --json"
+            )
         print(reader.settings_text, end="")
         return 0
     found: dict[str, Any] = facts(reader)
     if away is not None:
         found["path"] = away.checkpoint.url
+    if options.settings:
+        found["settings"] = saved_settings(reader.path, reader.manifest)
     if options.tensors is not None or options.stats:
         found["tensors"] = [*tensors(reader, options.tensors or ["*"], stats=options.stats)]
     if options.json:
