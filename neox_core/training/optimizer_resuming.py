@@ -58,8 +58,8 @@ def check_same_state(reader: Reader, wanted: Iterable[Fragment]) -> None:
         if "weight" in roles and fragment.role not in roles:
             if reader.manifest.holds_weights_alone:
                 raise UserError(
-                    f"{reader.path} holds weights alone, as what `neox checkpoint average` makes, and nothing that an optimizer could "
-                    f"go on with: {_without(reader.path)}"
+                    f"optimizer: it remembers {fragment.role} of {fragment.name}, and {reader.path} holds weights alone, as an "
+                    f"average does, or what an optimizer that remembers nothing has trained: {_without(reader.path)}"
                 )
             there = ", ".join(role for role in roles if role != "weight") or "nothing"
             raise UserError(

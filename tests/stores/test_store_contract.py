@@ -222,5 +222,5 @@ def test_a_run_has_its_copies_in_a_folder_named_like_where_it_saves(save):
 
 
 def test_verbs_that_need_a_directory_say_how_to_have_it():
-    with pytest.raises(UserError, match="copy it by `neox checkpoint pull s3://b/p DIRECTORY` first"):
+    with pytest.raises(UserError, match="copy it here by `neox checkpoint pull s3://b/p DIR` first"):
         complete_checkpoint(Path("s3://b/p"))
