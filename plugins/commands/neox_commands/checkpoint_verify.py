@@ -21,6 +21,9 @@ from neox_core.config.presets import LATEST
 from neox_core.errors import UserError
 from neox_core.plugins import CommandContext
 
+SHOWN = 5
+"""How many files a line names."""
+
 
 def parser() -> RaisingParser:
     """The command line."""
@@ -71,10 +74,6 @@ def main(argv: list[str], context: CommandContext) -> int:
         if each.extra:
             print(f"note: {each.path}: no part of it: {_some(each.extra)}", file=sys.stderr)
     return UserError.exit_code if any(each.mistakes for each in found) else 0
-
-
-SHOWN = 5
-"""How many files a line names."""
 
 
 def _some(names: Sequence[str]) -> str:

@@ -240,9 +240,8 @@ def _protocols(system: Any) -> tuple[str, ...]:
 def _discard(stream: Any, direct: bool) -> None:
     """Let go of a stream without making an object of what was written to it."""
     if not direct:
-        with suppress(
-            Exception
-        ):  # a full disk refuses the rest of what was written; what led here is the error to report
+        # A full disk refuses the rest of what was written, too; what led here is the error to report.
+        with suppress(Exception):
             stream.close()
         return
     stream.closed = True  # else collecting it as garbage would finish the upload
