@@ -157,7 +157,7 @@ def _waiting_for_server(resolved: Resolved) -> timedelta:
 
 @contextlib.contextmanager
 def process_group(store: Store, place: Rendezvous, resolved: Resolved) -> Iterator[None]:
-    """The default process group, destroyed at the end whatever happens: gloo may abort an interpreter that exits with one."""
+    """The default process group, destroyed at the end whatever happens."""
     on_gpu = resolved.world.device == "cuda"
     if on_gpu:
         torch.cuda.set_device(place.local_rank)

@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 
+from neox_core.launch.ending import end_with
+
 
 def main() -> int:
     """Run the rank to its end; the exit code."""
@@ -18,11 +20,8 @@ def main() -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from neox_core.training.one_rank import main as run
 
-    try:
-        return run(sys.argv[1:])
-    finally:
-        gc.freeze()  # what is left goes with the process: taking it apart one by one takes half a second
+    return run(sys.argv[1:])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)
