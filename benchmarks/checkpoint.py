@@ -4,7 +4,8 @@
 
 What is saved is a state as Adam has it: weights and two moments in float32, of layers of a model. Everybody's file is on disk when the
 time is taken (fsync), and in the page cache when it is read. Pauses of asynchronous saves are of a second save and later ones, whose
-memory is there already. Memory is what the process has beyond its tensors, at most.
+memory is there already, and come after what only reads, as in a run they come after training: a host that is still at work on what was
+written last leaves memory less to give. Memory is what the process has beyond its tensors, at most.
 """
 
 from __future__ import annotations
@@ -168,18 +169,18 @@ def measure(state: State, directory: Path, rounds: int) -> dict[str, Any]:
         memory["save"] = max(memory.get("save", 0), taken.bytes)
         seconds["torch.save"] = timed(lambda: save_torch(state, theirs))
         seconds["copy"] = timed(lambda: copy(theirs, copied))
-        if number:  # with nobody beside it who looks at the memory
-            seconds["pause"] = timed(lambda: snapshots.take(state.fragments()))
-        else:
-            with Memory() as taken:
-                seconds["pause"] = timed(lambda: snapshots.take(state.fragments()))
-            memory["asynchronous copy"] = taken.bytes
         with Memory() as taken:
             seconds["load"] = timed(lambda: load_ours(state, ours / "global_step1"))
         memory["load"] = max(memory.get("load", 0), taken.bytes)
         seconds["torch.load"] = timed(lambda: load_torch(state, theirs))
         seconds["torch.load, mmap"] = timed(lambda: load_torch(state, theirs, mapped=True))
         seconds["sha256"] = timed(lambda: digest(theirs))
+        if number:  # with nobody beside it who looks at the memory
+            seconds["pause"] = timed(lambda: snapshots.take(state.fragments()))
+        else:
+            with Memory() as taken:
+                seconds["pause"] = timed(lambda: snapshots.take(state.fragments()))
+            memory["asynchronous copy"] = taken.bytes
         if number:
             for name, value in seconds.items():
                 found.setdefault(name, []).append(value)
