@@ -31,6 +31,8 @@ PER_RANK = ("shards/", "random/", "streams/")
 """Beginnings of the names of files of which there is one for each rank."""
 
 _DIRECTORY = re.compile(r"global_step(0|[1-9][0-9]*)")
+_STEP = re.compile(rb'"iteration": ?([0-9]+)')
+_HEAD = 256  # bytes of a manifest in which its step is
 _SET_ASIDE = re.compile(r"(?P<name>.+)\.damaged[0-9]*")
 
 
@@ -41,6 +43,7 @@ class Condition(Enum):
     INTERRUPTED = auto()  # a save that did not reach its manifest, or a removal that did not reach its end
     GPT_NEOX = auto()  # not ours: never loaded, written to or removed
     FOREIGN = auto()  # nor is what somebody else has put there, such as an exported model
+    RENAMED = auto()  # complete, with the name of another step: never loaded, nor removed
     COMPLETE = auto()
 
 
@@ -72,7 +75,9 @@ def stream_state_name(rank: int) -> str:
 def condition(path: Path) -> Condition:
     """What there is at `path`."""
     if (path / MANIFEST).is_file():
-        return Condition.COMPLETE
+        return (
+            Condition.COMPLETE if iteration_of(path.absolute().name) in (None, saved_step(path)) else Condition.RENAMED
+        )
     if not path.is_dir():
         return Condition.ABSENT
     if any(path.glob("*.pt")):
@@ -81,6 +86,16 @@ def condition(path: Path) -> Condition:
         return Condition.FOREIGN if any(map(_is_foreign, path.iterdir())) else Condition.INTERRUPTED
     except FileNotFoundError:  # another process has removed it by now
         return Condition.ABSENT
+
+
+def saved_step(path: Path) -> int | None:
+    """The step after which a complete checkpoint was saved, whatever its name says; that of the name where its manifest tells none."""
+    try:
+        with (path / MANIFEST).open("rb") as stream:
+            found = _STEP.search(stream.read(_HEAD))
+    except OSError:
+        found = None  # which is told where the manifest is read
+    return int(found[1]) if found else iteration_of(path.absolute().name)
 
 
 def _is_foreign(entry: Path) -> bool:

@@ -48,7 +48,13 @@ class RenamedCheckpoint(UserError):
 
     def __init__(self, checkpoint: Path | str, iteration: int) -> None:
         own, self.iteration = checkpoint_path(Path(), iteration).name, iteration
-        self.fact = f"its manifest says that it is of step {iteration}: rename it back to {own}"
+        taken = isinstance(checkpoint, Path) and checkpoint.absolute().with_name(own).exists()
+        remedy = (
+            f"{own} is there, too: remove this one, or give it a name without a step"
+            if taken
+            else f"rename it back to {own}"
+        )
+        self.fact = f"its manifest says that it is of step {iteration}: {remedy}"
         super().__init__(f"{checkpoint} was renamed: {self.fact}.")
 
 

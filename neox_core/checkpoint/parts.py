@@ -35,7 +35,7 @@ def prepare(directory: Path, iteration: int) -> bool:
         case Condition.COMPLETE:
             layout.point_latest(path)
             return False
-        case Condition.GPT_NEOX | Condition.FOREIGN:
+        case Condition.GPT_NEOX | Condition.FOREIGN | Condition.RENAMED:
             require_complete(path)
         case Condition.INTERRUPTED:
             layout.remove(path)

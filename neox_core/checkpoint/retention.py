@@ -5,24 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from neox_core.checkpoint.layout import Condition, checkpoints, point_latest, remove
-from neox_core.checkpoint.manifest import Manifest, RenamedCheckpoint
+from neox_core.checkpoint.manifest import Manifest
 from neox_core.errors import UserError
 
 
 def doomed(directory: Path, keep_last: int) -> list[Path]:
     """What `prune` would delete, oldest first: all but the newest `keep_last` checkpoints, and what before the newest is not whole.
 
-    A checkpoint is whole if its manifest can be read and its files are there and as long as they were. The newest such one is never
-    among them, whatever `keep_last` is, nor is one that somebody gave the name of another step, nor anything that GPT-NeoX or
-    somebody else wrote.
+    The newest of those that are `whole` is never among them, whatever `keep_last` is, nor is one that somebody gave the name of
+    another step, nor anything that GPT-NeoX or somebody else wrote.
     """
-    complete = {iteration: path for iteration, path in checkpoints(directory).items() if not _is_renamed(path)}
-    whole = [iteration for iteration, path in complete.items() if _is_whole(path)]
-    if not whole:
+    complete, sound = checkpoints(directory), [*whole(directory)]
+    if not sound:
         return []
-    newest, kept = whole[-1], whole[-max(keep_last, 1) :]
+    newest, kept = sound[-1], sound[-max(keep_last, 1) :]
     candidates = complete | checkpoints(directory, Condition.INTERRUPTED)
     return [candidates[iteration] for iteration in sorted(candidates) if iteration < newest and iteration not in kept]
+
+
+def whole(directory: Path) -> dict[int, Path]:
+    """The checkpoints of a directory whose manifest can be read and whose files are as long as they were, the oldest first."""
+    return {iteration: path for iteration, path in checkpoints(directory).items() if _is_whole(path)}
 
 
 def prune(directory: Path, keep_last: int) -> list[Path]:
@@ -44,16 +47,6 @@ def prune(directory: Path, keep_last: int) -> list[Path]:
     if refusals:
         raise refusals[0]
     return paths
-
-
-def _is_renamed(path: Path) -> bool:
-    try:
-        Manifest.read(path)
-    except RenamedCheckpoint:
-        return True
-    except UserError:
-        return False
-    return False
 
 
 def _is_whole(path: Path) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from neox_core.checkpoint.layout import Condition, checkpoint_path, checkpoints, condition
+from neox_core.checkpoint.layout import Condition, checkpoint_path, checkpoints, condition, saved_step
+from neox_core.checkpoint.manifest import RenamedCheckpoint
 from neox_core.config.presets import LATEST
 from neox_core.errors import UserError
 
@@ -19,13 +20,14 @@ def find(
     the order of iterations, so that the caller can say so.
 
     Raises:
-        UserError: the checkpoint asked for, or the one that `latest` names, is absent or not complete, or there are only
-            checkpoints that GPT-NeoX or somebody else wrote. It is never passed over for another one.
+        UserError: the checkpoint asked for, or the one that `latest` names, is absent or not complete, or the newest has the name of
+            another step, or there are only checkpoints that GPT-NeoX or somebody else wrote. It is never passed over for another one.
     """
     if iteration is not None:
         path = checkpoint_path(directory, iteration)
         require_complete(path)
         return path
+    require_not_renamed(directory)
     require_latest(directory)
     for interrupted in checkpoints(directory, Condition.INTERRUPTED).values():
         on_interrupted(interrupted)
@@ -58,8 +60,18 @@ def require_complete(path: Path) -> None:
                 f"{path} is not a checkpoint that neox saved: it has no manifest.json, and holds files that neox does not write. "
                 "`neox convert` makes a checkpoint of what other programs wrote; what is no checkpoint needs another name."
             )
+        case Condition.RENAMED:
+            raise RenamedCheckpoint(path, saved_step(path) or 0)
         case Condition.COMPLETE:
             pass
+
+
+def require_not_renamed(directory: Path) -> None:
+    """Raise a UserError where a checkpoint that has the name of another step is, by that or by its own, the newest."""
+    newest = max(checkpoints(directory), default=-1)
+    for iteration, path in checkpoints(directory, Condition.RENAMED).items():
+        if max(iteration, saved_step(path) or 0) > newest:
+            require_complete(path)
 
 
 def require_none_later(directory: Path, iteration: int, ignored: Collection[Path] = ()) -> None:
@@ -68,7 +80,8 @@ def require_none_later(directory: Path, iteration: int, ignored: Collection[Path
     Such a run started from an earlier checkpoint; what it saves would be mixed up with what an earlier run saved, and a
     restart would take up the wrong one.
     """
-    later = [path.name for saved, path in checkpoints(directory).items() if saved > iteration and path not in ignored]
+    there = checkpoints(directory) | checkpoints(directory, Condition.RENAMED)
+    later = [path.name for saved, path in sorted(there.items()) if saved > iteration and path not in ignored]
     if later:
         raise UserError(
             f"{directory} holds checkpoints later than iteration {iteration}, where this run is: {', '.join(later)}. "
@@ -100,10 +113,7 @@ def _ways_on(directory: Path) -> str:
     complete = checkpoints(directory)
     if not complete:
         return ""
-    newest, file = max(complete), directory / LATEST
-    return (
-        f" Go on from {complete[newest].name} by `iteration: {newest}`, or by `load_fallback: true`; or remove {file}."
-    )
+    return f" Name {complete[max(complete)]} itself, or remove {directory / LATEST}."
 
 
 def _others(path: Path) -> str:

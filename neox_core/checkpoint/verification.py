@@ -8,8 +8,12 @@ from pathlib import Path
 from neox_core.checkpoint.index import Index
 from neox_core.checkpoint.layout import INDEX
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
+from neox_core.checkpoint.remote.parallel import in_parallel
 from neox_core.errors import UserError
 from neox_core.parallel.shards import ShardSpec
+
+READERS = 4
+"""Files that are read at once: each is hashed by a core, and disks have more to give than one can hash."""
 
 
 def problems(path: Path, manifest: Manifest) -> Iterator[str]:
@@ -28,14 +32,13 @@ def problems(path: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def check_contents(path: Path) -> None:
-    """Read all files of a checkpoint.
+    """Read all files of a checkpoint, several at once.
 
     Raises:
         DamagedCheckpoint: one is not what was written; the first that is found.
     """
     manifest = Manifest.read(path)
-    for name in manifest.files:
-        manifest.check_file(path, name)
+    in_parallel(lambda name: manifest.check_file(path, name), manifest.files, READERS)
 
 
 def _gaps(path: Path, manifest: Manifest) -> Iterator[str]:

@@ -107,7 +107,7 @@ class _Supervision:
         if number == SIGINT:
             self._interrupted = time.monotonic()
             self._screen.say(
-                b"interrupted: the ranks are asked to save and end (SIGTERM); again to end at once, unsaved"
+                b"interrupted: the ranks are asked to save and end (SIGTERM); again, a second or more later, to end at once, unsaved"
             )
         self._received.append(number)
         forwarded = FORWARDED[number]

@@ -24,7 +24,6 @@ import torch
 
 from neox_core.config import Topology
 from neox_core.errors import UserError
-from neox_core.launch.ending import end_with
 from neox_core.plugins import PluginManager
 from neox_core.testing.distributed import Workers
 from neox_core.testing.fixture import Fixture
@@ -142,4 +141,4 @@ def as_table(results: dict[str, list[Check]]) -> str:
 
 
 if __name__ == "__main__":
-    end_with(main)
+    sys.exit(main())

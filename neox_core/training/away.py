@@ -157,7 +157,7 @@ def _own(settings: CheckpointSettings, home: str, plugins: PluginManager, notice
 
 def _away(checkpoint: RemoteCheckpoint, destination: Path) -> Away:
     checkpoint.check()
-    if condition(destination) in (Condition.INTERRUPTED, Condition.GPT_NEOX, Condition.FOREIGN):
+    if condition(destination) not in (Condition.ABSENT, Condition.COMPLETE):
         raise UserError(
             f"{destination} is not a complete checkpoint; remove it, so that {checkpoint.url} can be put there"
         )

@@ -86,7 +86,7 @@ def complete_checkpoint(where: Path, iteration: int | None = None) -> Path:
     Raises:
         UserError: there is none, or it is not complete, or `where` is that of another step.
     """
-    if condition(where) in (Condition.COMPLETE, Condition.GPT_NEOX):
+    if condition(where) in (Condition.COMPLETE, Condition.RENAMED, Condition.GPT_NEOX):
         require_complete(where)
         if iteration is not None and (step := Manifest.read(where).iteration) != iteration:
             raise UserError(

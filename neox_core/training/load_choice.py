@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from neox_core.checkpoint.layout import Condition, checkpoints, condition, iteration_of
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
 from neox_core.checkpoint.remote import is_url
-from neox_core.checkpoint.search import find, latest, require_complete
+from neox_core.checkpoint.search import find, latest, require_complete, require_not_renamed
+from neox_core.checkpoint.verification import check_contents
 from neox_core.config import CheckpointSettings
 from neox_core.errors import UserError
 
@@ -59,7 +60,7 @@ def choose(settings: CheckpointSettings, notice: Tell) -> LoadChoice:
     def interrupted(path: Path) -> None:
         notice(f"{path} has no manifest, as when a save is interrupted: passed over")
 
-    if settings.iteration is None and condition(directory) is Condition.COMPLETE:
+    if settings.iteration is None and condition(directory) in (Condition.COMPLETE, Condition.RENAMED):
         chosen = LoadChoice(directory)
         check_files(directory)
     elif settings.load_fallback and settings.iteration is None:
@@ -86,32 +87,69 @@ def check_files(path: Path) -> None:
         raise DamagedCheckpoint(path, name, difference)
 
 
+def with_sound_end(choice: LoadChoice, train_iters: int, notice: Tell) -> LoadChoice:
+    """The same choice where there are steps left to train, else with a checkpoint all of which was read, since no rank would read it.
+
+    Args:
+        choice: what would be taken up.
+        train_iters: the last step of the run.
+        notice: is told of what is read, and of what is damaged.
+
+    Raises:
+        DamagedCheckpoint: that of the last step is damaged, and there is no older one to take up in its place.
+    """
+    path = choice.path
+    if path is None or Manifest.read(path).iteration < train_iters:
+        return choice
+    notice(f"load: all of {path} is read, which is of the last step of the run")
+    try:
+        check_contents(path)
+    except DamagedCheckpoint as error:
+        if not choice.older:
+            raise
+        notice(f"load_fallback: {error.fact}: passed over")
+        found = _first_sound(choice.older, notice, (*choice.damaged, path))
+        if found is None:
+            raise
+        return found
+    return choice
+
+
+def _first_sound(paths: Sequence[Path], notice: Tell, damaged: tuple[Path, ...] = ()) -> LoadChoice | None:
+    """The first of which nothing is known to be wrong; what is before it is damaged, too."""
+    for place, path in enumerate(paths):
+        try:
+            check_files(path)
+        except DamagedCheckpoint as error:
+            notice(f"load_fallback: {error.fact}: passed over")
+            damaged = (*damaged, path)
+        else:
+            return LoadChoice(path, tuple(paths[place + 1 :]), damaged)
+    return None
+
+
 def _newest_sound(directory: Path, interrupted: Callable[[Path], None], notice: Tell) -> LoadChoice:
     """The newest of which nothing is known to be wrong.
 
     Raises:
-        UserError: all of them are damaged; of the newest.
+        UserError: all of them are damaged, of the newest; or the newest has the name of another step.
     """
+    require_not_renamed(directory)
     named = latest(directory)
     if named is not None and condition(named) is Condition.ABSENT:
         notice(f"load_fallback: {named}, which `latest` names, is not there any more: passed over")
     for path in checkpoints(directory, Condition.INTERRUPTED).values():
         interrupted(path)
-    complete, damaged = _newest_first(directory), list[Path]()
-    first: DamagedCheckpoint | None = None
-    for place, path in enumerate(complete):
+    complete = _newest_first(directory)
+    if found := _first_sound(complete, notice):
+        return found
+    for path in complete[:1]:
         try:
             check_files(path)
         except DamagedCheckpoint as error:
-            notice(f"load_fallback: {error.fact}: passed over")
-            first = first or error
-            damaged.append(path)
-        else:
-            return LoadChoice(path, tuple(complete[place + 1 :]), tuple(damaged))
-    if first is not None:
-        raise UserError(
-            f"load_fallback: {directory} holds no checkpoint that is whole. Of the newest, {first.fact}. Restore one from a copy"
-        )
+            raise UserError(
+                f"load_fallback: {directory} holds no checkpoint that is whole. Of the newest, {error.fact}. Restore one from a copy"
+            ) from error
     return LoadChoice(find(directory))  # which tells GPT-NeoX's checkpoints from none
 
 

@@ -33,12 +33,12 @@ class DirectoryLock:
         self._path = directory / FILE_NAME
         self._made, self._is_new = missing_directories(directory), not self._path.exists()
         try:
-            make_directory(directory)
             self._file = _opened(directory)
             self._file.truncate(0)
             self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             self._file.flush()
         except OSError as error:
+            remove_empty(self._made)
             raise UserError(
                 f"save: {directory / FILE_NAME} cannot be written: {error}; mend the permissions there, or choose another directory"
             ) from error
@@ -59,10 +59,14 @@ class DirectoryLock:
 
 
 def _opened(directory: Path) -> TextIO:
-    """The locked file."""
+    """The locked file, in a directory that is made where there is none."""
     path = directory / FILE_NAME
     while True:
-        file = path.open("a+")
+        make_directory(directory)
+        try:
+            file = path.open("a+")
+        except FileNotFoundError:  # another process has failed, and removed the directory that it had made
+            continue
         match try_lock(file.fileno(), path):
             case Lock.HELD:
                 return file

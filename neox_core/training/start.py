@@ -13,8 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest
-from neox_core.checkpoint.verification import check_contents
+from neox_core.checkpoint.manifest import Manifest
 from neox_core.config import Entry, LoggingSettings, NeoXArgs, Resolved, RunnerSettings, ScheduleSettings
 from neox_core.config.console_copy import copy_output
 from neox_core.config.deepspeed_json import engine_json
@@ -27,6 +26,7 @@ from neox_core.launch.supervisor import FORWARDED
 from neox_core.plugins import PluginManager
 from neox_core.training import preflight
 from neox_core.training.handover import FILE_NAME, Handover
+from neox_core.training.load_choice import with_sound_end
 from neox_core.training.machines import default_address, find_world_or_least, port
 from neox_core.training.mup import save_base_shapes, take_base_shapes
 from neox_core.training.resuming import saved_settings
@@ -59,11 +59,7 @@ class Prepared:
         """Whether no rank has to be started; the user is told why.
 
         It is so where the checkpoint to resume from is that of the last step, and where only base shapes are asked for, which are
-        written. All of that checkpoint is read first, since nothing else would: a damaged one has to be told, or, with
-        `load_fallback`, replaced by training from the one before.
-
-        Raises:
-            DamagedCheckpoint: that of the last step is damaged, and there is none to go back to.
+        written.
         """
         if written := save_base_shapes(self.resolved, self.plugins):
             notice(f"written: {written}, as save_base_shapes asks; set it to false to train")
@@ -71,13 +67,6 @@ class Prepared:
         checkpoint = self.handover.checkpoint
         if self.steps is None or self.steps < self.resolved.train_iters:
             return False
-        if checkpoint is not None and checkpoint not in {destination for _, destination in self.handover.away}:
-            try:
-                check_contents(Path(checkpoint))
-            except DamagedCheckpoint:
-                if self.handover.older:
-                    return False
-                raise
         notice(f"training is complete: {checkpoint} is its last step; raise train_iters to go on")
         return True
 
@@ -153,8 +142,10 @@ def prepare(
     world = find_world_or_least(args, machines)
     preflight.attempt(machines, "base_shapes_file", args, lambda: take_base_shapes(args))
     resolved, tokenizer, load, initial, prompt_tokens, away = preflight.check(args, world, plugins, notice, machines)
-    checkpoint = load.path
     destinations = {each.path: each.destination for each in away}
+    if load.path not in destinations:
+        load = with_sound_end(load, resolved.train_iters, notice)
+    checkpoint = load.path
     if checkpoint is not None and resolved[ScheduleSettings].use_checkpoint_lr_scheduler:
         shown = destinations.get(checkpoint, checkpoint)
         args = with_saved_schedule(args, shown, saved_settings(checkpoint, Manifest.read(checkpoint)))

@@ -58,6 +58,7 @@ def _url_problems(key: str, url: str, resolved: Resolved, plugins: PluginManager
         )
     if settings.save is not None and not is_url(settings.save):
         yield from _home_problems(url, settings.save, resolved)
+        yield from _mount_problems(url, resolved)
 
 
 def _home_problems(url: str, save: str, resolved: Resolved) -> Iterator[Problem]:
@@ -71,6 +72,19 @@ def _home_problems(url: str, save: str, resolved: Resolved) -> Iterator[Problem]
             "and no #",
             remedy="save to a directory without these in its name",
             origin=resolved.origin("save"),
+        )
+
+
+def _mount_problems(url: str, resolved: Resolved) -> Iterator[Problem]:
+    """A problem where copies would go to a directory that is not there: it may be on a disk that is not mounted."""
+    directory = Path(url.partition("://")[2])
+    if scheme_of(url) in ("file", "local") and not directory.is_dir():
+        yield Problem(
+            keys=("s3_path",),
+            message=f"there is no directory {directory}",
+            remedy="mount the disk that has it, or make it",
+            origin=resolved.origin("s3_path"),
+            limitation=True,
         )
 
 

@@ -165,7 +165,6 @@ def test_differences_are_told_by_size(neox, saved):
         ("checkpoint", "diff", "saved", "s3://a/b/"),
         ("checkpoint", "reshard", "file:///a/b", "new"),
         ("checkpoint", "average", "saved", "file:///a/b", "--to", "new"),
-        ("checkpoint", "prune", "file:///a/b", "--keep", "1"),
         ("checkpoint", "push", "file:///a/b", "file:///c"),
         ("convert", "file:///a/b", "new"),
         ("migrate", "file:///a/b", "new"),
@@ -268,6 +267,13 @@ def test_a_renamed_checkpoint_is_told_and_never_used(neox, saved):
     assert neox("checkpoint", "verify", "saved").code == 0
 
 
+def test_a_copy_with_the_name_of_another_step_is_not_sent_over_the_first(neox, saved):
+    shutil.copytree(saved / "global_step10", saved / "global_step20")
+    done = neox("checkpoint", "verify", "saved/global_step20")
+    assert done.code == 2
+    assert "global_step10 is there, too: remove this one, or give it a name without a step." in done.err
+
+
 def test_a_name_that_says_no_step_may_be_any(neox, saved):
     (saved / "global_step10").rename(saved / "best")
     assert neox("checkpoint", "verify", "saved/best").code == 0
@@ -316,11 +322,27 @@ def test_what_was_set_aside_is_listed_and_stays(neox, saved):
     assert sorted(path.name for path in saved.glob("global_step*")) == [place.name, "global_step30"]
 
 
+def test_prune_in_a_store_is_refused_with_the_key_that_does_it(neox):
+    done = neox("checkpoint", "prune", "file:///a/b", "--keep", "1")
+    assert done.code == 2
+    assert done.err.startswith("error: file:///a/b is a URL, and prune deletes in a directory here; in a store")
+    assert "`keep_last_n_checkpoints`" in done.err
+
+
 def test_prune_with_nothing_to_do_says_so(neox, saved):
     for words in ((), ("--dry-run",)):
         done = neox("checkpoint", "prune", "saved", "--keep", "3", *words)
-        assert (done.code, done.out) == (0, "nothing to delete in saved: complete checkpoints 3, --keep 3\n")
+        assert (done.code, done.out) == (0, "nothing to delete in saved: whole checkpoints 3, --keep 3\n")
     assert json.loads(neox("checkpoint", "prune", "saved", "--keep", "3", "--json").out) == {"deleted": []}
+
+
+def test_prune_names_what_it_leaves_alone(neox, saved):
+    (saved / "global_step2").rename(saved / "global_step40")
+    (saved / "global_step30" / "index.json").unlink()
+    done = neox("checkpoint", "prune", "saved", "--keep", "1")
+    left = "global_step30 (damaged), global_step40 (renamed)"
+    assert done.out == f"nothing to delete in saved: whole checkpoints 1, left alone {left}, --keep 1\n"
+    assert (saved / "latest").read_text() == "global_step30\n"
 
 
 def test_what_is_done_is_told_as_data(neox, saved, tmp_path):

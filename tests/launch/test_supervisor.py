@@ -26,7 +26,7 @@ SAVES = """
     ready()
     wait()
 """
-INTERRUPTED = "interrupted: the ranks are asked to save and end (SIGTERM); again to end at once, unsaved\n"
+INTERRUPTED = "interrupted: the ranks are asked to save and end (SIGTERM); again, a second or more later, to end at once, unsaved\n"
 STUBBORN = """
     signal.signal(signal.SIGTERM, lambda *_: Path(f"asked-{rank}").touch())
     child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(30)"])

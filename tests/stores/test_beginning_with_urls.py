@@ -159,8 +159,11 @@ def test_the_newest_of_a_runs_own_is_taken_here_or_there(bucket, copied, directo
 def test_a_run_does_not_begin_anew_where_the_disk_with_its_copies_is_not_mounted(directory, monkeypatch, tmp_path):
     write_config(directory)
     changes = {"save": "gone", "load": "gone", "s3_path": f"file://{tmp_path}/disk"}
-    with pytest.raises(UserError, match=f"cannot be found out: .* there is no directory {tmp_path}/disk; mount"):
-        prepared(directory, monkeypatch, **changes)
+    for load in ("gone", None):
+        with pytest.raises(
+            UserError, match=rf"s3_path: there is no directory {tmp_path}/disk \(mount the disk that has it"
+        ):
+            prepared(directory, monkeypatch, **{**changes, "load": load})
     (tmp_path / "disk").mkdir()
     assert prepared(directory, monkeypatch, **changes).handover.checkpoint is None
 

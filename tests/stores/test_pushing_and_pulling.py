@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 from pathlib import Path
 
 import pytest
@@ -336,6 +337,20 @@ def test_old_copies_are_deleted_and_neither_the_newest_nor_later_ones(bucket, se
     assert left == {"global_step6", "global_step8", "global_step10", "latest"}
     assert prune_remote(store, 8, keep_last=5) == []
     assert prune_remote(store, 8, keep_last=1) == ["global_step6"]
+
+
+def test_what_has_the_name_of_another_step_is_not_counted_and_left_alone(tmp_path):
+    store = store_at(f"file://{tmp_path}/store")
+    for iteration in (2, 4, 8):
+        push(make_checkpoint(tmp_path, iteration, 100), store, PARTS)
+    (tmp_path / "store/global_step2").rename(tmp_path / "store/global_step6")
+    shutil.copytree(tmp_path / "store/global_step4", tmp_path / "store/global_step9")
+    assert prune_remote(store, 8, keep_last=2) == []
+    assert prune_remote(store, 8, keep_last=1) == ["global_step4"]
+    push(tmp_path / "global_step8", store, PARTS)
+    assert (tmp_path / "store/latest").read_text() == "global_step8\n"
+    left = {path.name for path in (tmp_path / "store").iterdir()}
+    assert left == {"global_step6", "global_step8", "global_step9", "latest"}
 
 
 def test_the_only_folder_with_checkpoints_is_meant_by_the_url_above_it(bucket, tmp_path):

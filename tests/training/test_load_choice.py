@@ -12,7 +12,7 @@ from neox_core.checkpoint import DamagedCheckpoint, Reader
 from neox_core.checkpoint.layout import previous, set_aside
 from neox_core.config import CheckpointSettings
 from neox_core.errors import UserError
-from neox_core.training.load_choice import NOTHING, LoadChoice, choose
+from neox_core.training.load_choice import NOTHING, LoadChoice, choose, with_sound_end
 
 
 @pytest.fixture
@@ -56,6 +56,31 @@ def test_one_with_the_name_of_another_step_is_refused_and_stays(saved, changes):
         chosen(**changes)
     step(5).rename(step(3))
     assert chosen() == LoadChoice(step(3))
+
+
+def test_one_with_the_name_of_an_earlier_step_is_passed_over(saved):
+    shutil.copytree(step(3), step(0))
+    assert chosen() == LoadChoice(step(3))
+    shutil.rmtree(step(3))
+    with pytest.raises(UserError, match="global_step0 was renamed"):
+        chosen()
+
+
+@pytest.mark.parametrize("name", ["index.json", "state.json"])
+def test_the_last_step_is_read_before_training_is_complete(saved, name):
+    whole, told = chosen(load_fallback=True), list[str]()
+    assert with_sound_end(whole, 4, told.append) == whole and not told
+    assert with_sound_end(whole, 3, told.append) == whole
+    content = (step(3) / name).read_bytes()
+    (step(3) / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    cut_off(step(2) / name)
+    assert with_sound_end(whole, 3, told.append) == LoadChoice(step(1), (), (step(3), step(2)))
+    assert [notice.endswith("passed over") for notice in told] == [False, False, True, True]
+    with pytest.raises(DamagedCheckpoint, match=name):
+        with_sound_end(LoadChoice(step(3)), 3, told.append)
+    cut_off(step(1) / name)
+    with pytest.raises(DamagedCheckpoint, match=rf"step3/{name}"):
+        with_sound_end(whole, 3, told.append)
 
 
 def test_a_damaged_one_is_an_error_that_names_the_one_before(saved):

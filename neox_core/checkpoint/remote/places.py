@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from neox_core.checkpoint.layout import PER_RANK, iteration_of
 from neox_core.checkpoint.manifest import DamagedCheckpoint, Manifest, RenamedCheckpoint
 from neox_core.checkpoint.remote.ranges import steadily
-from neox_core.checkpoint.remote.store import Store
+from neox_core.checkpoint.remote.store import Store, StoreError
 from neox_core.checkpoint.remote.urls import below
 from neox_core.config.presets import ELSEWHERE, MANIFEST
 from neox_core.errors import UserError
@@ -139,6 +139,23 @@ def folders(store: Store) -> dict[int, str]:
 def is_complete(store: Store, folder: str) -> bool:
     """Whether there is a manifest in a folder."""
     return store.stat(f"{folder}/{MANIFEST}") is not None
+
+
+def is_renamed(store: Store, folder: str) -> bool:
+    """Whether a complete checkpoint has the name of another step.
+
+    Raises:
+        StoreError: the store fails.
+    """
+    try:
+        _ = RemoteCheckpoint(store, folder).manifest
+    except StoreError:
+        raise
+    except RenamedCheckpoint:
+        return True
+    except UserError:
+        return False  # which is told where it is read
+    return False
 
 
 def newest_first(store: Store) -> Iterator[RemoteCheckpoint]:

@@ -12,7 +12,7 @@ from typing import Self
 from neox_core.checkpoint.layout import iteration_of
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.checkpoint.remote.parallel import in_parallel
-from neox_core.checkpoint.remote.places import RemoteCheckpoint, folders, is_complete
+from neox_core.checkpoint.remote.places import RemoteCheckpoint, folders, is_complete, is_renamed
 from neox_core.checkpoint.remote.source_file import SourceFile
 from neox_core.checkpoint.remote.store import Given, Store, StoreError, StoreOptions
 from neox_core.checkpoint.remote.urls import below
@@ -242,8 +242,9 @@ class Push:
 
 
 def point_latest(store: Store, folder: str) -> None:
-    """Let `latest` in a store name a checkpoint that is complete there, unless a later one is."""
-    newest = next((name for name in reversed(folders(store).values()) if is_complete(store, name)), folder)
+    """Let `latest` in a store name a checkpoint that is complete there, unless a later one is, with the name that it was given."""
+    later = (name for name in reversed(folders(store).values()) if is_complete(store, name))
+    newest = next((name for name in later if not is_renamed(store, name)), folder)
     store.write(LATEST, f"{newest}\n".encode())
 
 
@@ -270,6 +271,8 @@ def push(
 def prune_remote(store: Store, iteration: int, keep_last: int) -> list[str]:
     """Delete what lies in a store before a checkpoint that is complete there, but for the newest complete ones; what was deleted.
 
+    What has the name of another step is not counted, and left alone.
+
     Args:
         store: a directory of checkpoints.
         iteration: of the checkpoint. Neither it nor anything later is touched.
@@ -277,7 +280,9 @@ def prune_remote(store: Store, iteration: int, keep_last: int) -> list[str]:
     """
     before = {number: name for number, name in folders(store).items() if number < iteration}
     complete = [number for number, name in before.items() if is_complete(store, name)]
-    kept = set(complete[max(0, len(complete) - (keep_last - 1)) :])
+    renamed = {number for number in complete if is_renamed(store, before[number])}
+    counted = [number for number in complete if number not in renamed]
+    kept = renamed.union(counted[max(0, len(counted) - (keep_last - 1)) :])
     doomed = [name for number, name in before.items() if number not in kept]
     return [name for name in doomed if remove_remote(store, name)]
 

@@ -118,7 +118,8 @@ def entries_here(directory: Path) -> Iterator[Listed]:
     named = latest(directory)
     name = "" if named is None else named.name
     states = {Condition.INTERRUPTED: "interrupted", Condition.GPT_NEOX: "GPT-NeoX", Condition.FOREIGN: "foreign"}
-    found = [_looked_at(path, number, name) for number, path in checkpoints(directory).items()]
+    ours = checkpoints(directory) | checkpoints(directory, Condition.RENAMED)
+    found = [_looked_at(path, number, name) for number, path in ours.items()]
     for other, state in states.items():
         others = checkpoints(directory, other)
         found += [Listed(path, state, number, latest=path.name == name) for number, path in others.items()]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from neox_commands.checkpoint_away import latest_away, meant_away, problems_away
 from neox_commands.json_text import add_json, json_text
 from neox_commands.sizes import in_words
-from neox_core.checkpoint.layout import checkpoints
+from neox_core.checkpoint.layout import Condition, checkpoints
 from neox_core.checkpoint.manifest import Manifest
 from neox_core.checkpoint.remote import RemoteCheckpoint, below, checked, is_url
 from neox_core.checkpoint.remote.places import is_complete
@@ -116,13 +116,13 @@ def verified_here(path: Path) -> Iterator[Verified]:
     Raises:
         UserError: there is none.
     """
-    found = checkpoints(path)
+    found = checkpoints(path) | checkpoints(path, Condition.RENAMED)
     if not found:
         from neox_core.training.initial import complete_checkpoint
 
         yield verified(complete_checkpoint(path))
         return
-    yield from map(verified, found.values())
+    yield from (verified(found[iteration]) for iteration in sorted(found))
     try:
         require_latest(path)
     except UserError as error:

@@ -19,12 +19,13 @@ def at_step(where: Path, iteration: int | None, said: str = "--iteration") -> Pa
     Raises:
         UserError: there is none of that step; the sentence lists those that are there.
     """
-    if iteration is None or not where.is_dir() or iteration_of(where.name) == iteration:
+    own = iteration_of(where.absolute().name)
+    if iteration is None or not where.is_dir() or own == iteration:
         return where
     path = checkpoint_path(where, iteration)
     if path.is_dir():
         return path
-    if (own := iteration_of(where.name)) is not None:
+    if own is not None:
         raise UserError(f"{said} {iteration}: {where} is the checkpoint of step {own}; leave {said} out")
     there = [*checkpoints(where, Condition.GPT_NEOX)]
     if not there:
