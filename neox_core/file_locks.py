@@ -5,8 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
+from typing import TextIO
+
+from neox_core.files import make_directory
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _TAKEN = {errno.EACCES, errno.EAGAIN}
@@ -43,6 +47,14 @@ def try_lock(descriptor: int, path: Path, *, inherited: bool = True) -> Lock:
             raise
         found = Lock.NONE
     return found if is_at(os.fstat(descriptor), path) else Lock.GONE
+
+
+def open_lock(path: Path) -> TextIO:
+    """A file to lock, in a directory that is made where there is none, and made again where another process that failed removes it."""
+    while True:
+        make_directory(path.parent)
+        with suppress(FileNotFoundError):
+            return path.open("a+")
 
 
 def is_at(status: os.stat_result, path: Path) -> bool:

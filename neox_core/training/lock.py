@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TextIO
 
 from neox_core.errors import UserError
-from neox_core.file_locks import Lock, try_lock
-from neox_core.files import make_directory, missing_directories, remove_empty
+from neox_core.file_locks import Lock, open_lock, try_lock
+from neox_core.files import missing_directories, remove_empty
 
 FILE_NAME = ".lock"
 
@@ -59,14 +59,10 @@ class DirectoryLock:
 
 
 def _opened(directory: Path) -> TextIO:
-    """The locked file, in a directory that is made where there is none."""
+    """The locked file."""
     path = directory / FILE_NAME
     while True:
-        make_directory(directory)
-        try:
-            file = path.open("a+")
-        except FileNotFoundError:  # another process has failed, and removed the directory that it had made
-            continue
+        file = open_lock(path)
         match try_lock(file.fileno(), path):
             case Lock.HELD:
                 return file

@@ -13,13 +13,16 @@ import torch
 from plugin_distributions import neox
 from plugin_runs import listing, write_config, write_data
 
+from neox_core import file_locks
 from neox_core.checkpoint import Reader, SoloGroup, save
 from neox_core.checkpoint.resolution import resolved_with
 from neox_core.config import NeoXArgs, World, dump_yaml
 from neox_core.config.entries import entries_of
 from neox_core.config.loading import read_file
 from neox_core.errors import UserError
+from neox_core.files import make_directory
 from neox_core.plugins import PluginManager
+from neox_core.training import lock as lock_module
 from neox_core.training.fragments import whole
 from neox_core.training.load_choice import NOTHING
 from neox_core.training.lock import DirectoryLock
@@ -183,6 +186,30 @@ def test_a_lock_that_cannot_be_had_is_told_in_a_sentence(tmp_path):
     (tmp_path / "shared/.lock").mkdir(parents=True)
     with pytest.raises(UserError, match=r"save: .*shared/\.lock cannot be written: .*Is a directory"):
         DirectoryLock(tmp_path / "shared")
+
+
+def test_a_directory_that_another_process_removes_meanwhile_is_made_again(tmp_path, monkeypatch):
+    removed = []
+
+    def make(path):
+        make_directory(path)
+        if not removed:
+            path.rmdir()
+            removed.append(path)
+
+    monkeypatch.setattr(file_locks, "make_directory", make)
+    DirectoryLock(tmp_path / "new/shared").release()
+    assert removed == [tmp_path / "new/shared"]
+
+
+def test_of_a_lock_that_cannot_be_had_no_directory_is_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lock_module, "_opened", lambda directory: make_directory(directory) or full())
+    with pytest.raises(UserError, match="No space left"):
+        DirectoryLock(tmp_path / "new/shared")
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_there_are_no_locks_a_run_saves_all_the_same_and_says_so(tmp_path, monkeypatch, caplog):

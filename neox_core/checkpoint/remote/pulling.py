@@ -17,8 +17,8 @@ from neox_core.checkpoint.remote.ranges import RANGE, Download
 from neox_core.checkpoint.remote.store import StoreOptions
 from neox_core.config.presets import MANIFEST
 from neox_core.errors import UserError
-from neox_core.file_locks import Lock, try_lock
-from neox_core.files import make_directory, missing_directories, remove_empty, sync_directory, write_file
+from neox_core.file_locks import Lock, open_lock, try_lock
+from neox_core.files import missing_directories, remove_empty, sync_directory, write_file
 
 UNFINISHED = ".pulling"
 """The directory, beside where a checkpoint is to be, in which it is until all of it is there."""
@@ -146,8 +146,7 @@ def _only_one(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     lock = path.parent / f".{path.name}.lock"
     try:
         while True:
-            make_directory(path.parent)  # again, where a copy that failed has removed it
-            with lock.open("a") as file:
+            with open_lock(lock) as file:
                 match try_lock(file.fileno(), lock):
                     case Lock.HELD | Lock.NONE:
                         try:

@@ -59,7 +59,8 @@ class CheckpointSettings(Settings, group="checkpoint"):
     )
     s3_path: str | None = setting(
         None,
-        "`s3://BUCKET/PREFIX`, or another URL, beneath which checkpoints are copied to a folder named like the last part of `save`",
+        "`s3://BUCKET/PREFIX`, or another URL, beneath which checkpoints are copied to a folder named like the last part of `save`; "
+        "the directory of a `file://` has to be there",
         origin="gpt-neox",
         changes="nothing",
     )
