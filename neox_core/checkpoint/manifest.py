@@ -91,6 +91,7 @@ class Manifest:
 
     def write(self, checkpoint: Path) -> None:
         """Write it into the directory `checkpoint`, which makes that complete."""
+        # The step is near the beginning, where `saved_step` finds it without reading the rest.
         content = {"format": FORMAT_VERSION, "world_size": self.world_size, **asdict(self)}
         write_file(checkpoint / MANIFEST, json.dumps({**content, "sha256": _digest(content)}, indent=1))
 

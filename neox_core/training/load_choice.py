@@ -143,9 +143,9 @@ def _newest_sound(directory: Path, interrupted: Callable[[Path], None], notice: 
     complete = _newest_first(directory)
     if found := _first_sound(complete, notice):
         return found
-    for path in complete[:1]:
+    if complete:
         try:
-            check_files(path)
+            check_files(complete[0])
         except DamagedCheckpoint as error:
             raise UserError(
                 f"load_fallback: {directory} holds no checkpoint that is whole. Of the newest, {error.fact}. Restore one from a copy"

@@ -149,12 +149,12 @@ def is_renamed(store: Store, folder: str) -> bool:
     """
     try:
         _ = RemoteCheckpoint(store, folder).manifest
-    except StoreError:
-        raise
     except RenamedCheckpoint:
         return True
+    except StoreError:
+        raise
     except UserError:
-        return False  # which is told where it is read
+        pass  # which is told where it is read
     return False
 
 

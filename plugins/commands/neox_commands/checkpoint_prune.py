@@ -62,11 +62,7 @@ def main(argv: list[str], context: CommandContext) -> int:
 
 def _kept(directory: Path) -> str:
     """How many checkpoints are whole, and which others are left alone."""
-    sound, others = (
-        whole(directory),
-        {"damaged": checkpoints(directory), "renamed": checkpoints(directory, Condition.RENAMED)},
-    )
-    left = [
-        f"{path.name} ({why})" for why, found in others.items() for number, path in found.items() if number not in sound
-    ]
+    sound, renamed = whole(directory), checkpoints(directory, Condition.RENAMED)
+    left = [f"{path.name} (damaged)" for number, path in checkpoints(directory).items() if number not in sound]
+    left += [f"{path.name} (renamed)" for path in renamed.values()]
     return f"whole checkpoints {len(sound)}" + (f", left alone {', '.join(left)}" if left else "")
